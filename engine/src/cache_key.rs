@@ -1,0 +1,1 @@
+//! Canonical keys of the exact cache.

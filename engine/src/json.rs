@@ -1,0 +1,1 @@
+//! A scanner that locates and never rebuilds.

@@ -1,0 +1,24 @@
+//! Everything Weir decides, as values: bytes and events in, effects and bytes out.
+//!
+//! No host, clock, environment or randomness is reachable from here: time and random numbers are
+//! arguments. The compiler enforces it through this crate's dependency list.
+
+pub mod limits;
+pub mod reply;
+pub mod usage;
+pub mod wire;
+
+pub mod cache_key;
+pub mod dialect;
+pub mod exchange;
+pub mod guard;
+pub mod json;
+pub mod ledger;
+pub mod limit;
+pub mod period;
+pub mod plan;
+pub mod price;
+pub mod request;
+pub mod route;
+pub mod sse;
+pub mod tokens;

@@ -1,0 +1,1 @@
+//! Routing to an ordered list of targets.

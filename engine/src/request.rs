@@ -1,0 +1,1 @@
+//! A chat request as located spans.

@@ -1,0 +1,1 @@
+//! Route configuration of a request.

@@ -1,0 +1,475 @@
+//! The internal API between filter and sidecar: JSON over HTTP/1.1 on a socket that clients can
+//! not reach. Golden tests pin the shapes; [`VERSION`] changes when one breaks.
+
+use serde::{Deserialize, Serialize};
+
+use crate::usage::{NanoUsd, Usage};
+
+/// Version of these messages, the first segment of each path.
+pub const VERSION: u32 = 1;
+
+/// `POST`: [`KeyLookup`] to [`KeyAnswer`].
+pub const PATH_KEY: &str = "/internal/v1/key";
+/// `POST`: [`Admit`] to [`Admission`].
+pub const PATH_ADMIT: &str = "/internal/v1/admit";
+/// `POST`: [`Settle`] to [`Settled`], answered once every record is durable.
+pub const PATH_SETTLE: &str = "/internal/v1/settle";
+/// `POST`: [`Renew`] to [`Renewed`].
+pub const PATH_RENEW: &str = "/internal/v1/renew";
+/// `POST`: [`PolicyPoll`] to [`PolicyAnswer`].
+pub const PATH_POLICY: &str = "/internal/v1/policy";
+/// `POST`: [`CachePut`] to an empty `204`.
+pub const PATH_CACHE: &str = "/internal/v1/cache";
+
+/// Asks who a virtual key belongs to. Only its hash travels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyLookup {
+    /// SHA-256 of the whole key, lower-case hex.
+    pub key_hash: String,
+}
+
+/// The answer to [`KeyLookup`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyAnswer {
+    /// The key exists and may be used now.
+    Known(KeyRecord),
+    /// The key may not be used; `code` is a member of [`crate::reply::Code`].
+    Refused(Refused),
+}
+
+/// What the filter may know of a virtual key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// Stable public id (`key_…`), never the key itself.
+    pub id: String,
+    /// Name given by the operator.
+    pub name: String,
+    /// Tenant the key belongs to; scopes the cache.
+    #[serde(default)]
+    pub tenant: String,
+    /// Provider for requests whose model names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Models the key may ask for; empty allows all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+    /// Input rule of the key; the strictest of default, key and request wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pii_input: Option<PiiAction>,
+    /// Route configuration used when the request sends none (the text of `x-portkey-config`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// Unix milliseconds after which the key is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at_ms: Option<u64>,
+}
+
+/// What to do with personal data, from mildest to strictest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PiiAction {
+    /// Report it and go on.
+    Flag,
+    /// Replace it by `[TYPE_REDACTED]`.
+    Redact,
+    /// Refuse the request.
+    Deny,
+}
+
+/// A refusal as the sidecar words it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Name of a [`crate::reply::Code`].
+    pub code: String,
+    /// Sentence for the caller; the code's own when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Seconds until another try can succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
+    /// State of the key's request limit, when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateState>,
+}
+
+/// One question before an exchange may use a provider: limits, budgets, cache, credentials.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Admit {
+    /// Exchange id, unique over all workers and replicas.
+    pub exchange: String,
+    /// [`KeyRecord::id`].
+    pub key: String,
+    /// Unix milliseconds at which the request arrived.
+    pub at_ms: u64,
+    /// What each planned target would cost; the dearest is held.
+    pub targets: Vec<Quote>,
+    /// Output cap of the request in tokens, over all choices; `None` when it names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_cap: Option<u64>,
+    /// Choices asked for (`n`), at least 1: a derived cap is per choice.
+    pub choices: u32,
+    /// Prompt tokens as counted here.
+    pub tokens_in: u64,
+    /// Exact cache to ask first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheAsk>,
+}
+
+/// Price of one planned target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quote {
+    /// Provider name.
+    pub provider: String,
+    /// Model as the provider knows it.
+    pub model: String,
+    /// Worst-case price of the prompt.
+    pub input_nano: NanoUsd,
+    /// Output price, nano-dollars per million tokens.
+    pub output_nano_per_mtok: NanoUsd,
+    /// Output tokens the model can produce at most per choice.
+    pub output_max: u64,
+}
+
+/// Where to look in the exact cache.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CacheAsk {
+    /// Lower-case hex of the canonical key.
+    pub key: String,
+    /// `false` when the caller asked for a fresh answer (`no-cache`, `refresh`).
+    pub read: bool,
+}
+
+/// The answer to [`Admit`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Admission {
+    /// Go on: a hold is in place until it is settled or expires.
+    Granted(Grant),
+    /// The cache has the answer; nothing is held.
+    Cached(Cached),
+    /// Do not go on; nothing is held.
+    Refused(Refused),
+}
+
+/// Permission to go on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Money held over every scope.
+    pub hold_nano: NanoUsd,
+    /// Output cap per choice to send to the provider, when the request has none and what is left
+    /// of a budget does not cover the model's maximum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_cap: Option<u64>,
+    /// The key's own provider credentials, by provider name; they win over the provider's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<(String, String)>,
+    /// State of the key's request limit, when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateState>,
+}
+
+/// A cached answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cached {
+    /// What was stored.
+    pub answer: CachedAnswer,
+    /// State of the key's request limit, when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateState>,
+}
+
+/// An answer as the cache keeps it: in OpenAI's dialect, before `metadata` is added. A stream is
+/// kept as its event bytes without usage chunk and `[DONE]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CachedAnswer {
+    /// Provider that produced it.
+    pub provider: String,
+    /// Model that produced it, as the provider knows it.
+    pub model: String,
+    /// Body or event bytes (UTF-8).
+    pub body: String,
+    /// Whether `body` is an event stream.
+    pub stream: bool,
+    /// What producing it consumed.
+    pub usage: Usage,
+}
+
+/// Stores an answer in the exact cache.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CachePut {
+    /// Lower-case hex of the canonical key.
+    pub key: String,
+    /// Seconds to keep it.
+    pub ttl_s: u64,
+    /// What to keep.
+    pub answer: CachedAnswer,
+}
+
+/// A key's request limit after this request was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateState {
+    /// Requests per minute.
+    pub limit: u64,
+    /// Requests left in the current window.
+    pub remaining: u64,
+    /// Milliseconds until the window is free again.
+    pub reset_ms: u64,
+}
+
+/// A batch of finished exchanges.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settle {
+    /// Records, idempotent by exchange id.
+    pub records: Vec<UsageRecord>,
+}
+
+/// The answer to [`Settle`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// Records that are durable now, those known before included.
+    pub durable: u32,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// The client received a complete answer or a complete error.
+    Done,
+    /// The client left before the answer was complete.
+    ClientGone,
+    /// The provider's stream broke off or reported an error after its first event.
+    UpstreamCut,
+    /// Weir itself refused.
+    Refused,
+    /// The hold expired without a settlement; written by the sidecar.
+    Expired,
+}
+
+/// How the exact cache took part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheStatus {
+    /// Answered from the cache.
+    Hit,
+    /// Asked, not found.
+    Miss,
+    /// Stored anew without asking.
+    Refresh,
+    /// Not asked.
+    Off,
+}
+
+/// One finished exchange, for the ledger, the metrics and the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UsageRecord {
+    /// Exchange id.
+    pub exchange: String,
+    /// Trace id of the caller (`traceparent`, `x-portkey-trace-id`) or the exchange id.
+    pub trace_id: String,
+    /// [`KeyRecord::id`]; empty when no key was recognised (then nothing goes to the ledger).
+    pub key: String,
+    /// End user as the request names one (`user`).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// Unix milliseconds at which the request arrived.
+    pub at_ms: u64,
+    /// Milliseconds from the request's head to the end of the answer.
+    pub duration_ms: u64,
+    /// Milliseconds to the first byte of the answer, when there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte_ms: Option<u64>,
+    /// Provider of the last attempt; empty when none was tried.
+    pub provider: String,
+    /// Model as that provider knows it, or the one asked for.
+    pub model: String,
+    /// HTTP status sent to the client.
+    pub status: u16,
+    /// Name of a [`crate::reply::Code`] when Weir refused or the provider failed; else empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub code: String,
+    /// How it ended.
+    pub ending: Ending,
+    /// Whether the client asked for a stream.
+    pub stream: bool,
+    /// Attempts made.
+    pub attempts: u32,
+    /// Tokens.
+    pub usage: Usage,
+    /// Whether `usage` is our own count and not the provider's.
+    pub metered: bool,
+    /// Price of it.
+    pub cost_nano: NanoUsd,
+    /// The exact cache's part.
+    pub cache: CacheStatus,
+    /// Findings on the input by detector type; never the values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pii: Vec<(String, u32)>,
+    /// What was done about them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pii_action: Option<PiiAction>,
+}
+
+impl UsageRecord {
+    /// Whether metrics count it as `success`.
+    pub fn succeeded(&self) -> bool {
+        self.status < 400 && self.ending != Ending::UpstreamCut
+    }
+}
+
+/// Keeps holds of live exchanges from expiring.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Renew {
+    /// Exchange id and what it has cost so far.
+    pub live: Vec<(String, NanoUsd)>,
+}
+
+/// The answer to [`Renew`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    /// Holds found and extended.
+    pub extended: u32,
+}
+
+/// Asks for changes of policy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PolicyPoll {
+    /// Version held, 0 for none.
+    pub version: u64,
+    /// Stable name of the asking VM, for `/health`.
+    pub vm: String,
+}
+
+/// The answer to [`PolicyPoll`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PolicyAnswer {
+    /// Version now in force.
+    pub version: u64,
+    /// Grows whenever a virtual key changes: a filter then forgets the keys it has looked up.
+    pub keys_version: u64,
+    /// The policy, when `version` differs from the one held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+}
+
+/// Which wire format a provider speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    /// OpenAI Chat Completions, and everything compatible with it.
+    #[default]
+    Openai,
+    /// Anthropic Messages.
+    Anthropic,
+}
+
+/// The compiled policy that filters run on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Providers, in configuration order.
+    pub providers: Vec<Provider>,
+    /// Models by client-facing id: those configured first, then the catalogue's.
+    pub models: Vec<Model>,
+    /// What holds when key and request say nothing.
+    pub defaults: Defaults,
+}
+
+/// A provider as the filter sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Provider {
+    /// Name; Envoy's clusters are `provider/<name>` (with adapter) and `direct/<name>`.
+    pub name: String,
+    /// Wire format.
+    pub dialect: Dialect,
+    /// Host header, with the port where it is not the scheme's own.
+    pub authority: String,
+    /// Path prefix from `base_url`, without trailing slash (`/v1`).
+    pub base_path: String,
+    /// Path of the chat call after `base_path`; the dialect's own when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub chat_path: String,
+    /// Header that carries the key (`authorization`, `x-api-key`, `api-key`).
+    pub auth_header: String,
+    /// What precedes the key in that header (`Bearer `).
+    #[serde(default)]
+    pub auth_prefix: String,
+    /// The key, when the provider has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+    /// Further headers to send, lower-case names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// Price of models that have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_price: Option<Price>,
+}
+
+/// Price of a model in nano-dollars per million tokens. All zero is free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Price {
+    /// Prompt tokens.
+    pub input: NanoUsd,
+    /// Prompt tokens read from the provider's cache.
+    pub cached_input: NanoUsd,
+    /// Prompt tokens written to the provider's cache.
+    pub cache_write: NanoUsd,
+    /// Completion tokens.
+    pub output: NanoUsd,
+    /// Completion tokens spent on reasoning.
+    pub reasoning: NanoUsd,
+    /// From this many prompt tokens on, `long` prices the whole request; 0 never.
+    #[serde(default)]
+    pub long_from: u64,
+    /// Prompt price of long requests.
+    #[serde(default)]
+    pub long_input: NanoUsd,
+    /// Completion price of long requests.
+    #[serde(default)]
+    pub long_output: NanoUsd,
+}
+
+/// A model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Name clients use.
+    pub id: String,
+    /// Provider that serves it.
+    pub provider: String,
+    /// Name the provider uses.
+    pub model: String,
+    /// Context window in tokens, 0 unknown.
+    pub context: u64,
+    /// Output limit in tokens, 0 unknown.
+    pub max_output: u64,
+    /// Price.
+    pub price: Price,
+    /// Whether `/v1/models` shows it (catalogue entries of configured providers are not listed).
+    #[serde(default)]
+    pub listed: bool,
+}
+
+/// What holds when key and request say nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Defaults {
+    /// Provider for models that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Input rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pii_input: Option<PiiAction>,
+    /// Seconds an exact-cache entry lives; `None` leaves the cache off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_ttl_s: Option<u64>,
+    /// Retries of one target after the first attempt, 0 for none.
+    pub retry_attempts: u32,
+    /// Provider statuses that are retried.
+    pub retry_on: Vec<u16>,
+    /// Milliseconds an attempt may take (streams: may be silent), 0 for no limit.
+    pub request_timeout_ms: u64,
+    /// Whether a known key may go on unmetered while the sidecar does not answer.
+    #[serde(default)]
+    pub grace_on_state_loss: bool,
+    /// Status of budget refusals (429, 402 or 403).
+    pub budget_status: u16,
+}
