@@ -1,1 +1,5 @@
+//! `weir`: the state service and the command line.
+
+mod config;
+
 fn main() {}
