@@ -1,5 +1,3 @@
 //! `weir`: the state service and the command line.
 
-mod config;
-
 fn main() {}

@@ -1,0 +1,3 @@
+//! Weir's state service and what the command line does besides it.
+
+pub mod config;
