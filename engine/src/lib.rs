@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod limit;
 pub mod period;
 pub mod plan;
+pub mod policy;
 pub mod price;
 pub mod request;
 pub mod route;
