@@ -1,0 +1,195 @@
+//! A cursor over a validated document: each byte is passed once, whatever is looked for.
+
+use super::{Kind, Span};
+
+/// Bytes looked at together: a width that compilers turn into one vector compare.
+const LANES: usize = 16;
+
+/// A cursor. After [`Walk::key`] or [`Walk::element`] it stands at a value, which the caller must
+/// pass with [`Walk::skip`] or [`Walk::enter`] and a full walk of the inside.
+#[derive(Clone, Debug)]
+pub struct Walk<'a> {
+    body: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// A cursor at the value at `value`; it sees nothing behind it.
+    pub fn new(body: &'a [u8], value: Span) -> Walk<'a> {
+        Walk {
+            body: body.get(..value.end).unwrap_or_default(),
+            at: value.start,
+        }
+    }
+
+    /// The bytes that the cursor moves over.
+    pub fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// Offset of the next value or bracket.
+    pub fn position(&mut self) -> usize {
+        self.space();
+        self.at
+    }
+
+    /// Offset behind the last thing passed.
+    pub fn passed(&self) -> usize {
+        self.at
+    }
+
+    /// Ends the walk: everything asked later answers "nothing".
+    pub fn stop(&mut self) {
+        self.at = self.body.len();
+    }
+
+    /// The type of the value at the cursor.
+    pub fn kind(&mut self) -> Option<Kind> {
+        self.peek().and_then(Kind::of_first)
+    }
+
+    /// Steps into the value at the cursor when it begins with `bracket`.
+    pub fn enter(&mut self, bracket: u8) -> bool {
+        let found = self.peek() == Some(bracket);
+        if found {
+            self.at = self.at.saturating_add(1);
+        }
+        found
+    }
+
+    /// The next name of the object entered, inside its quotes; `None` when the object was passed.
+    pub fn key(&mut self) -> Option<Span> {
+        if self.peek() == Some(b',') {
+            self.at = self.at.saturating_add(1);
+        }
+        match self.peek() {
+            Some(b'"') => {}
+            Some(b'}') => {
+                self.at = self.at.saturating_add(1);
+                return None;
+            }
+            _ => {
+                self.stop();
+                return None;
+            }
+        }
+        let key = self.skip()?.unquoted();
+        if !self.enter(b':') {
+            self.stop();
+            return None;
+        }
+        self.space();
+        Some(key)
+    }
+
+    /// Whether the array entered has another element; `false` when the array was passed.
+    pub fn element(&mut self) -> bool {
+        if self.peek() == Some(b',') {
+            self.at = self.at.saturating_add(1);
+        }
+        match self.peek() {
+            Some(b']') => {
+                self.at = self.at.saturating_add(1);
+                false
+            }
+            Some(_) => true,
+            None => false,
+        }
+    }
+
+    /// Passes the value at the cursor.
+    pub fn skip(&mut self) -> Option<Span> {
+        let start = self.position();
+        let end = value_end(self.body, start).filter(|&end| end > start);
+        self.at = end.unwrap_or(self.body.len());
+        end.map(|end| Span { start, end })
+    }
+
+    fn space(&mut self) {
+        self.at = skip_space(self.body, self.at);
+    }
+
+    fn peek(&mut self) -> Option<u8> {
+        self.space();
+        self.body.get(self.at).copied()
+    }
+}
+
+pub(super) fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// Offset of the first byte from `at` that is not white space.
+#[inline]
+pub(super) fn skip_space(body: &[u8], mut at: usize) -> usize {
+    while body.get(at).copied().is_some_and(is_space) {
+        at += 1;
+    }
+    at
+}
+
+/// Length of the run at the head of `bytes` that a string may hold as it is: up to the first quote,
+/// backslash or control character.
+#[inline]
+pub(super) fn plain_run(bytes: &[u8]) -> usize {
+    let odd = |byte: &u8| (*byte == b'"') | (*byte == b'\\') | (*byte < b' ');
+    let (blocks, tail) = bytes.as_chunks::<LANES>();
+    let mut run = 0;
+    for block in blocks {
+        // Without an early exit inside the block the compare becomes one vector operation.
+        if block.iter().fold(false, |any, byte| any | odd(byte)) {
+            return run + block.iter().position(odd).unwrap_or_default();
+        }
+        run += LANES;
+    }
+    run + tail.iter().position(odd).unwrap_or(tail.len())
+}
+
+/// Offset behind the closing quote of the string whose opening quote is at `open`.
+#[inline]
+pub(super) fn string_end(body: &[u8], open: usize) -> Option<usize> {
+    let mut at = open + 1;
+    loop {
+        at += plain_run(body.get(at..)?);
+        match body.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// Offset behind the value that begins at `start`.
+fn value_end(body: &[u8], start: usize) -> Option<usize> {
+    match body.get(start)? {
+        b'"' => string_end(body, start),
+        b'{' | b'[' => container_end(body, start),
+        _ => {
+            let rest = body.get(start..)?;
+            let end = |byte: &u8| matches!(*byte, b',' | b']' | b'}' | b':') || is_space(*byte);
+            Some(start + rest.iter().position(end).unwrap_or(rest.len()))
+        }
+    }
+}
+
+fn container_end(body: &[u8], start: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut at = start;
+    loop {
+        match body.get(at)? {
+            b'"' => {
+                at = string_end(body, at)?;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+}
