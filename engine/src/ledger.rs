@@ -1,1 +1,510 @@
-//! Budgets and holds.
+//! Budgets and holds: what may still be spent, what is promised, what was spent.
+//!
+//! An exchange passes through here twice. [`Ledger::admit`] holds the most that it can cost in every
+//! scope it belongs to, or refuses; [`Ledger::settle`] gives the hold back and charges what it did
+//! cost. Between them [`Ledger::renew`] says that it is alive and what it has cost so far.
+//!
+//! Invariants, while no exchange costs more than was held for it and no limit is lowered:
+//! - for each hard budget, in each of its windows, `spent + held <= limit`;
+//! - `spent` is the sum of the settled costs whose instant lies in the window. An exchange belongs
+//!   to the window it was admitted in, however late it settles, so a window that has ended neither
+//!   takes from the next one nor lends to it.
+//!
+//! This machine does not remember what was settled: the store's primary key decides whether a
+//! record is new, and only new ones may be passed to [`Ledger::settle`].
+
+use hashbrown::HashMap;
+
+use crate::period::{Period, Window};
+use crate::usage::{NANO_PER_USD, NanoUsd};
+use crate::wire::Quote;
+
+mod quote;
+
+#[cfg(test)]
+mod tests;
+
+/// How long a hold lives without being renewed, in milliseconds.
+pub const HOLD_TTL_MS: u64 = 60_000;
+/// Holds at one time. Above it exchanges are refused with `state_unavailable`.
+pub const HOLDS_MAX: usize = 200_000;
+/// Holds that one call of [`Ledger::expire`] gives up at most; the rest follows with the next call.
+pub const EXPIRED_PER_CALL_MAX: usize = 1_000;
+/// The smallest output cap, per choice, that is worth deriving from what is left of a budget.
+pub const DERIVED_OUTPUT_TOKENS_MIN: u64 = 16;
+/// Output, per choice, of a model whose own maximum is not known. Under a hard budget it is also
+/// sent as cap, since otherwise nothing would bound the price.
+pub const UNKNOWN_OUTPUT_TOKENS: u64 = 4_096;
+
+/// Whose spend is counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Everybody's.
+    Global,
+    /// One virtual key's, by its public id.
+    Key(String),
+}
+
+/// A scope's place in one [`Ledger`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScopeId(usize);
+
+/// A limit on a scope's spend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// The most that may be spent in a window.
+    pub limit_nano: NanoUsd,
+    /// How long a window is.
+    pub period: Period,
+    /// Whether exchanges above it are refused; otherwise it is only reported.
+    pub hard: bool,
+}
+
+/// A budget with its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetState {
+    /// The limit.
+    pub budget: Budget,
+    /// The same as [`Ledger::spend`] for the budget's period.
+    pub spend: Spend,
+}
+
+/// What a scope spent in a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spend {
+    /// The window.
+    pub window: Window,
+    /// Settled.
+    pub spent_nano: NanoUsd,
+    /// Promised to exchanges that are still running.
+    pub held_nano: NanoUsd,
+}
+
+/// Who asks for an exchange to be admitted, and what it can cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Exchange id.
+    pub exchange: &'a str,
+    /// Public id of the key.
+    pub key: &'a str,
+    /// The scopes it belongs to.
+    pub scopes: &'a [ScopeId],
+    /// Planned targets.
+    pub quotes: &'a [Quote],
+    /// Output cap of the request over all choices.
+    pub output_cap: Option<u64>,
+    /// Choices asked for; 0 is read as 1.
+    pub choices: u32,
+    /// Prompt tokens.
+    pub tokens_in: u64,
+}
+
+/// The answer to [`Ledger::admit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The hold is in place.
+    Granted {
+        /// Money held in each scope.
+        hold_nano: NanoUsd,
+        /// Output cap per choice that the provider must be given.
+        output_cap: Option<u64>,
+    },
+    /// A budget does not cover it; nothing is held.
+    Refused(Overdrawn),
+    /// [`HOLDS_MAX`] is reached; nothing is held.
+    Full,
+}
+
+/// The budget that refused. Of several, the one that starts anew last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overdrawn {
+    /// The budget.
+    pub budget: Budget,
+    /// Seconds until its window ends, rounded up; `None` when it never does.
+    pub retry_after_s: Option<u64>,
+}
+
+/// Money promised to a running exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Money held in each scope.
+    pub amount_nano: NanoUsd,
+    /// What it has cost so far; the prompt's price until the filter has said more.
+    pub metered_nano: NanoUsd,
+    /// Unix milliseconds of the admission: the window that it is charged in.
+    pub admitted_ms: u64,
+    /// Unix milliseconds at which it is given up unless renewed.
+    pub expires_ms: u64,
+    /// The scopes it belongs to.
+    pub scopes: Vec<ScopeId>,
+    /// Public id of the key.
+    pub key: String,
+    /// Provider of the first planned target.
+    pub provider: String,
+    /// Model of the first planned target.
+    pub model: String,
+    /// Prompt tokens.
+    pub tokens_in: u64,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// The newest instant seen: a clock that steps back does not bring an old window back.
+    now_ms: u64,
+    accounts: Vec<Account>,
+    places: HashMap<Scope, ScopeId>,
+    holds: HashMap<String, Hold>,
+}
+
+/// One scope: its spend in every period, so that a budget can change its period at any time.
+#[derive(Clone, Debug)]
+struct Account {
+    budgets: Vec<Budget>,
+    spends: [(Period, Spend); 6],
+    /// Unix milliseconds at which the next window of any period ends.
+    rolls_ms: u64,
+}
+
+impl Ledger {
+    /// The place of `scope`, which starts without budget and spend.
+    pub fn open(&mut self, scope: Scope) -> ScopeId {
+        let next = ScopeId(self.accounts.len());
+        let id = *self.places.entry(scope).or_insert(next);
+        if id == next {
+            self.accounts.push(Account::new(self.now_ms));
+        }
+        id
+    }
+
+    /// Replaces the budgets of a scope.
+    pub fn set_budgets(&mut self, id: ScopeId, budgets: Vec<Budget>) {
+        if let Some(account) = self.accounts.get_mut(id.0) {
+            account.budgets = budgets;
+        }
+    }
+
+    /// Budgets of a scope with their state at `now_ms`.
+    pub fn budgets(&mut self, id: ScopeId, now_ms: u64) -> Vec<BudgetState> {
+        self.advance(now_ms);
+        let now_ms = self.now_ms;
+        let Some(account) = self.accounts.get_mut(id.0) else {
+            return Vec::new();
+        };
+        account.roll(now_ms);
+        let state = |budget: &Budget| BudgetState {
+            budget: *budget,
+            spend: account.spend(budget.period).copied().unwrap_or_default(),
+        };
+        account.budgets.iter().map(state).collect()
+    }
+
+    /// What a scope spent in the window of `period` that `now_ms` lies in.
+    pub fn spend(&mut self, id: ScopeId, period: Period, now_ms: u64) -> Spend {
+        self.advance(now_ms);
+        let now_ms = self.now_ms;
+        let Some(account) = self.accounts.get_mut(id.0) else {
+            return Spend::default();
+        };
+        account.roll(now_ms);
+        account.spend(period).copied().unwrap_or_default()
+    }
+
+    /// Adds `cost_nano` to a scope in every window that `at_ms` lies in: what the store knows at
+    /// start, or what a record that was settled before turns out to have cost.
+    pub fn charge(&mut self, scopes: &[ScopeId], at_ms: u64, cost_nano: NanoUsd) {
+        for id in scopes {
+            if let Some(account) = self.accounts.get_mut(id.0) {
+                account.roll(self.now_ms);
+                account.charge(at_ms, cost_nano);
+            }
+        }
+    }
+
+    /// Decides whether an exchange may start, and holds the most that it can cost. A second call
+    /// for the same exchange replaces the first one's hold.
+    pub fn admit(&mut self, ask: &Ask<'_>, now_ms: u64) -> Answer {
+        self.advance(now_ms);
+        self.release(ask.exchange);
+        if self.holds.len() >= HOLDS_MAX {
+            return Answer::Full;
+        }
+        for id in ask.scopes {
+            if let Some(account) = self.accounts.get_mut(id.0) {
+                account.roll(self.now_ms);
+            }
+        }
+        let left = self.left(ask.scopes);
+        let Some((hold_nano, output_cap)) = quote::hold(ask, left) else {
+            return self.refuse(ask);
+        };
+        let first = ask.quotes.first();
+        let hold = Hold {
+            amount_nano: hold_nano,
+            metered_nano: first
+                .map_or(0, |quote| quote.input_nano.max(0))
+                .min(hold_nano),
+            admitted_ms: self.now_ms,
+            expires_ms: self.now_ms.saturating_add(HOLD_TTL_MS),
+            scopes: ask.scopes.to_vec(),
+            key: ask.key.to_owned(),
+            provider: first
+                .map(|quote| quote.provider.clone())
+                .unwrap_or_default(),
+            model: first.map(|quote| quote.model.clone()).unwrap_or_default(),
+            tokens_in: ask.tokens_in,
+        };
+        self.place(ask.exchange.to_owned(), hold);
+        Answer::Granted {
+            hold_nano,
+            output_cap,
+        }
+    }
+
+    /// Puts back a hold that was made before a restart, and gives it a new time to live.
+    pub fn restore(&mut self, exchange: String, mut hold: Hold, now_ms: u64) {
+        self.advance(now_ms);
+        hold.expires_ms = self.now_ms.saturating_add(HOLD_TTL_MS);
+        self.release(&exchange);
+        self.place(exchange, hold);
+    }
+
+    /// Notes that an exchange is alive and what it has cost so far. `false` when nothing is held
+    /// for it. A cost above the hold raises the hold.
+    pub fn renew(&mut self, exchange: &str, cost_nano: NanoUsd, now_ms: u64) -> bool {
+        self.advance(now_ms);
+        let Some(hold) = self.holds.get_mut(exchange) else {
+            return false;
+        };
+        hold.expires_ms = self.now_ms.saturating_add(HOLD_TTL_MS);
+        hold.metered_nano = hold.metered_nano.max(cost_nano);
+        let more = hold.metered_nano.saturating_sub(hold.amount_nano);
+        if more > 0 {
+            hold.amount_nano = hold.metered_nano;
+            for id in &hold.scopes {
+                if let Some(account) = self.accounts.get_mut(id.0) {
+                    account.hold(hold.admitted_ms, more);
+                }
+            }
+        }
+        true
+    }
+
+    /// Gives an exchange's hold back and charges what it cost, at [`Ledger::charged_ms`]. Without a
+    /// hold (lost in a crash, or refused before one was made) `scopes` are charged all the same.
+    /// Call it once for each exchange; see the module.
+    pub fn settle(
+        &mut self,
+        exchange: &str,
+        scopes: &[ScopeId],
+        charged_ms: u64,
+        cost_nano: NanoUsd,
+    ) {
+        match self.release(exchange) {
+            Some(hold) => self.charge(&hold.scopes, charged_ms, cost_nano),
+            None => self.charge(scopes, charged_ms, cost_nano),
+        }
+    }
+
+    /// Gives an exchange's hold back and charges nothing: it was settled before.
+    pub fn cancel(&mut self, exchange: &str) {
+        self.release(exchange);
+    }
+
+    /// The instant whose windows an exchange is charged in: its admission, or without a hold its
+    /// arrival at `at_ms`, which cannot lie in the future.
+    pub fn charged_ms(&self, exchange: &str, at_ms: u64, now_ms: u64) -> u64 {
+        match self.holds.get(exchange) {
+            Some(hold) => hold.admitted_ms,
+            None => at_ms.min(now_ms.max(self.now_ms)),
+        }
+    }
+
+    /// Exchanges whose hold was not renewed in time, for settlement at `metered_nano`. They stay
+    /// held until that is done, and come again if it is not.
+    pub fn expire(&mut self, now_ms: u64) -> Vec<(String, Hold)> {
+        self.advance(now_ms);
+        let now_ms = self.now_ms;
+        let late = self
+            .holds
+            .iter_mut()
+            .filter(|(_, hold)| hold.expires_ms <= now_ms);
+        late.take(EXPIRED_PER_CALL_MAX)
+            .map(|(exchange, hold)| {
+                hold.expires_ms = now_ms.saturating_add(HOLD_TTL_MS);
+                (exchange.clone(), hold.clone())
+            })
+            .collect()
+    }
+
+    /// Every hold, in no order.
+    pub fn holds(&self) -> impl ExactSizeIterator<Item = (&str, &Hold)> {
+        self.holds
+            .iter()
+            .map(|(exchange, hold)| (exchange.as_str(), hold))
+    }
+
+    /// The hold of an exchange.
+    pub fn hold(&self, exchange: &str) -> Option<&Hold> {
+        self.holds.get(exchange)
+    }
+
+    fn advance(&mut self, now_ms: u64) {
+        self.now_ms = self.now_ms.max(now_ms);
+    }
+
+    fn place(&mut self, exchange: String, hold: Hold) {
+        for id in &hold.scopes {
+            if let Some(account) = self.accounts.get_mut(id.0) {
+                account.roll(self.now_ms);
+                account.hold(hold.admitted_ms, hold.amount_nano);
+            }
+        }
+        self.holds.insert(exchange, hold);
+    }
+
+    fn release(&mut self, exchange: &str) -> Option<Hold> {
+        let hold = self.holds.remove(exchange)?;
+        for id in &hold.scopes {
+            if let Some(account) = self.accounts.get_mut(id.0) {
+                account.roll(self.now_ms);
+                account.hold(hold.admitted_ms, hold.amount_nano.saturating_neg());
+            }
+        }
+        Some(hold)
+    }
+
+    /// What the tightest hard budget of `scopes` still covers; `None` without one.
+    fn left(&self, scopes: &[ScopeId]) -> Option<NanoUsd> {
+        self.hard(scopes)
+            .map(|(budget, spend)| spend.left(budget))
+            .min()
+    }
+
+    fn hard(&self, scopes: &[ScopeId]) -> impl Iterator<Item = (Budget, Spend)> {
+        let accounts = scopes.iter().filter_map(|id| self.accounts.get(id.0));
+        accounts.flat_map(|account| {
+            let hard = account.budgets.iter().filter(|budget| budget.hard);
+            hard.filter_map(|budget| Some((*budget, *account.spend(budget.period)?)))
+        })
+    }
+
+    fn refuse(&self, ask: &Ask<'_>) -> Answer {
+        let short = |(_, spend): &(Budget, Spend), budget: &Budget| {
+            quote::hold(ask, Some(spend.left(*budget))).is_none()
+        };
+        let last = self
+            .hard(ask.scopes)
+            .filter(|pair| short(pair, &pair.0))
+            .max_by_key(|(_, spend)| spend.window.end_ms.unwrap_or(u64::MAX));
+        let Some((budget, spend)) = last else {
+            return Answer::Full;
+        };
+        let wait_ms = spend
+            .window
+            .end_ms
+            .map(|end| end.saturating_sub(self.now_ms));
+        Answer::Refused(Overdrawn {
+            budget,
+            retry_after_s: wait_ms.map(|ms| ms.div_ceil(1_000)),
+        })
+    }
+}
+
+impl Overdrawn {
+    /// The sentence for the caller: `Monthly budget limit $500 exceeded`.
+    pub fn message(&self) -> String {
+        let limit = dollars(self.budget.limit_nano);
+        format!(
+            "{} budget limit ${limit} exceeded",
+            self.budget.period.word()
+        )
+    }
+}
+
+impl Spend {
+    /// What `budget` still covers in this window; negative when it is overdrawn.
+    pub fn left(&self, budget: Budget) -> NanoUsd {
+        budget
+            .limit_nano
+            .saturating_sub(self.spent_nano)
+            .saturating_sub(self.held_nano)
+    }
+}
+
+impl Account {
+    fn new(now_ms: u64) -> Account {
+        let spend = |period: Period| {
+            (
+                period,
+                Spend {
+                    window: period.window(now_ms),
+                    ..Spend::default()
+                },
+            )
+        };
+        let spends = Period::ALL.map(spend);
+        Account {
+            budgets: Vec::new(),
+            spends,
+            rolls_ms: Period::Daily.window(now_ms).end_ms.unwrap_or(0),
+        }
+    }
+
+    /// Starts the windows that `now_ms` has reached. A day ends no later than any other window.
+    fn roll(&mut self, now_ms: u64) {
+        if now_ms < self.rolls_ms {
+            return;
+        }
+        for (period, spend) in &mut self.spends {
+            if !spend.window.holds(now_ms) {
+                *spend = Spend {
+                    window: period.window(now_ms),
+                    ..Spend::default()
+                };
+            }
+        }
+        self.rolls_ms = Period::Daily.window(now_ms).end_ms.unwrap_or(u64::MAX);
+    }
+
+    fn spend(&self, period: Period) -> Option<&Spend> {
+        self.spends
+            .iter()
+            .find(|(of, _)| *of == period)
+            .map(|(_, spend)| spend)
+    }
+
+    fn charge(&mut self, at_ms: u64, cost_nano: NanoUsd) {
+        for (_, spend) in self
+            .spends
+            .iter_mut()
+            .filter(|(_, spend)| spend.window.holds(at_ms))
+        {
+            spend.spent_nano = spend.spent_nano.saturating_add(cost_nano);
+        }
+    }
+
+    fn hold(&mut self, at_ms: u64, amount_nano: NanoUsd) {
+        for (_, spend) in self
+            .spends
+            .iter_mut()
+            .filter(|(_, spend)| spend.window.holds(at_ms))
+        {
+            spend.held_nano = spend.held_nano.saturating_add(amount_nano);
+        }
+    }
+}
+
+/// Dollars without trailing zeros: `500`, `0.0125`, `-3.5`.
+pub fn dollars(nano: NanoUsd) -> String {
+    let sign = if nano < 0 { "-" } else { "" };
+    let (whole, part) = {
+        let (nano, unit) = (nano.unsigned_abs(), NANO_PER_USD.unsigned_abs());
+        (nano / unit, nano % unit)
+    };
+    let fraction = format!("{part:09}");
+    match fraction.trim_end_matches('0') {
+        "" => format!("{sign}{whole}"),
+        digits => format!("{sign}{whole}.{digits}"),
+    }
+}

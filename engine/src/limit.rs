@@ -56,14 +56,24 @@ impl RateWindow {
 
     fn state(&self, limit: u64, into_ms: u64, fits: bool) -> RateState {
         let left = scaled(limit).saturating_sub(self.used(into_ms)) / u128::from(WINDOW_MS);
-        let reset_ms = if fits { WINDOW_MS - into_ms } else { self.wait_ms(limit, into_ms) };
-        RateState { limit, remaining: u64::try_from(left).unwrap_or(u64::MAX), reset_ms }
+        let reset_ms = if fits {
+            WINDOW_MS - into_ms
+        } else {
+            self.wait_ms(limit, into_ms)
+        };
+        RateState {
+            limit,
+            remaining: u64::try_from(left).unwrap_or(u64::MAX),
+            reset_ms,
+        }
     }
 
     /// Milliseconds until one more request fits.
     fn wait_ms(&self, limit: u64, into_ms: u64) -> u64 {
         let to_border = WINDOW_MS - into_ms;
-        let Some(room) = limit.checked_sub(1) else { return WINDOW_MS };
+        let Some(room) = limit.checked_sub(1) else {
+            return WINDOW_MS;
+        };
         // In this bucket the one before fades: previous * (WINDOW - t) <= (room - current) * WINDOW.
         if let Some(room) = room.checked_sub(self.current)
             && let Some(at) = faded(self.previous, room)
@@ -71,7 +81,9 @@ impl RateWindow {
             return at.saturating_sub(into_ms).max(1);
         }
         // In the next bucket this one fades.
-        to_border.saturating_add(faded(self.current, room).unwrap_or(WINDOW_MS)).max(1)
+        to_border
+            .saturating_add(faded(self.current, room).unwrap_or(WINDOW_MS))
+            .max(1)
     }
 }
 
@@ -105,7 +117,9 @@ mod tests {
     #[test]
     fn a_fresh_minute_takes_exactly_its_limit() {
         let mut window = RateWindow::default();
-        let allowed = (0..150).filter(|_| ask(&mut window, 100, 60_000_000)).count();
+        let allowed = (0..150)
+            .filter(|_| ask(&mut window, 100, 60_000_000))
+            .count();
         assert_eq!(allowed, 100);
         let (_, state) = window.check(100, 60_000_000);
         assert_eq!((state.limit, state.remaining), (100, 0));
@@ -118,9 +132,23 @@ mod tests {
     #[test]
     fn states_count_down() {
         let mut window = RateWindow::default();
-        assert_eq!(window.count(2, 30_000), RateState { limit: 2, remaining: 1, reset_ms: 30_000 });
-        assert_eq!(window.count(2, 40_000), RateState { limit: 2, remaining: 0, reset_ms: 20_000 });
-        assert_eq!(RateWindow::default().check(0, 5).0, false);
+        assert_eq!(
+            window.count(2, 30_000),
+            RateState {
+                limit: 2,
+                remaining: 1,
+                reset_ms: 30_000
+            }
+        );
+        assert_eq!(
+            window.count(2, 40_000),
+            RateState {
+                limit: 2,
+                remaining: 0,
+                reset_ms: 20_000
+            }
+        );
+        assert!(!RateWindow::default().check(0, 5).0);
     }
 
     proptest! {

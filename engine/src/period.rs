@@ -39,7 +39,7 @@ pub struct Window {
 }
 
 impl Period {
-    const ALL: [Period; 6] = [
+    pub(crate) const ALL: [Period; 6] = [
         Period::Daily,
         Period::Weekly,
         Period::Monthly,
@@ -77,7 +77,9 @@ impl Period {
         if name.eq_ignore_ascii_case("none") {
             return Some(Period::Total);
         }
-        Period::ALL.into_iter().find(|period| period.name().eq_ignore_ascii_case(name))
+        Period::ALL
+            .into_iter()
+            .find(|period| period.name().eq_ignore_ascii_case(name))
     }
 
     /// The window that `now_ms` lies in.
@@ -87,9 +89,20 @@ impl Period {
         let date = Date::of_day(day);
         let months = |first: u64, count: u64| {
             let (years, next) = ((first - 1 + count) / 12, (first - 1 + count) % 12 + 1);
-            let start = Date { month: first, day: 1, ..date };
-            let end = Date { year: date.year + years, month: next, day: 1 };
-            Window { start_ms: start.unix_day() * DAY_MS, end_ms: Some(end.unix_day() * DAY_MS) }
+            let start = Date {
+                month: first,
+                day: 1,
+                ..date
+            };
+            let end = Date {
+                year: date.year + years,
+                month: next,
+                day: 1,
+            };
+            Window {
+                start_ms: start.unix_day() * DAY_MS,
+                end_ms: Some(end.unix_day() * DAY_MS),
+            }
         };
         let days = |first: u64, count: u64| Window {
             start_ms: first * DAY_MS,
@@ -99,13 +112,19 @@ impl Period {
             Period::Daily => days(day, 1),
             // 1970-01-01 was a Thursday; the week that holds it starts at the epoch here.
             Period::Weekly => match (day + 3) / 7 * 7 {
-                0 => Window { start_ms: 0, end_ms: Some(4 * DAY_MS) },
+                0 => Window {
+                    start_ms: 0,
+                    end_ms: Some(4 * DAY_MS),
+                },
                 week => days(week - 3, 7),
             },
             Period::Monthly => months(date.month, 1),
             Period::Quarterly => months((date.month - 1) / 3 * 3 + 1, 3),
             Period::Yearly => months(1, 12),
-            Period::Total => Window { start_ms: 0, end_ms: None },
+            Period::Total => Window {
+                start_ms: 0,
+                end_ms: None,
+            },
         }
     }
 }
@@ -134,7 +153,11 @@ impl Date {
             (of_era - of_era / 1_460 + of_era / 36_524 - of_era / (ERA_DAYS - 1)) / 365;
         let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted = (5 * of_year + 2) / 153;
-        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+        let month = if shifted < 10 {
+            shifted + 3
+        } else {
+            shifted - 9
+        };
         Date {
             year: era * 400 + year_of_era + u64::from(month <= 2),
             month,
@@ -162,7 +185,10 @@ pub fn day(at_ms: u64) -> String {
 /// `2026-11-21 12:30:00.000`: the form of SQL's date functions, in UTC.
 pub fn sql(at_ms: u64) -> String {
     let (hour, minute, second, milli) = clock(at_ms);
-    format!("{} {hour:02}:{minute:02}:{second:02}.{milli:03}", day(at_ms))
+    format!(
+        "{} {hour:02}:{minute:02}:{second:02}.{milli:03}",
+        day(at_ms)
+    )
 }
 
 /// `2026-11-21T12:30:00Z` (RFC 3339), with milliseconds when there are any.
@@ -178,7 +204,12 @@ pub fn rfc3339(at_ms: u64) -> String {
 
 fn clock(at_ms: u64) -> (u64, u64, u64, u64) {
     let of_day = at_ms.min(INSTANT_MS_MAX) % DAY_MS;
-    (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1_000 % 60, of_day % 1_000)
+    (
+        of_day / 3_600_000,
+        of_day / 60_000 % 60,
+        of_day / 1_000 % 60,
+        of_day % 1_000,
+    )
 }
 
 /// Unix milliseconds of an RFC 3339 instant from 1970 on, of a day alone (its midnight) or of the
@@ -264,16 +295,62 @@ mod tests {
             assert_eq!(rfc3339(window.end_ms.unwrap()), end, "{period:?} at {now}");
         };
         let now = "2026-11-21T12:30:00Z";
-        check(Period::Daily, now, "2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z");
-        check(Period::Weekly, now, "2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z");
-        check(Period::Monthly, now, "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
-        check(Period::Quarterly, now, "2026-10-01T00:00:00Z", "2027-01-01T00:00:00Z");
-        check(Period::Yearly, now, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z");
+        check(
+            Period::Daily,
+            now,
+            "2026-11-21T00:00:00Z",
+            "2026-11-22T00:00:00Z",
+        );
+        check(
+            Period::Weekly,
+            now,
+            "2026-11-16T00:00:00Z",
+            "2026-11-23T00:00:00Z",
+        );
+        check(
+            Period::Monthly,
+            now,
+            "2026-11-01T00:00:00Z",
+            "2026-12-01T00:00:00Z",
+        );
+        check(
+            Period::Quarterly,
+            now,
+            "2026-10-01T00:00:00Z",
+            "2027-01-01T00:00:00Z",
+        );
+        check(
+            Period::Yearly,
+            now,
+            "2026-01-01T00:00:00Z",
+            "2027-01-01T00:00:00Z",
+        );
         let leap = "2028-02-29T23:59:59.999Z";
-        check(Period::Monthly, leap, "2028-02-01T00:00:00Z", "2028-03-01T00:00:00Z");
-        check(Period::Weekly, "1970-01-02", "1970-01-01T00:00:00Z", "1970-01-05T00:00:00Z");
-        check(Period::Weekly, "1970-01-05", "1970-01-05T00:00:00Z", "1970-01-12T00:00:00Z");
-        assert_eq!(Period::Total.window(5), Window { start_ms: 0, end_ms: None });
+        check(
+            Period::Monthly,
+            leap,
+            "2028-02-01T00:00:00Z",
+            "2028-03-01T00:00:00Z",
+        );
+        check(
+            Period::Weekly,
+            "1970-01-02",
+            "1970-01-01T00:00:00Z",
+            "1970-01-05T00:00:00Z",
+        );
+        check(
+            Period::Weekly,
+            "1970-01-05",
+            "1970-01-05T00:00:00Z",
+            "1970-01-12T00:00:00Z",
+        );
+        assert_eq!(
+            Period::Total.window(5),
+            Window {
+                start_ms: 0,
+                end_ms: None
+            }
+        );
     }
 
     #[test]
@@ -288,8 +365,16 @@ mod tests {
             assert_eq!(parse(same), Some(noon), "{same}");
         }
         for odd in [
-            "", "2026", "2026-02-30", "2026-13-01", "2026-1-1", "2026-11-21T24:00:00Z",
-            "2026-11-21T12:00:00+2", "1969-12-31T23:59:59Z", "2026-11-21T12:00:00.Z", "tomorrow",
+            "",
+            "2026",
+            "2026-02-30",
+            "2026-13-01",
+            "2026-1-1",
+            "2026-11-21T24:00:00Z",
+            "2026-11-21T12:00:00+2",
+            "1969-12-31T23:59:59Z",
+            "2026-11-21T12:00:00.Z",
+            "tomorrow",
         ] {
             assert_eq!(parse(odd), None, "{odd}");
         }
