@@ -6,28 +6,27 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use engine::usage::NanoUsd;
-use engine::wire::{Dialect, PiiAction, Policy, Price};
+use engine::wire::{Defaults, Dialect, Model, PiiAction, Policy, Price, Provider};
 
+mod document;
+mod endpoint;
 mod problem;
+mod reader;
+mod sections;
 
+pub use engine::period::Period;
 pub use problem::{ConfigError, Problem};
 
-/// When spend starts at zero again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Period {
-    /// At midnight UTC.
-    Daily,
-    /// On Monday.
-    Weekly,
-    /// On the first of the month.
-    Monthly,
-    /// On the first of January, April, July and October.
-    Quarterly,
-    /// On the first of January.
-    Yearly,
-    /// Never.
-    None,
-}
+/// Environment variable with the admin token, when the file names none.
+pub const ADMIN_TOKEN_VARIABLE: &str = "WEIR_ADMIN_TOKEN";
+/// Environment variable with the development key that `weir up` makes.
+pub const DEV_KEY_VARIABLE: &str = "WEIR_DEV_KEY";
+/// Name of that key.
+const DEV_KEY_NAME: &str = "dev";
+/// Seconds an exact-cache entry lives when `cache` names no `ttl`.
+const CACHE_TTL_S: u64 = 3600;
+/// Request body cap when `limits` names none: the largest that can be asked for.
+const REQUEST_BODY_BYTES: u32 = 32 * 1024 * 1024;
 
 /// Everything `weir.yaml` says, with defaults filled in and secrets read.
 #[derive(Clone, Debug)]
@@ -89,7 +88,7 @@ pub struct ProviderConfig {
     /// The key, when the provider has one of its own.
     pub api_key: Option<Secret>,
     /// Further headers to send, lower-case names.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(String, Secret)>,
     /// Price of models that have none.
     pub default_price: Option<Price>,
 }
@@ -229,18 +228,148 @@ pub struct LimitsConfig {
 }
 
 impl Config {
-    /// Reads `path`. Secrets named by environment variables are asked of `env`.
+    /// Reads the file `path`. Secrets that name an environment variable are asked of `env`, and so
+    /// are [`ADMIN_TOKEN_VARIABLE`] and [`DEV_KEY_VARIABLE`].
     ///
     /// # Errors
     /// Every problem found, in file order.
     pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
-        let _ = env;
-        Err(ConfigError::unreadable(path, "not written yet"))
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::unreadable(path, format!("cannot be read: {error}")))?;
+        Config::parse(path, &text, env)
+    }
+
+    /// The same for a file already read; `path` is only for messages.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+        let failed = |problems| ConfigError { path: path.to_owned(), problems };
+        let root = document::parse(text).map_err(|problem| failed(vec![problem]))?;
+        let mut reader = reader::Reader::new(env);
+        let config = sections::config(&root, &mut reader);
+        let reader::Reader { mut problems, warnings, .. } = reader;
+        problems.sort_by_key(|problem| (problem.line, problem.column));
+        let mut config = match config {
+            Some(config) if problems.is_empty() => config,
+            _ => return Err(failed(problems)),
+        };
+        config.warnings = warnings;
+        config.add_local(env);
+        Ok(config)
+    }
+
+    /// What `weir up` hands to the state service it starts.
+    fn add_local(&mut self, env: &dyn Fn(&str) -> Option<String>) {
+        let variable = |name| env(name).filter(|value| !value.is_empty());
+        if self.admin_token.is_none() {
+            self.admin_token = variable(ADMIN_TOKEN_VARIABLE).map(Secret);
+        }
+        if let Some(key) = variable(DEV_KEY_VARIABLE) {
+            if !self.virtual_keys.iter().any(|other| other.name == DEV_KEY_NAME || other.key.expose() == key) {
+                self.virtual_keys.push(VirtualKeyConfig::new(DEV_KEY_NAME, Secret(key)));
+            }
+        }
     }
 
     /// The filter's view of it.
     pub fn policy(&self) -> Policy {
-        Policy::default()
+        Policy {
+            providers: self.providers.iter().map(ProviderConfig::wire).collect(),
+            models: self.models.iter().map(|model| self.model(model)).collect(),
+            defaults: self.defaults.wire(),
+        }
+    }
+
+    fn model(&self, model: &ModelConfig) -> Model {
+        Model {
+            id: model.id.clone(),
+            provider: model.provider.clone(),
+            model: model.model.clone(),
+            context: model.context,
+            max_output: model.max_output,
+            price: model.price.unwrap_or_default(),
+            listed: true,
+        }
+    }
+}
+
+impl ProviderConfig {
+    fn wire(&self) -> Provider {
+        Provider {
+            name: self.name.clone(),
+            dialect: self.dialect,
+            authority: self.endpoint.authority.clone(),
+            base_path: self.endpoint.base_path.clone(),
+            chat_path: self.chat_path.clone(),
+            auth_header: self.auth_header.clone(),
+            auth_prefix: self.auth_prefix.clone(),
+            api_key: self.api_key.as_ref().map(|key| key.expose().to_owned()),
+            headers: self.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+            default_price: self.default_price,
+        }
+    }
+}
+
+impl DefaultsConfig {
+    fn wire(&self) -> Defaults {
+        Defaults {
+            provider: self.provider.clone(),
+            pii_input: self.pii_input,
+            cache_ttl_s: self.cache_ttl_s,
+            retry_attempts: self.retry_attempts,
+            retry_on: self.retry_on.clone(),
+            request_timeout_ms: self.request_timeout_ms,
+            grace_on_state_loss: self.grace_on_state_loss,
+            budget_status: self.budget_status,
+        }
+    }
+}
+
+impl Default for DefaultsConfig {
+    fn default() -> DefaultsConfig {
+        DefaultsConfig {
+            provider: None,
+            pii_input: None,
+            cache_ttl_s: None,
+            retry_attempts: 2,
+            retry_on: vec![429, 500, 502, 503, 504],
+            backoff_base_ms: 25,
+            backoff_max_ms: 250,
+            request_timeout_ms: 60_000,
+            grace_on_state_loss: false,
+            budget_status: 429,
+        }
+    }
+}
+
+impl Default for EnvoyConfig {
+    fn default() -> EnvoyConfig {
+        EnvoyConfig { admin: ([127, 0, 0, 1], 9901).into(), workers: None }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> LimitsConfig {
+        LimitsConfig { request_body_bytes: REQUEST_BODY_BYTES }
+    }
+}
+
+impl VirtualKeyConfig {
+    /// A key without limits.
+    pub fn new(name: &str, key: Secret) -> VirtualKeyConfig {
+        VirtualKeyConfig {
+            name: name.to_owned(),
+            key,
+            provider: None,
+            real_api_key: None,
+            rate_limit: None,
+            budget_limit_nano: None,
+            budget_period: Period::default(),
+            models: Vec::new(),
+            pii_input: None,
+            config: None,
+        }
     }
 }
 

@@ -54,3 +54,19 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// `; did you mean ...?` for the candidate nearest to `word`, or nothing when none is near.
+pub(super) fn closest(word: &str, candidates: &[&str]) -> String {
+    let far = word.chars().count().max(3) / 3;
+    candidates
+        .iter()
+        .map(|candidate| (distance(word, candidate), *candidate))
+        .filter(|(distance, _)| *distance <= far)
+        .min()
+        .map_or_else(String::new, |(_, candidate)| format!("; did you mean `{candidate}`?"))
+}
+
+/// Edits between two words, an exchange of neighbours counting as one.
+fn distance(one: &str, other: &str) -> usize {
+    strsim::osa_distance(&one.to_lowercase(), &other.to_lowercase())
+}
