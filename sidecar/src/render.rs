@@ -1,0 +1,199 @@
+//! Envoy's configuration from `weir.yaml`. The pieces beside this file are Envoy's YAML with
+//! `@places@`, so that they read as what they become.
+
+use std::net::SocketAddr;
+
+use crate::config::{Address, Config, Endpoint, Host, ProviderConfig};
+
+pub mod snippet;
+mod piece;
+
+use piece::Piece;
+
+/// Clients connected at once. Further connections are closed.
+const DOWNSTREAM_CONNECTIONS_MAX: u32 = 50_000;
+/// Requests, connections, waiting requests and retries of one cluster. Envoy's own defaults (1024,
+/// retries 3) would turn a burst into failures; budgets and rate limits are what bounds it.
+const CLUSTER_REQUESTS_MAX: u32 = 100_000;
+/// Above the filter's cap on bodies, so that its answer comes before Envoy's.
+const BUFFER_MARGIN_BYTES: u32 = 1024 * 1024;
+/// A stream on which nothing moves in either direction for so long is ended.
+const STREAM_IDLE_S: u32 = 3600;
+/// A provider's `retry-after` above this is not waited for; Envoy's own pause is used.
+const RETRY_AFTER_S_MAX: u32 = 5;
+/// Seconds of silence on a stream for which there is a route. The filter picks the first that is
+/// not shorter than the request's own limit, by `x-weir-idle`.
+pub const IDLE_TIERS_S: [u32; 9] = [1, 2, 5, 10, 30, 60, 120, 300, 600];
+/// Where Debian and Envoy's own image keep the certificates of public authorities.
+pub const SYSTEM_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// What the configuration does not say.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Path of the filter as Envoy will open it.
+    pub wasm: String,
+    /// PEM file of trusted authorities as Envoy will open it.
+    pub ca: String,
+    /// Replaces the port of `listen`.
+    pub port: Option<u16>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        let wasm = "target/wasm32-wasip1/release/weir_filter.wasm".to_owned();
+        Options { wasm, ca: SYSTEM_CA.to_owned(), port: None }
+    }
+}
+
+/// The bootstrap of an Envoy that is Weir's alone.
+pub fn bootstrap(config: &Config, options: &Options) -> String {
+    let listen = SocketAddr::new(config.listen.ip(), options.port.unwrap_or(config.listen.port()));
+    Piece::new(include_str!("render/bootstrap.yaml"))
+        .value("envoy_admin_ip", config.envoy.admin.ip())
+        .value("envoy_admin_port", config.envoy.admin.port())
+        .value("downstream_connections_max", DOWNSTREAM_CONNECTIONS_MAX)
+        .value("listen_ip", listen.ip())
+        .value("listen_port", listen.port())
+        .value("buffer_bytes", buffer_bytes(config))
+        .block("policy_filter", &filter("policy", config, options))
+        .block("target_matcher", &target_matcher(config))
+        .block("service_routes", &service_routes())
+        .block("target_routes", &target_routes(config))
+        .block("service_clusters", &service_clusters(config))
+        .block("provider_clusters", &provider_clusters(config, options))
+        .finish()
+}
+
+fn buffer_bytes(config: &Config) -> u32 {
+    config.limits.request_body_bytes.saturating_add(BUFFER_MARGIN_BYTES)
+}
+
+fn filter(role: &str, config: &Config, options: &Options) -> String {
+    Piece::new(include_str!("render/filter.yaml"))
+        .value("role", role)
+        .value("request_body_bytes", config.limits.request_body_bytes)
+        .text("wasm", &options.wasm)
+        .finish()
+}
+
+fn target_matcher(config: &Config) -> String {
+    let target = |name: &str, cluster: &str| {
+        Piece::new(include_str!("render/target.yaml")).text("target", name).text("cluster", cluster).finish()
+    };
+    let targets: String = config
+        .providers
+        .iter()
+        .flat_map(|ProviderConfig { name, .. }| {
+            [target(name, &format!("provider/{name}")), target(&format!("{name}/direct"), &format!("direct/{name}"))]
+        })
+        .collect();
+    Piece::new(include_str!("render/matcher.yaml")).block("targets", &targets).finish()
+}
+
+/// Routes to the state service, past the filter.
+fn service_routes() -> String {
+    let routes = [("{path: /health}", "5s"), ("{path: /metrics}", "10s"), ("{path_separated_prefix: /admin}", "60s")];
+    let route = |(path, timeout): (&str, &str)| {
+        Piece::new(include_str!("render/service_route.yaml")).value("match", path).value("timeout", timeout).finish()
+    };
+    routes.into_iter().map(route).collect()
+}
+
+/// Routes to providers: one for each limit on silence, and the one without.
+fn target_routes(config: &Config) -> String {
+    let route = |path: String, idle: Option<u32>| {
+        let mut text = Piece::new(include_str!("render/route.yaml"))
+            .value("match", path)
+            .value("idle_timeout_s", STREAM_IDLE_S)
+            .value("backoff_base", seconds(config.defaults.backoff_base_ms))
+            .value("backoff_max", seconds(config.defaults.backoff_max_ms))
+            .value("retry_after_max", format_args!("{RETRY_AFTER_S_MAX}s"))
+            .finish();
+        if let Some(idle) = idle {
+            text.push_str(&format!("      per_try_idle_timeout: {idle}s\n"));
+        }
+        text
+    };
+    let tiers = IDLE_TIERS_S.iter().map(|tier| {
+        let path = format!("{{prefix: /, headers: [{{name: x-weir-idle, string_match: {{exact: \"{tier}\"}}}}]}}");
+        route(path, Some(*tier))
+    });
+    tiers.chain([route("{prefix: /}".to_owned(), None)]).collect()
+}
+
+fn service_clusters(config: &Config) -> String {
+    let cluster = |name: &str, address: &Address| {
+        Piece::new(include_str!("render/service_cluster.yaml"))
+            .value("name", name)
+            .value("requests_max", CLUSTER_REQUESTS_MAX)
+            .value("address", service_address(address))
+            .finish()
+    };
+    [cluster("weir_internal", &config.sidecar.internal), cluster("weir_admin", &config.sidecar.admin)].concat()
+}
+
+fn provider_clusters(config: &Config, options: &Options) -> String {
+    let adapter =
+        Piece::new(include_str!("render/adapter.yaml")).block("filter", &filter("adapter", config, options)).finish();
+    let clusters = config.providers.iter().flat_map(|provider| {
+        [("provider", adapter.as_str()), ("direct", "")].map(|(kind, adapter)| {
+            let name = format!("{kind}/{}", provider.name);
+            provider_cluster(&name, &provider.endpoint, adapter, config, options)
+        })
+    });
+    clusters.collect()
+}
+
+fn provider_cluster(name: &str, endpoint: &Endpoint, adapter: &str, config: &Config, options: &Options) -> String {
+    let (discovery, address) = match &endpoint.host {
+        Host::Name(name, port) => ("STRICT_DNS", socket_address(name, *port)),
+        Host::Ip(address) => ("STATIC", socket_address(&address.ip().to_string(), address.port())),
+        Host::Demo(path) => ("STATIC", pipe(&path.display().to_string())),
+    };
+    let refusing = if discovery == "STRICT_DNS" { include_str!("render/refusing.yaml") } else { "" };
+    let (transport, protocol) = if endpoint.tls {
+        (tls(endpoint, options), "auto_config: {http_protocol_options: {}, http2_protocol_options: {}}")
+    } else {
+        (String::new(), "explicit_http_config: {http_protocol_options: {}}")
+    };
+    Piece::new(include_str!("render/provider_cluster.yaml"))
+        .value("name", name)
+        .value("discovery", discovery)
+        .value("buffer_bytes", buffer_bytes(config))
+        .value("requests_max", CLUSTER_REQUESTS_MAX)
+        .block("transport", &transport)
+        .value("protocol", protocol)
+        .block("adapter", adapter)
+        .value("address", address)
+        .block("refusing", refusing)
+        .finish()
+}
+
+fn tls(endpoint: &Endpoint, options: &Options) -> String {
+    let name = match &endpoint.host {
+        Host::Name(name, _) => name.clone(),
+        Host::Ip(address) => address.ip().to_string(),
+        Host::Demo(_) => String::new(),
+    };
+    Piece::new(include_str!("render/tls.yaml")).text("sni", &name).text("ca", &options.ca).finish()
+}
+
+fn service_address(address: &Address) -> String {
+    match address {
+        Address::Tcp(address) => socket_address(&address.ip().to_string(), address.port()),
+        Address::Unix(path) => pipe(&path.display().to_string()),
+    }
+}
+
+fn socket_address(host: &str, port: u16) -> String {
+    format!("{{socket_address: {{address: {}, port_value: {port}}}}}", piece::quoted(host))
+}
+
+fn pipe(path: &str) -> String {
+    format!("{{pipe: {{path: {}}}}}", piece::quoted(path))
+}
+
+/// Milliseconds as Envoy writes a duration.
+fn seconds(ms: u64) -> String {
+    format!("{}.{:03}s", ms / 1000, ms % 1000)
+}

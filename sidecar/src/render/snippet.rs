@@ -1,0 +1,1 @@
+//! What to paste into an Envoy that is already there.
