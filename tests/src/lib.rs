@@ -1,4 +1,11 @@
-//! What the end-to-end tests stand on: the programs they start and the words they share with the
-//! fake provider.
+//! What the end-to-end tests stand on: the programs they start, a gateway made of them, and small
+//! clients that show every byte.
 
+pub mod artefact;
 pub mod behaviour;
+pub mod cases;
+pub mod client;
+pub mod gateway;
+pub mod process;
+pub mod provider;
+pub mod setup;

@@ -1,0 +1,120 @@
+//! The `weir.yaml` of a test, written as JSON (which is YAML).
+
+use serde_json::{Value, json};
+
+use crate::behaviour::MODEL_NAMES;
+
+/// Key that every gateway of the tests knows from its file.
+pub const KEY: &str = "vk-e2e-0123456789abcdef0123456789abcdef";
+/// Token of the admin interface.
+pub const ADMIN_TOKEN: &str = "admin-e2e-token";
+
+/// How to start a gateway.
+pub struct Setup {
+    /// Envoy's workers.
+    pub workers: u32,
+    changes: Vec<Box<dyn FnOnce(&mut Value) + Send>>,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup {
+            workers: 2,
+            changes: Vec::new(),
+        }
+    }
+}
+
+/// Where things listen.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    pub listen: u16,
+    pub internal: u16,
+    pub admin: u16,
+    pub envoy_admin: u16,
+    /// Nobody listens here.
+    pub dead: u16,
+}
+
+impl Setup {
+    /// Changes the configuration before it is written.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Value) + Send + 'static) -> Setup {
+        self.changes.push(Box::new(change));
+        self
+    }
+
+    /// The number of Envoy's workers.
+    #[must_use]
+    pub fn workers(mut self, workers: u32) -> Setup {
+        self.workers = workers;
+        self
+    }
+
+    /// The configuration. All providers but `dead` are one fake provider under different paths.
+    pub fn config(self, provider: &str, ports: &Ports, data: &str) -> Value {
+        let price = json!({"input": 0.15, "cached_input": 0.075, "output": 0.60});
+        let sonnet = json!({"input": 3, "cached_input": 0.3, "cache_write": 3.75, "output": 15});
+        let model = |id: &str, provider: &str, price: &Value| {
+            json!({
+                "id": id, "provider": provider, "model": id,
+                "context": 128_000, "max_output": 16_384, "price": price,
+            })
+        };
+        let mut models = vec![
+            model("gpt-4o-mini", "openai", &price),
+            model("claude-3-sonnet", "anthropic", &sonnet),
+            model("claude-3-5-sonnet-20241022", "anthropic", &sonnet),
+            model("llama3:8b", "ollama", &json!("free")),
+            model("dead-model", "dead", &price),
+            model(
+                "o4-mini",
+                "openai",
+                &json!({"input": 1.10, "cached_input": 0.275, "output": 4.40, "reasoning": 8.80}),
+            ),
+        ];
+        for name in MODEL_NAMES {
+            models.push(model(name, "openai", &price));
+            models.push(model(&format!("claude-{name}"), "anthropic", &sonnet));
+        }
+        let mut config = json!({
+            "listen": format!("127.0.0.1:{}", ports.listen),
+            "data": data,
+            "admin_token": {"env": "WEIR_ADMIN_TOKEN"},
+            "sidecar": {
+                "internal": format!("127.0.0.1:{}", ports.internal),
+                "admin": format!("127.0.0.1:{}", ports.admin),
+            },
+            "envoy": {"admin": format!("127.0.0.1:{}", ports.envoy_admin), "workers": self.workers},
+            "providers": [
+                {"name": "openai", "dialect": "openai", "base_url": format!("{provider}/v1"),
+                 "api_key": {"env": "E2E_OPENAI_KEY"}},
+                {"name": "anthropic", "dialect": "anthropic",
+                 "base_url": format!("{provider}/anthropic"), "api_key": {"env": "E2E_ANTHROPIC_KEY"}},
+                {"name": "ollama", "dialect": "openai", "base_url": format!("{provider}/ollama/v1")},
+                {"name": "dead", "dialect": "openai",
+                 "base_url": format!("http://127.0.0.1:{}/v1", ports.dead)},
+            ],
+            "models": models,
+            "defaults": {
+                "provider": "openai",
+                "retry": {"attempts": 0, "on_status_codes": [429, 500, 502, 503, 504]},
+                "request_timeout_ms": 20_000,
+            },
+            "budgets": [{"scope": "global", "limit_usd": 1000, "period": "monthly"}],
+            "virtual_keys": [{"name": "e2e", "key": {"env": "E2E_KEY"}, "provider": "openai"}],
+        });
+        for change in self.changes {
+            change(&mut config);
+        }
+        config
+    }
+}
+
+/// Environment that the configuration names.
+pub const ENVIRONMENT: &[(&str, &str)] = &[
+    ("WEIR_ADMIN_TOKEN", ADMIN_TOKEN),
+    ("E2E_KEY", KEY),
+    ("E2E_OPENAI_KEY", "sk-real-openai"),
+    ("E2E_ANTHROPIC_KEY", "sk-ant-real-anthropic"),
+];
