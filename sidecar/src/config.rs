@@ -53,6 +53,8 @@ pub struct Config {
     pub envoy: EnvoyConfig,
     /// Caps an operator may change.
     pub limits: LimitsConfig,
+    /// Well-known models with their list prices, those of providers that are not here included.
+    pub catalogue: Vec<Model>,
     /// What is odd but not wrong, worded for the operator.
     pub warnings: Vec<String>,
 }
@@ -130,8 +132,8 @@ pub struct ModelConfig {
     pub context: u64,
     /// Output limit in tokens, 0 unknown.
     pub max_output: u64,
-    /// Price; `None` leaves it to the catalogue or to the provider's default.
-    pub price: Option<Price>,
+    /// Price: its own, the catalogue's or the provider's default.
+    pub price: Price,
 }
 
 /// What holds when key and request say nothing.
@@ -247,7 +249,9 @@ impl Config {
         let failed = |problems| ConfigError { path: path.to_owned(), problems };
         let root = document::parse(text).map_err(|problem| failed(vec![problem]))?;
         let mut reader = reader::Reader::new(env);
-        let config = sections::config(&root, &mut reader);
+        let catalogue = engine::price::parse_catalogue(engine::price::CATALOGUE)
+            .map_err(|error| ConfigError::unreadable(path, error.to_string()))?;
+        let config = sections::config(&root, &catalogue, &mut reader);
         let reader::Reader { mut problems, warnings, .. } = reader;
         problems.sort_by_key(|problem| (problem.line, problem.column));
         let mut config = match config {
@@ -255,6 +259,7 @@ impl Config {
             _ => return Err(failed(problems)),
         };
         config.warnings = warnings;
+        config.catalogue = catalogue;
         config.add_local(env);
         Ok(config)
     }
@@ -272,23 +277,30 @@ impl Config {
         }
     }
 
-    /// The filter's view of it.
+    /// The filter's view of it: with the catalogue's models of the providers that are here.
     pub fn policy(&self) -> Policy {
+        let configured = self.models.iter().map(ModelConfig::wire);
+        let known = self.catalogue.iter().filter(|known| {
+            self.providers.iter().any(|provider| provider.name == known.provider)
+                && !self.models.iter().any(|model| model.id == known.id)
+        });
         Policy {
             providers: self.providers.iter().map(ProviderConfig::wire).collect(),
-            models: self.models.iter().map(|model| self.model(model)).collect(),
+            models: configured.chain(known.cloned()).collect(),
             defaults: self.defaults.wire(),
         }
     }
+}
 
-    fn model(&self, model: &ModelConfig) -> Model {
+impl ModelConfig {
+    fn wire(&self) -> Model {
         Model {
-            id: model.id.clone(),
-            provider: model.provider.clone(),
-            model: model.model.clone(),
-            context: model.context,
-            max_output: model.max_output,
-            price: model.price.unwrap_or_default(),
+            id: self.id.clone(),
+            provider: self.provider.clone(),
+            model: self.model.clone(),
+            context: self.context,
+            max_output: self.max_output,
+            price: self.price,
             listed: true,
         }
     }

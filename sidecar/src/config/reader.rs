@@ -3,10 +3,7 @@
 use super::document::{Key, Node, Value};
 use super::problem::{Problem, closest};
 use super::Secret;
-use engine::usage::{NANO_PER_USD, NanoUsd};
-
-/// Decimal places of a dollar amount.
-const USD_PLACES: usize = 9;
+use engine::usage::NanoUsd;
 
 /// Collects problems while the tree is read.
 pub(super) struct Reader<'a> {
@@ -120,7 +117,7 @@ impl<'a> Reader<'a> {
     /// Dollars with at most nine decimal places, as nano-dollars: text to integer, no float between.
     pub(super) fn usd(&mut self, field: &Field<'_>) -> Option<NanoUsd> {
         let amount = match &field.node.value {
-            Value::Scalar { text, plain: true } => nano_usd(text),
+            Value::Scalar { text, plain: true } => engine::price::nano(text),
             _ => None,
         };
         match amount {
@@ -232,15 +229,4 @@ impl<'n> Object<'n> {
     fn child(&self, name: &str) -> String {
         if self.field.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.field.path) }
     }
-}
-
-/// `12.345` as nano-dollars.
-fn nano_usd(text: &str) -> Option<NanoUsd> {
-    let (whole, places) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !digits(whole) || !digits(places) || places.len() > USD_PLACES || text.ends_with('.') {
-        return None;
-    }
-    let nano: i64 = format!("{places:0<USD_PLACES$}").parse().ok()?;
-    whole.parse::<i64>().ok()?.checked_mul(NANO_PER_USD)?.checked_add(nano)
 }

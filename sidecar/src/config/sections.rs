@@ -3,29 +3,27 @@
 use std::path::Path;
 
 use engine::limits::REQUEST_BODY_BYTES_MAX;
-use engine::route::RouteConfig;
-use engine::usage::NanoUsd;
-use engine::wire::{Dialect, PiiAction, Price};
+use engine::wire::{Model, PiiAction};
 
-use super::document::{Node, Value};
+use super::document::Node;
 use super::endpoint::socket_address;
 use super::problem::closest;
 use super::reader::{Field, Object, Reader, SecretSource};
 use super::{
-    Address, BudgetConfig, BudgetScope, Config, DefaultsConfig, Endpoint, EnvoyConfig, LimitsConfig, ModelConfig,
-    Period, ProviderConfig, Secret, SidecarConfig, VirtualKeyConfig,
+    Address, BudgetConfig, BudgetScope, Config, DefaultsConfig, EnvoyConfig, LimitsConfig, Period, Secret,
+    SidecarConfig,
 };
 
-/// Dollars per million tokens above this are a mistake.
-const PRICE_NANO_MAX: NanoUsd = 1_000_000 * engine::usage::NANO_PER_USD;
+mod model;
+mod provider;
+mod virtual_key;
+
 /// Tokens of a context window or an output limit above this are a mistake.
 const TOKENS_MAX: u64 = 1_000_000_000;
 /// A day in milliseconds, the longest timeout or pause.
 const DAY_MS: u64 = 86_400_000;
 /// Seconds of the longest cache entry: one year.
 const CACHE_TTL_S_MAX: u64 = 31_536_000;
-/// Requests per minute of one key.
-const RATE_LIMIT_MAX: u64 = 1_000_000_000;
 /// Worker threads of Envoy.
 const WORKERS_MAX: u64 = 1024;
 
@@ -39,7 +37,6 @@ const PERIODS: [(&str, Period); 6] = [
 ];
 const ACTIONS: [(&str, PiiAction); 3] =
     [("flag", PiiAction::Flag), ("redact", PiiAction::Redact), ("deny", PiiAction::Deny)];
-const DIALECTS: [(&str, Dialect); 2] = [("openai", Dialect::Openai), ("anthropic", Dialect::Anthropic)];
 
 /// Names that exist in the file, and those that are present in this environment.
 #[derive(Default)]
@@ -49,7 +46,7 @@ struct Names {
 }
 
 /// The whole file. What could not be read is left out; the caller looks at the reader's problems.
-pub(super) fn config(root: &Node, reader: &mut Reader<'_>) -> Option<Config> {
+pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) -> Option<Config> {
     let field = Field { node: root, path: String::new() };
     let mut top = reader.object(field)?;
     let listen = top.member("listen").and_then(|field| address(&field, reader));
@@ -57,11 +54,11 @@ pub(super) fn config(root: &Node, reader: &mut Reader<'_>) -> Option<Config> {
     let data = Path::new(&data).to_owned();
     let admin_token = top.member("admin_token").and_then(|field| optional_secret(field, reader));
     let mut names = Names::default();
-    let providers = providers(&mut top, &data, &mut names, reader);
-    let models = models(&mut top, &names, reader);
+    let providers = provider::providers(&mut top, &data, &mut names, reader);
+    let models = model::models(&mut top, &names, &providers, catalogue, reader);
     let defaults = defaults(&mut top, &names, reader);
     let budgets = budgets(&mut top, reader);
-    let virtual_keys = virtual_keys(&mut top, &names, reader);
+    let virtual_keys = virtual_key::virtual_keys(&mut top, &names, reader);
     let sidecar = sidecar(&mut top, &data, reader);
     let envoy = envoy(&mut top, reader);
     let limits = limits(&mut top, reader);
@@ -79,166 +76,8 @@ pub(super) fn config(root: &Node, reader: &mut Reader<'_>) -> Option<Config> {
         envoy,
         limits,
         warnings: Vec::new(),
+        catalogue: Vec::new(),
     })
-}
-
-fn providers(top: &mut Object<'_>, data: &Path, names: &mut Names, reader: &mut Reader<'_>) -> Vec<ProviderConfig> {
-    let mut found: Vec<ProviderConfig> = Vec::new();
-    let Some(list) = top.required("providers", reader) else { return found };
-    for field in reader.list(&list) {
-        let Some((provider, present)) = provider(field.clone(), data, reader) else { continue };
-        names.declared.push(provider.name.clone());
-        if !present {
-            continue;
-        }
-        if names.present.contains(&provider.name) {
-            reader.problem(&field, format!("provider `{}` is given twice", provider.name));
-            continue;
-        }
-        names.present.push(provider.name.clone());
-        found.push(provider);
-    }
-    if found.is_empty() && reader.problems.is_empty() {
-        reader.problem(&list, "no provider is present; add one, for example {name: demo, base_url: demo}");
-    }
-    found
-}
-
-fn provider(field: Field<'_>, data: &Path, reader: &mut Reader<'_>) -> Option<(ProviderConfig, bool)> {
-    let mut object = reader.object(field)?;
-    let present = reader.present(&mut object);
-    let name = object.required("name", reader).and_then(|field| reader.name(&field));
-    let dialect = object.member("dialect").and_then(|field| reader.choice(&field, &DIALECTS)).unwrap_or_default();
-    let chat_path = object.member("chat_path").and_then(|field| absolute_path(&field, reader)).unwrap_or_default();
-    let endpoint = object.required("base_url", reader).and_then(|field| {
-        let url = reader.text(&field)?;
-        Endpoint::parse(&url, data).map_err(|message| reader.problem(&field, message)).ok()
-    });
-    let api_key = object.member("api_key").and_then(|field| match reader.secret(field.clone())? {
-        SecretSource::Present(secret) => Some(secret),
-        SecretSource::Unset(variable) => {
-            if present {
-                let text = format!("{}: {variable} is not set; requests go there without a key", field.path);
-                reader.warnings.push(text);
-            }
-            None
-        }
-    });
-    let (header, prefix) = match dialect {
-        Dialect::Openai => ("authorization", "Bearer "),
-        Dialect::Anthropic => ("x-api-key", ""),
-    };
-    let auth_header = object.member("auth_header").and_then(|field| header_name(&field, reader));
-    let auth_prefix = object.member("auth_prefix").map(|field| match &field.node.value {
-        Value::Scalar { text, .. } => text.clone(),
-        _ => reader.text(&field).unwrap_or_default(),
-    });
-    let own_header = auth_header.as_deref().is_some_and(|name| name != header);
-    let headers = object.member("headers").map(|field| headers(&field, reader)).unwrap_or_default();
-    let default_price = object.member("default_price").and_then(|field| price(field, reader));
-    let free = object.member("price").and_then(|field| price(field, reader));
-    object.finish(reader);
-    let mut endpoint = endpoint?;
-    if dialect == Dialect::Anthropic && chat_path.is_empty() {
-        // Anthropic's own SDKs take the base without `/v1`; people write both.
-        endpoint.base_path = endpoint.base_path.strip_suffix("/v1").unwrap_or(&endpoint.base_path).to_owned();
-    }
-    let provider = ProviderConfig {
-        name: name?,
-        dialect,
-        endpoint,
-        chat_path,
-        auth_header: auth_header.unwrap_or_else(|| header.to_owned()),
-        auth_prefix: auth_prefix.unwrap_or_else(|| if own_header { String::new() } else { prefix.to_owned() }),
-        api_key,
-        headers,
-        default_price: default_price.or(free),
-    };
-    Some((provider, present))
-}
-
-fn headers(field: &Field<'_>, reader: &mut Reader<'_>) -> Vec<(String, Secret)> {
-    let mut found = Vec::new();
-    for (name, value) in reader.map(field) {
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if name.is_empty() || !name.bytes().all(token) {
-            reader.problem(&value, format!("`{name}` is not the name of a header"));
-        }
-        if let Some(value) = optional_secret(value, reader) {
-            found.push((name.to_ascii_lowercase(), value));
-        }
-    }
-    found
-}
-
-fn models(top: &mut Object<'_>, names: &Names, reader: &mut Reader<'_>) -> Vec<ModelConfig> {
-    let mut found: Vec<ModelConfig> = Vec::new();
-    let Some(list) = top.member("models") else { return found };
-    for field in reader.list(&list) {
-        let Some(mut object) = reader.object(field.clone()) else { continue };
-        let here = reader.present(&mut object);
-        let id = object.required("id", reader).and_then(|field| reader.text(&field));
-        let provider = object.required("provider", reader).and_then(|field| reference(&field, names, reader));
-        let model = object.member("model").and_then(|field| reader.text(&field));
-        let mut tokens = |name| object.member(name).and_then(|field| reader.integer(&field, 0, TOKENS_MAX));
-        let (context, max_output) = (tokens("context").unwrap_or(0), tokens("max_output").unwrap_or(0));
-        let price = object.member("price").and_then(|field| price(field, reader));
-        object.finish(reader);
-        let (Some(id), Some(provider)) = (id, provider) else { continue };
-        if !here || !names.present.contains(&provider) {
-            continue;
-        }
-        if found.iter().any(|model| model.id == id) {
-            reader.problem(&field, format!("model `{id}` is given twice"));
-            continue;
-        }
-        let model = model.unwrap_or_else(|| id.clone());
-        found.push(ModelConfig { id, provider, model, context, max_output, price });
-    }
-    found
-}
-
-/// `free`, or dollars per million tokens by kind. A kind that is not given costs what its parent
-/// kind costs, never less.
-fn price(field: Field<'_>, reader: &mut Reader<'_>) -> Option<Price> {
-    if matches!(&field.node.value, Value::Scalar { text, .. } if text == "free") {
-        return Some(Price::default());
-    }
-    if matches!(field.node.value, Value::Scalar { .. }) {
-        reader.problem(&field, "expected `free` or {input: USD, output: USD} per million tokens");
-        return None;
-    }
-    let mut object = reader.object(field)?;
-    let input = object.required("input", reader).and_then(|field| rate(&field, reader));
-    let output = object.required("output", reader).and_then(|field| rate(&field, reader));
-    let mut kind = |name, reader: &mut Reader<'_>| object.member(name).and_then(|field| rate(&field, reader));
-    let cached_input = kind("cached_input", reader);
-    let cache_write = kind("cache_write", reader);
-    let reasoning = kind("reasoning", reader);
-    let long_input = kind("long_input", reader);
-    let long_output = kind("long_output", reader);
-    let long_from = object.member("long_from").and_then(|field| reader.integer(&field, 1, TOKENS_MAX)).unwrap_or(0);
-    object.finish(reader);
-    let (input, output) = (input?, output?);
-    Some(Price {
-        input,
-        cached_input: cached_input.unwrap_or(input),
-        cache_write: cache_write.unwrap_or(input),
-        output,
-        reasoning: reasoning.unwrap_or(output),
-        long_from,
-        long_input: long_input.unwrap_or(input),
-        long_output: long_output.unwrap_or(output),
-    })
-}
-
-fn rate(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<NanoUsd> {
-    let amount = reader.usd(field)?;
-    if amount > PRICE_NANO_MAX {
-        reader.problem(field, "more than a dollar per token: prices are per million tokens");
-        return None;
-    }
-    Some(amount)
 }
 
 fn defaults(top: &mut Object<'_>, names: &Names, reader: &mut Reader<'_>) -> DefaultsConfig {
@@ -344,95 +183,6 @@ fn budgets(top: &mut Object<'_>, reader: &mut Reader<'_>) -> Vec<BudgetConfig> {
     found
 }
 
-fn virtual_keys(top: &mut Object<'_>, names: &Names, reader: &mut Reader<'_>) -> Vec<VirtualKeyConfig> {
-    let mut found: Vec<VirtualKeyConfig> = Vec::new();
-    let Some(list) = top.member("virtual_keys") else { return found };
-    for field in reader.list(&list) {
-        let Some(key) = virtual_key(field.clone(), names, reader) else { continue };
-        if found.iter().any(|other| other.name == key.name) {
-            reader.problem(&field, format!("virtual key `{}` is given twice", key.name));
-        } else if found.iter().any(|other| other.key == key.key) {
-            reader.problem(&field, "another virtual key has the same key");
-        } else {
-            found.push(key);
-        }
-    }
-    found
-}
-
-fn virtual_key(field: Field<'_>, names: &Names, reader: &mut Reader<'_>) -> Option<VirtualKeyConfig> {
-    let mut object = reader.object(field)?;
-    let present = reader.present(&mut object);
-    let name = object.required("name", reader).and_then(|field| reader.name(&field));
-    let key = object.required("key", reader).and_then(|field| client_key(field, present, reader));
-    let provider = object.member("provider").and_then(|field| reference(&field, names, reader));
-    let real_api_key = object.member("real_api_key").and_then(|field| {
-        if provider.is_none() {
-            reader.problem(&field, "needs `provider`: the provider whose key this is");
-        }
-        optional_secret(field, reader)
-    });
-    let rate_limit = object.member("rate_limit").and_then(|field| reader.integer(&field, 1, RATE_LIMIT_MAX));
-    let budget_limit_nano = object.member("budget_limit_usd").and_then(|field| reader.usd(&field));
-    let period = object.member("budget_period").and_then(|field| reader.choice(&field, &PERIODS));
-    let models = object.member("models").map(|field| reader.texts(&field)).unwrap_or_default();
-    let pii_input = object.member("guardrails").and_then(|field| pii_input(field, reader));
-    let config = object.member("config").and_then(|field| route_config(&field, reader));
-    object.finish(reader);
-    if !present {
-        return None;
-    }
-    Some(VirtualKeyConfig {
-        name: name?,
-        key: key?,
-        provider: provider.filter(|name| names.present.contains(name)),
-        real_api_key,
-        rate_limit,
-        budget_limit_nano,
-        budget_period: period.unwrap_or_default(),
-        models,
-        pii_input,
-        config,
-    })
-}
-
-fn client_key(field: Field<'_>, present: bool, reader: &mut Reader<'_>) -> Option<Secret> {
-    let key = match reader.secret(field.clone())? {
-        SecretSource::Present(key) => key,
-        SecretSource::Unset(variable) => {
-            if present {
-                reader.warnings.push(format!("{}: {variable} is not set; this key does not exist", field.path));
-            }
-            return None;
-        }
-    };
-    let printable = |byte: u8| byte.is_ascii_graphic();
-    if key.expose().len() > engine::limits::KEY_BYTES_MAX || !key.expose().bytes().all(printable) {
-        reader.problem(&field, format!("at most {} visible ASCII characters", engine::limits::KEY_BYTES_MAX));
-        return None;
-    }
-    Some(key)
-}
-
-/// A route configuration, as JSON text or written out in YAML.
-fn route_config(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<String> {
-    let text = match &field.node.value {
-        Value::Scalar { text, .. } => text.clone(),
-        _ => field.node.to_json().to_string(),
-    };
-    match RouteConfig::parse(&text) {
-        Ok(_) => Some(text),
-        Err(error) if error.member.is_empty() => {
-            reader.problem(field, error.message);
-            None
-        }
-        Err(error) => {
-            reader.problem(field, format!("{}: {}", error.member, error.message));
-            None
-        }
-    }
-}
-
 fn sidecar(top: &mut Object<'_>, data: &Path, reader: &mut Reader<'_>) -> SidecarConfig {
     let mut found = SidecarConfig {
         internal: Address::Unix(data.join("internal.sock")),
@@ -508,20 +258,3 @@ fn reference(field: &Field<'_>, names: &Names, reader: &mut Reader<'_>) -> Optio
     None
 }
 
-fn header_name(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<String> {
-    let name = reader.name(field)?.to_ascii_lowercase();
-    if name.contains('.') {
-        reader.problem(field, format!("`{name}` is not the name of a header"));
-        return None;
-    }
-    Some(name)
-}
-
-fn absolute_path(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<String> {
-    let path = reader.text(field)?;
-    if path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Some(path);
-    }
-    reader.problem(field, format!("`{path}` is not a path: it starts with `/`"));
-    None
-}
