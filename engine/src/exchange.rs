@@ -1,1 +1,297 @@
-//! One exchange as a machine.
+//! One exchange: a client's request with all its attempts and its answer, as a machine.
+//!
+//! Each `on_*` method takes one event and says in one value what the glue must do. The *policy*
+//! role drives the request and the answer; the *adapter* role drives attempts, when a plan has
+//! more than one target. Both see the same exchange.
+//!
+//! ```text
+//! on_head -> on_key? -> on_body -> on_admission -> (on_attempt -> on_attempt_head ->
+//! on_attempt_body)* -> on_answer_head -> on_answer_body* -> on_end
+//! ```
+
+use std::rc::Rc;
+
+use crate::dialect::StreamDecoder;
+use crate::headers::Headers;
+use crate::keys::KeyTable;
+use crate::plan::{Plan, Target};
+use crate::policy::PolicyIndex;
+use crate::reply::Code;
+use crate::request::ChatRequest;
+use crate::tokens::Tokenizers;
+use crate::usage::{NanoUsd, Usage};
+use crate::wire::{CachePut, CacheStatus, Ending, KeyRecord, PiiAction, RateState};
+
+mod answer;
+mod attempt;
+mod record;
+mod refusal;
+mod request;
+mod upstream;
+#[cfg(test)]
+mod tests;
+
+pub use attempt::AttemptStep;
+
+/// Request header whose value selects the cluster; Envoy re-reads it before each attempt.
+pub const HEADER_TARGET: &str = "x-weir-target";
+/// Request header by which the adapter finds its exchange.
+pub const HEADER_EXCHANGE: &str = "x-weir-exchange";
+/// Request header that selects the route with the wanted idle timeout.
+pub const HEADER_IDLE: &str = "x-weir-idle";
+/// Response header that makes Envoy try again.
+pub const HEADER_RETRY: &str = "x-weir-retry";
+/// A target that no cluster answers to: Envoy then ends the exchange itself.
+pub const TARGET_NONE: &str = "none";
+
+/// What an event may read besides itself.
+pub struct Env<'a> {
+    /// Unix milliseconds.
+    pub now_ms: u64,
+    /// A fresh random number.
+    pub random: u64,
+    /// The policy in force, `None` until the sidecar has sent one.
+    pub policy: Option<&'a PolicyIndex>,
+    /// Keys looked up before.
+    pub keys: &'a mut KeyTable,
+    /// Tokenizers of this worker.
+    pub tokenizers: &'a mut Tokenizers,
+    /// Cap of a request body in bytes.
+    pub body_bytes_max: usize,
+}
+
+/// What to do with a request that is being held.
+#[derive(Debug)]
+pub enum Step {
+    /// Keep holding it.
+    Wait,
+    /// Keep holding it and ask the sidecar.
+    Ask(Ask),
+    /// Change it and let it go.
+    Forward(Forward),
+    /// Answer it here.
+    Reply(Reply),
+}
+
+/// A question to the sidecar.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Path of the internal API.
+    pub path: &'static str,
+    /// JSON of the message.
+    pub body: Vec<u8>,
+}
+
+/// A request as it goes on.
+#[derive(Debug)]
+pub struct Forward {
+    /// All request headers.
+    pub headers: Headers,
+    /// The body, when it changes here (else the adapter writes one for each attempt).
+    pub body: Option<Vec<u8>>,
+}
+
+/// An answer of our own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers besides the length.
+    pub headers: Headers,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+/// What to do with the head of an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum AnswerHead {
+    /// Hold it until the body decides.
+    Hold,
+    /// Replace it and let it go.
+    Send(Headers),
+    /// Let it go as it is.
+    Pass,
+}
+
+/// What to do with a piece of an answer's body.
+#[derive(Debug, Default, PartialEq)]
+pub struct AnswerBody {
+    /// Hold it; the next event brings it again with what follows.
+    pub hold: bool,
+    /// Headers to replace first, when they were held.
+    pub headers: Option<Headers>,
+    /// Bytes to put in its place; `None` leaves it.
+    pub body: Option<Vec<u8>>,
+    /// An answer to store in the exact cache.
+    pub put: Option<CachePut>,
+}
+
+/// An exchange. See the module's description for the order of its events.
+pub struct Exchange {
+    id: String,
+    started_ms: u64,
+    trace_id: String,
+    state: State,
+    endpoint: Endpoint,
+    wishes: Wishes,
+    head: Headers,
+    key_hash: String,
+    key: Option<Rc<KeyRecord>>,
+    body: Vec<u8>,
+    request: Option<ChatRequest>,
+    plan: Plan,
+    progress: attempt::Progress,
+    held_nano: NanoUsd,
+    output_cap: Option<u64>,
+    credentials: Vec<(String, String)>,
+    rate: Option<RateState>,
+    tokens_in: u64,
+    cache_key: Option<String>,
+    replayed_from: Option<(String, String)>,
+    answer: Answer,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The key's owner is being looked up; the body may already be here.
+    Naming { body_here: bool },
+    /// Waiting for the body.
+    Receiving,
+    /// The sidecar is deciding.
+    Admitting,
+    /// On its way to a provider.
+    Forwarded,
+    /// Answered here.
+    Replied,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Endpoint {
+    Chat,
+    Models,
+    Other,
+}
+
+/// What the client's headers ask for.
+#[derive(Debug, Default)]
+struct Wishes {
+    config: Option<Vec<u8>>,
+    cache_read: bool,
+    cache_store: bool,
+}
+
+/// Progress of the answer.
+#[derive(Default)]
+struct Answer {
+    status: u16,
+    head: Headers,
+    mode: AnswerMode,
+    decoder: Option<StreamDecoder>,
+    /// Bytes for the cache, `None` once they are too many or not wanted.
+    captured: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum AnswerMode {
+    #[default]
+    None,
+    /// One JSON document, held until complete.
+    Document,
+    /// An event stream whose head is still held.
+    StreamHeld,
+    /// An event stream on its way.
+    Stream,
+    /// An error, held until complete.
+    Error,
+    /// Not ours to change.
+    Opaque,
+}
+
+/// What the usage record will say.
+struct Outcome {
+    status: u16,
+    code: Option<Code>,
+    ending: Option<Ending>,
+    first_byte_ms: Option<u64>,
+    usage: Option<Usage>,
+    /// Output tokens counted here, for answers without usage.
+    metered_output: u64,
+    cache: CacheStatus,
+    pii: Vec<(String, u32)>,
+    pii_action: Option<PiiAction>,
+    unenforced: Vec<String>,
+    dropped: Vec<String>,
+}
+
+impl Default for Outcome {
+    fn default() -> Outcome {
+        Outcome {
+            status: 0,
+            code: None,
+            ending: None,
+            first_byte_ms: None,
+            usage: None,
+            metered_output: 0,
+            cache: CacheStatus::Off,
+            pii: Vec::new(),
+            pii_action: None,
+            unenforced: Vec::new(),
+            dropped: Vec::new(),
+        }
+    }
+}
+
+impl Exchange {
+    /// Begins an exchange. `id` must be unique over all workers and replicas.
+    pub fn new(id: String, now_ms: u64) -> Exchange {
+        Exchange {
+            trace_id: id.clone(),
+            id,
+            started_ms: now_ms,
+            state: State::Receiving,
+            endpoint: Endpoint::Other,
+            wishes: Wishes::default(),
+            head: Headers::default(),
+            key_hash: String::new(),
+            key: None,
+            body: Vec::new(),
+            request: None,
+            plan: Plan::default(),
+            progress: attempt::Progress::default(),
+            held_nano: 0,
+            output_cap: None,
+            credentials: Vec::new(),
+            rate: None,
+            tokens_in: 0,
+            cache_key: None,
+            replayed_from: None,
+            answer: Answer::default(),
+            outcome: Outcome::default(),
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether the adapter takes part: an attempt per target with a body of its own.
+    pub fn has_adapter(&self) -> bool {
+        !self.plan.is_single()
+    }
+
+    /// Unix milliseconds at which it began.
+    pub fn started_ms(&self) -> u64 {
+        self.started_ms
+    }
+
+    /// The target of the current or last attempt.
+    fn target(&self) -> Option<&Target> {
+        self.plan.targets.get(self.progress.at)
+    }
+
+    fn streams(&self) -> bool {
+        self.request.as_ref().is_some_and(|request| request.stream)
+    }
+}

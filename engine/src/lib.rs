@@ -10,9 +10,11 @@ pub mod wire;
 
 pub mod cache_key;
 pub mod dialect;
-pub mod exchange;
+// pub mod exchange;
 pub mod guard;
+pub mod headers;
 pub mod json;
+pub mod keys;
 pub mod ledger;
 pub mod limit;
 pub mod period;

@@ -1,0 +1,95 @@
+//! What is known of an exchange when it is over, whatever ended it.
+
+use super::{AnswerMode, Endpoint, Env, Exchange, State};
+use crate::dialect::StreamDecoder;
+use crate::reply::Code;
+use crate::usage::{NanoUsd, Usage};
+use crate::wire::{CacheStatus, Ending, UsageRecord};
+
+/// Bytes of text that make a token, roughly: only used to keep a hold's price current while a
+/// stream runs. The settlement counts exactly.
+const BYTES_PER_TOKEN: u64 = 4;
+
+impl Exchange {
+    /// The stream is over. `details` is Envoy's word on why. `None` when nobody needs a record.
+    pub fn on_end(&mut self, env: &mut Env<'_>, details: Option<&str>) -> Option<UsageRecord> {
+        if self.endpoint == Endpoint::Models && self.outcome.code.is_none() {
+            return None;
+        }
+        if let Some(mut decoder) = self.answer.decoder.take() {
+            self.meter(env, &mut decoder);
+        }
+        let ending = self.outcome.ending.unwrap_or_else(|| self.cut_off(details));
+        if ending == Ending::UpstreamCut && self.outcome.code.is_none() {
+            self.outcome.code = Some(Code::UpstreamStreamInterrupted);
+        }
+        let (usage, metered) = self.consumed(ending);
+        let charged = self.outcome.cache != CacheStatus::Hit;
+        let (provider, model) = self.served_by();
+        Some(UsageRecord {
+            exchange: self.id.clone(),
+            trace_id: self.trace_id.clone(),
+            key: self.key.as_ref().map(|key| key.id.clone()).unwrap_or_default(),
+            user: self.request.as_ref().and_then(|r| r.user.clone()).unwrap_or_default(),
+            at_ms: self.started_ms,
+            duration_ms: env.now_ms.saturating_sub(self.started_ms),
+            first_byte_ms: self.outcome.first_byte_ms,
+            provider,
+            model,
+            status: self.outcome.status,
+            code: self.outcome.code.map(|code| code.row().name.to_owned()).unwrap_or_default(),
+            ending,
+            stream: self.streams(),
+            attempts: self.progress.attempts,
+            usage,
+            metered,
+            cost_nano: if charged { self.price(&usage) } else { 0 },
+            cache: self.outcome.cache,
+            pii: std::mem::take(&mut self.outcome.pii),
+            pii_action: self.outcome.pii_action,
+        })
+    }
+
+    /// Price of what a running exchange has consumed so far, for renewing its hold.
+    pub fn live_cost(&self) -> Option<NanoUsd> {
+        if self.state != State::Forwarded || self.held_nano == 0 {
+            return None;
+        }
+        let bytes = self.answer.decoder.as_ref().map_or(0, StreamDecoder::text_bytes);
+        let output = (bytes as u64).div_ceil(BYTES_PER_TOKEN) + self.outcome.metered_output;
+        Some(self.price(&Usage { input: self.tokens_in, output, ..Usage::default() }))
+    }
+
+    /// Who broke off an exchange that did not come to its end.
+    fn cut_off(&self, details: Option<&str>) -> Ending {
+        let by_upstream = details.is_some_and(|details| details.starts_with("upstream_"));
+        if by_upstream { Ending::UpstreamCut } else { Ending::ClientGone }
+    }
+
+    /// What is to be paid for. A provider's own figures win. An exchange that broke off is charged
+    /// for its prompt and for what was delivered; an error that a provider reported, for nothing.
+    fn consumed(&self, ending: Ending) -> (Usage, bool) {
+        if let Some(usage) = self.outcome.usage {
+            return (usage, false);
+        }
+        let delivered = self.outcome.metered_output > 0
+            || matches!(self.answer.mode, AnswerMode::Stream | AnswerMode::Document);
+        let broke_off = ending == Ending::ClientGone && self.outcome.status < 400;
+        if self.progress.was_tried() && (delivered || broke_off) {
+            let output = self.outcome.metered_output;
+            return (Usage { input: self.tokens_in, output, ..Usage::default() }, true);
+        }
+        (Usage::default(), false)
+    }
+
+    fn served_by(&self) -> (String, String) {
+        if let Some((provider, model)) = &self.replayed_from {
+            return (provider.clone(), model.clone());
+        }
+        if let Some(target) = self.target() {
+            return (target.provider.name.clone(), target.model.clone());
+        }
+        // A model that nobody serves must not become a label of its own.
+        (String::new(), String::new())
+    }
+}

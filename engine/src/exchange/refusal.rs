@@ -1,0 +1,125 @@
+//! Answers of our own: refusals in the caller's dialect, and the headers they share with others.
+
+use super::{Exchange, Reply, State, Step};
+use crate::dialect;
+use crate::headers::Headers;
+use crate::reply::Code;
+use crate::wire::{CacheStatus, Ending, Refused};
+
+impl Exchange {
+    pub(super) fn refuse(&mut self, code: Code, message: Option<String>) -> Step {
+        self.refuse_param(code, message, None)
+    }
+
+    pub(super) fn too_large(&mut self, bytes_max: usize) -> Step {
+        let message = format!("The request body is larger than {bytes_max} bytes");
+        self.refuse(Code::RequestTooLarge, Some(message))
+    }
+
+    /// A refusal that the sidecar worded.
+    pub(super) fn refused(&mut self, refused: &Refused) -> Step {
+        self.rate = refused.rate.or(self.rate);
+        let code = Code::from_name(&refused.code).unwrap_or(Code::StateUnavailable);
+        let message = (!refused.message.is_empty()).then(|| refused.message.clone());
+        let step = self.refuse(code, message);
+        match (step, refused.retry_after_s) {
+            (Step::Reply(mut reply), Some(seconds)) => {
+                reply.headers.push("retry-after", seconds.to_string());
+                Step::Reply(reply)
+            }
+            (step, _) => step,
+        }
+    }
+
+    /// A refusal that names the member at fault.
+    pub(super) fn refuse_param(
+        &mut self,
+        code: Code,
+        message: Option<String>,
+        param: Option<String>,
+    ) -> Step {
+        let row = code.row();
+        let message = message.as_deref().unwrap_or(row.message);
+        let param = param.as_deref().filter(|param| !param.is_empty());
+        let body = dialect::error_body(message, row.kind, param, Some(row.name));
+        self.outcome.code = Some(code);
+        let mut headers = self.reply_headers("application/json");
+        if let Some(retry) = row.should_retry {
+            headers.push("x-should-retry", if retry { "true" } else { "false" });
+        }
+        self.reply(Reply { status: row.status, headers, body })
+    }
+
+    pub(super) fn reply(&mut self, reply: Reply) -> Step {
+        self.state = State::Replied;
+        self.outcome.status = reply.status;
+        let ending = if self.outcome.code.is_some() { Ending::Refused } else { Ending::Done };
+        self.outcome.ending = Some(ending);
+        self.body = Vec::new();
+        Step::Reply(reply)
+    }
+
+    /// Headers of an answer of our own.
+    pub(super) fn reply_headers(&self, kind: &str) -> Headers {
+        let mut headers = Headers::default();
+        headers.push("content-type", kind);
+        self.push_common(&mut headers);
+        headers
+    }
+
+    /// Headers that every answer carries.
+    pub(super) fn push_common(&self, headers: &mut Headers) {
+        headers.push("x-weir-request-id", &self.id);
+        let cache = match self.outcome.cache {
+            CacheStatus::Hit => "hit",
+            CacheStatus::Miss => "miss",
+            CacheStatus::Refresh => "refresh",
+            CacheStatus::Off => "off",
+        };
+        headers.push("x-weir-cache", cache);
+        if let Some(rate) = self.rate {
+            headers.push("x-ratelimit-limit-requests", rate.limit.to_string());
+            headers.push("x-ratelimit-remaining-requests", rate.remaining.to_string());
+            headers.push("x-ratelimit-reset-requests", duration(rate.reset_ms));
+        }
+        if !self.outcome.pii.is_empty() {
+            let found: Vec<String> =
+                self.outcome.pii.iter().map(|(kind, count)| format!("{kind}={count}")).collect();
+            headers.push("x-weir-pii", found.join(","));
+        }
+        if !self.outcome.unenforced.is_empty() {
+            headers.push("x-weir-guardrails-unenforced", self.outcome.unenforced.join(","));
+        }
+        if !self.outcome.dropped.is_empty() {
+            headers.push("x-weir-dropped-params", self.outcome.dropped.join(","));
+        }
+    }
+}
+
+/// A duration as OpenAI writes it: `12ms`, `1s`, `6m0s`.
+fn duration(ms: u64) -> String {
+    match ms {
+        0..=999 => format!("{ms}ms"),
+        1000..=59_999 => {
+            let tenths = ms / 100;
+            if tenths.is_multiple_of(10) {
+                format!("{}s", tenths / 10)
+            } else {
+                format!("{}.{}s", tenths / 10, tenths % 10)
+            }
+        }
+        _ => format!("{}m{}s", ms / 60_000, ms % 60_000 / 1000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn durations_read_like_openais() {
+        for (ms, text) in [(0, "0ms"), (12, "12ms"), (1000, "1s"), (1500, "1.5s"), (360_000, "6m0s")] {
+            assert_eq!(duration(ms), text);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The request as one provider wants it: path, authority, credentials, body.
+
+use std::borrow::Cow;
+
+use super::{Exchange, HEADER_EXCHANGE, HEADER_IDLE, HEADER_RETRY, HEADER_TARGET, TARGET_NONE};
+use super::Env;
+use crate::dialect;
+use crate::headers::Headers;
+use crate::json::Edits;
+use crate::keys::KEY_HEADERS;
+use crate::limits;
+use crate::plan::Target;
+use crate::request::{ChatRequest, RequestError};
+use crate::wire::Dialect;
+
+/// Seconds of silence after which a stream's attempt fails, as Envoy's routes offer them: the
+/// smallest that is not shorter than what was asked for is taken.
+pub const IDLE_TIERS_S: [u64; 9] = [1, 2, 5, 10, 30, 60, 120, 300, 600];
+
+/// Request headers that end here: ours, the client's credentials, and what would make a provider
+/// answer in a form nobody can read on the way (compressed) or with the wrong length.
+fn ends_here(name: &[u8]) -> bool {
+    const PREFIXES: [&[u8]; 4] = [b"x-weir-", b"x-portkey-", b"x-envoy-", b"x-stainless-"];
+    const NAMES: [&[u8]; 9] = [
+        b"accept-encoding", b"content-length", b"cookie", b"expect", b"host", b"x-forwarded-for",
+        b"proxy-authorization", b"openai-organization", b"openai-project",
+    ];
+    KEY_HEADERS.iter().any(|header| header.as_bytes() == name)
+        || NAMES.contains(&name)
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn replaced(name: &[u8]) -> bool {
+    matches!(name, b":path" | b":authority")
+}
+
+impl Exchange {
+    /// Whether the target's dialect can carry the request at all.
+    pub(super) fn encodable(
+        &self,
+        target: &Target,
+        request: &ChatRequest,
+    ) -> Result<(), RequestError> {
+        match target.provider.dialect {
+            // Splices only: nothing a valid request holds can fail.
+            Dialect::Openai => Ok(()),
+            _ => self.encode(target, request).map(|_| ()),
+        }
+    }
+
+    fn encode<'a>(
+        &'a self,
+        target: &'a Target,
+        request: &ChatRequest,
+    ) -> Result<dialect::Encoded<'a>, RequestError> {
+        let wanted = dialect::Target {
+            dialect: target.provider.dialect,
+            model: &target.model,
+            output_cap: self.output_cap,
+            output_max: target.output_max,
+        };
+        dialect::encode(&wanted, request, &self.body, Edits::default())
+    }
+
+    /// Head and body for the current target.
+    pub(super) fn upstream(&mut self, env: &Env<'_>) -> Result<(Headers, Vec<u8>), RequestError> {
+        let missing = || RequestError::invalid("", "the request was not planned");
+        let target = self.target().ok_or_else(missing)?;
+        let request = self.request.as_ref().ok_or_else(missing)?;
+        let encoded = self.encode(target, request)?;
+        let provider = &target.provider;
+        let mut headers = self.base_headers();
+        let path = if provider.chat_path.is_empty() { encoded.path } else { &provider.chat_path };
+        headers.push(":path", format!("{}{path}", provider.base_path));
+        headers.push(":authority", &provider.authority);
+        let own = self.credentials.iter().find(|(name, _)| *name == provider.name);
+        if let Some(secret) = own.map(|(_, secret)| secret).or(provider.api_key.as_ref()) {
+            headers.push(&provider.auth_header, format!("{}{secret}", provider.auth_prefix));
+        }
+        for (name, value) in &encoded.headers {
+            headers.push(name, value);
+        }
+        for (name, value) in &provider.headers {
+            headers.push(name, value);
+        }
+        headers.push("content-length", encoded.body.len().to_string());
+        let dropped = encoded.dropped;
+        let body = match encoded.body {
+            Cow::Owned(body) => body,
+            Cow::Borrowed(body) => body.to_vec(),
+        };
+        if self.has_adapter() {
+            headers.push(HEADER_TARGET, self.next_target());
+            headers.push(HEADER_EXCHANGE, &self.id);
+        } else {
+            let target = self.target().map(|t| t.provider.name.clone()).unwrap_or_default();
+            headers.push(HEADER_TARGET, format!("{target}/direct"));
+            self.push_retries(&mut headers);
+        }
+        self.outcome.dropped = dropped;
+        self.progress.attempt_started(env.now_ms);
+        Ok((headers, body))
+    }
+
+    /// Headers that send a request of several targets to the first one's adapter.
+    pub(super) fn routing_headers(&self) -> Headers {
+        let mut headers = self.base_headers();
+        for name in [":path", ":authority"] {
+            if let Some(value) = self.head.get(name) {
+                headers.push(name, value);
+            }
+        }
+        headers.push("content-length", self.body.len().to_string());
+        let first = self.plan.targets.first().map(|target| target.provider.name.as_str());
+        headers.push(HEADER_TARGET, first.unwrap_or(TARGET_NONE));
+        headers.push(HEADER_EXCHANGE, &self.id);
+        self.push_retries(&mut headers);
+        headers
+    }
+
+    fn base_headers(&self) -> Headers {
+        self.head.filtered(|name| !ends_here(name) && !replaced(name))
+    }
+
+    /// Envoy's own retry machinery, told by request headers.
+    fn push_retries(&self, headers: &mut Headers) {
+        let targets = &self.plan.targets;
+        let attempts: u32 = targets.iter().map(|target| target.retries.saturating_add(1)).sum();
+        let retries = attempts.clamp(1, limits::ATTEMPTS_MAX) - 1;
+        headers.push("x-envoy-max-retries", retries.to_string());
+        if self.has_adapter() {
+            headers.push("x-envoy-retry-on", "retriable-headers,connect-failure,reset");
+        } else {
+            headers.push("x-envoy-retry-on", "retriable-status-codes,connect-failure,reset");
+            if let Some(target) = targets.first() {
+                let statuses: Vec<String> = target.retry_on.iter().map(u16::to_string).collect();
+                headers.push("x-envoy-retriable-status-codes", statuses.join(","));
+            }
+        }
+        let timeout_ms = targets.iter().map(|target| target.timeout_ms).max().unwrap_or(0);
+        if timeout_ms == 0 {
+            return;
+        }
+        if self.streams() {
+            let seconds = timeout_ms.div_ceil(1000);
+            let tier = IDLE_TIERS_S.iter().find(|tier| **tier >= seconds);
+            if let Some(tier) = tier.or(IDLE_TIERS_S.last()) {
+                headers.push(HEADER_IDLE, tier.to_string());
+            }
+        } else {
+            headers.push("x-envoy-upstream-rq-per-try-timeout-ms", timeout_ms.to_string());
+        }
+    }
+}
+
+/// Answer headers of a provider that do not reach the client: those about one hop, those that
+/// speak of the operator's account, and those Weir writes itself.
+pub(super) fn stays_behind(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 9] = [
+        b"content-length", b"set-cookie", b"openai-organization", b"openai-project", b"server",
+        b"transfer-encoding", b"x-envoy-upstream-service-time", b"alt-svc", b"strict-transport-security",
+    ];
+    NAMES.contains(&name)
+        || name == HEADER_RETRY.as_bytes()
+        || name.starts_with(b"x-ratelimit-")
+        || name.starts_with(b"anthropic-ratelimit-")
+        || name.starts_with(b"x-weir-")
+}

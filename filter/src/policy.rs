@@ -1,0 +1,184 @@
+//! The policy role: a request on its way in, its answer on its way out.
+
+use std::time::Duration;
+
+use engine::exchange::{AnswerHead, Step};
+use engine::wire::{self, CachePut};
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use crate::host::{self, Buffer, Map, Stream};
+use crate::root::{Settings, TICK_BUSY_MS};
+use crate::vm::{self, Shared};
+
+/// How long the sidecar may take before a request is answered without it.
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(crate) struct Policy {
+    settings: Settings,
+    exchange: Option<Shared>,
+    asked: Option<&'static str>,
+    body_seen: bool,
+}
+
+impl Policy {
+    pub(crate) fn new(settings: Settings) -> Policy {
+        Policy { settings, exchange: vm::begin(), asked: None, body_seen: false }
+    }
+
+    /// Performs a step on the request. `held` says whether Envoy waits for us to resume.
+    fn perform(&mut self, step: Option<Step>, held: bool) -> Action {
+        match step {
+            Some(Step::Wait) => Action::Pause,
+            Some(Step::Ask(ask)) => {
+                self.asked = Some(ask.path);
+                let cluster = &self.settings.internal_cluster;
+                if host::post(cluster, ask.path, &ask.body, CALL_TIMEOUT).is_none() {
+                    let step = self.answered(&[]);
+                    return self.perform(step, held);
+                }
+                Action::Pause
+            }
+            Some(Step::Forward(forward)) => {
+                host::set_headers(Map::Request, &forward.headers);
+                if let Some(body) = &forward.body {
+                    host::set_bytes(Buffer::RequestBody, body);
+                }
+                host::clear_route_cache();
+                if held {
+                    host::resume(Stream::Request);
+                }
+                Action::Continue
+            }
+            Some(Step::Reply(reply)) => {
+                host::reply(reply.status, &reply.headers, &reply.body);
+                Action::Pause
+            }
+            None => {
+                // The VM's state is not reachable: fail closed.
+                host::reply(500, &engine::headers::Headers::default(), b"");
+                Action::Pause
+            }
+        }
+    }
+
+    /// Feeds the sidecar's answer to the exchange; no bytes mean none came.
+    fn answered(&mut self, body: &[u8]) -> Option<Step> {
+        let exchange = self.exchange.as_ref()?;
+        let asked = self.asked.take()?;
+        vm::drive(exchange, |exchange, env| {
+            if asked == wire::PATH_KEY {
+                exchange.on_key(env, serde_json::from_slice(body).ok())
+            } else {
+                exchange.on_admission(env, serde_json::from_slice(body).ok())
+            }
+        })
+    }
+
+    fn store(&self, put: &CachePut) {
+        if let Ok(body) = serde_json::to_vec(put) {
+            host::post(&self.settings.internal_cluster, wire::PATH_CACHE, &body, CALL_TIMEOUT);
+        }
+    }
+}
+
+impl Context for Policy {
+    fn on_http_call_response(&mut self, _token: u32, _headers: usize, size: usize, _: usize) {
+        if self.asked.is_none() {
+            return;
+        }
+        let body = host::bytes(Buffer::CallBody, size);
+        let step = self.answered(&body);
+        self.perform(step, true);
+    }
+}
+
+impl HttpContext for Policy {
+    fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
+        let headers = host::headers(Map::Request);
+        let step = self.exchange.as_ref().and_then(|exchange| {
+            vm::drive(exchange, |exchange, env| exchange.on_head(env, headers, end))
+        });
+        self.perform(step, false)
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
+        if !end || self.body_seen {
+            return Action::Pause;
+        }
+        self.body_seen = true;
+        let body = host::bytes(Buffer::RequestBody, size);
+        let step = self.exchange.as_ref().and_then(|exchange| {
+            vm::drive(exchange, |exchange, env| exchange.on_body(env, body))
+        });
+        self.perform(step, false)
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
+        let headers = host::headers(Map::Response);
+        let failed = headers.get(":status").is_none_or(|status| !status.starts_with(b"2"));
+        let details = failed.then(code_details).flatten();
+        let Some(exchange) = &self.exchange else { return Action::Continue };
+        let step = vm::drive(exchange, |exchange, env| {
+            exchange.on_answer_head(env, headers, end, details.as_deref())
+        });
+        match step {
+            Some(AnswerHead::Hold) => Action::Pause,
+            Some(AnswerHead::Send(headers)) => {
+                host::set_headers(Map::Response, &headers);
+                Action::Continue
+            }
+            Some(AnswerHead::Pass) | None => Action::Continue,
+        }
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
+        let Some(exchange) = &self.exchange else { return Action::Continue };
+        let wanted = vm::drive(exchange, |exchange, _| {
+            (exchange.wants_answer_body(end), exchange.holds_answer_body())
+        });
+        match wanted {
+            Some((true, _)) => {}
+            Some((false, true)) => return Action::Pause,
+            _ => return Action::Continue,
+        }
+        let body = host::bytes(Buffer::ResponseBody, size);
+        let step = vm::drive(exchange, |exchange, env| exchange.on_answer_body(env, body, end));
+        let Some(step) = step else { return Action::Continue };
+        if step.hold {
+            return Action::Pause;
+        }
+        if let Some(headers) = &step.headers {
+            host::set_headers(Map::Response, headers);
+        }
+        if let Some(body) = &step.body {
+            host::set_bytes(Buffer::ResponseBody, body);
+        }
+        if let Some(put) = &step.put {
+            self.store(put);
+        }
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        let Some(exchange) = self.exchange.take() else { return };
+        let details = code_details();
+        let record = vm::drive(&exchange, |exchange, env| exchange.on_end(env, details.as_deref()));
+        let busy = vm::with(|vm| {
+            vm.live.remove(exchange.borrow().id());
+            if let Some(record) = record.flatten() {
+                vm.record(record);
+            }
+            !vm.records.is_empty() && !std::mem::replace(&mut vm.flushing_soon, true)
+        });
+        if busy == Some(true) {
+            // Calls made here would lose their answer: the root context settles on its next tick.
+            host::tick_every_ms(TICK_BUSY_MS);
+        }
+    }
+}
+
+fn code_details() -> Option<String> {
+    let bytes = host::property(&["response", "code_details"])?;
+    String::from_utf8(bytes).ok()
+}

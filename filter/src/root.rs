@@ -1,0 +1,217 @@
+//! The root context: keeps the policy current, settles what has ended, renews what runs.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use engine::limits;
+use engine::policy::PolicyIndex;
+use engine::tokens::Encoding;
+use engine::wire::{self, PolicyAnswer, PolicyPoll, Renew, Settle, Settled, UsageRecord};
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::ContextType;
+use serde::Deserialize;
+
+use crate::adapter::Adapter;
+use crate::host::{self, Buffer};
+use crate::policy::Policy;
+use crate::vm;
+
+/// Tick while nothing has ended.
+const TICK_IDLE_MS: u32 = 250;
+/// Tick while records wait: how long a settlement may lag behind its exchange.
+pub(crate) const TICK_BUSY_MS: u32 = 10;
+/// Between two policy polls.
+const POLL_EVERY_MS: u64 = 1_000;
+/// Between two policy polls before the first one succeeded.
+const FIRST_POLL_EVERY_MS: u64 = 100;
+/// Between two renewals.
+const RENEW_EVERY_MS: u64 = 5_000;
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Plugin configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    role: Role,
+    /// Envoy cluster of the sidecar's internal API.
+    #[serde(default)]
+    pub(crate) internal_cluster: String,
+    #[serde(default)]
+    request_body_bytes_max: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Role {
+    Policy,
+    Adapter,
+}
+
+#[derive(Default)]
+pub(crate) struct Root {
+    settings: Option<Settings>,
+    polled_ms: u64,
+    renewed_ms: u64,
+    calls: Vec<(u32, Call)>,
+}
+
+enum Call {
+    Poll,
+    Renew,
+    Settle(VecDeque<UsageRecord>),
+}
+
+impl Root {
+    fn is_policy(&self) -> bool {
+        self.settings.as_ref().is_some_and(|settings| settings.role == Role::Policy)
+    }
+
+    fn post<T: serde::Serialize>(&self, path: &str, message: &T) -> Option<u32> {
+        let cluster = &self.settings.as_ref()?.internal_cluster;
+        let body = serde_json::to_vec(message).ok()?;
+        host::post(cluster, path, &body, CALL_TIMEOUT)
+    }
+
+    fn is_calling(&self, which: fn(&Call) -> bool) -> bool {
+        self.calls.iter().any(|(_, call)| which(call))
+    }
+
+    fn poll(&mut self, now_ms: u64) {
+        let Some((version, seed)) = vm::with(|vm| (vm.policy_version, vm.seed)) else { return };
+        let every = if version == 0 { FIRST_POLL_EVERY_MS } else { POLL_EVERY_MS };
+        let due = now_ms.saturating_sub(self.polled_ms) >= every;
+        if !due || self.is_calling(|call| matches!(call, Call::Poll)) {
+            return;
+        }
+        self.polled_ms = now_ms;
+        let poll = PolicyPoll { version, vm: format!("{seed:016x}") };
+        if let Some(token) = self.post(wire::PATH_POLICY, &poll) {
+            self.calls.push((token, Call::Poll));
+        }
+    }
+
+    fn settle(&mut self) {
+        if self.is_calling(|call| matches!(call, Call::Settle(_))) {
+            return;
+        }
+        let batch = vm::with(|vm| {
+            vm.flushing_soon = false;
+            let count = vm.records.len().min(limits::RECORDS_PER_SETTLE_MAX);
+            vm.records.drain(..count).collect::<Vec<_>>()
+        });
+        let Some(records) = batch.filter(|records| !records.is_empty()) else {
+            host::tick_every_ms(TICK_IDLE_MS);
+            return;
+        };
+        let settle = Settle { records };
+        match self.post(wire::PATH_SETTLE, &settle) {
+            Some(token) => self.calls.push((token, Call::Settle(settle.records.into()))),
+            None => give_back(settle.records.into()),
+        }
+    }
+
+    fn renew(&mut self, now_ms: u64) {
+        if now_ms.saturating_sub(self.renewed_ms) < RENEW_EVERY_MS {
+            return;
+        }
+        self.renewed_ms = now_ms;
+        let live = vm::with(|vm| {
+            let old = vm.live.values().filter_map(|exchange| {
+                let exchange = exchange.try_borrow().ok()?;
+                let age = now_ms.saturating_sub(exchange.started_ms());
+                let cost = exchange.live_cost().filter(|_| age >= RENEW_EVERY_MS)?;
+                Some((exchange.id().to_owned(), cost))
+            });
+            old.collect::<Vec<_>>()
+        });
+        let Some(live) = live.filter(|live| !live.is_empty()) else { return };
+        if let Some(token) = self.post(wire::PATH_RENEW, &Renew { live }) {
+            self.calls.push((token, Call::Renew));
+        }
+    }
+
+    fn on_policy(body: &[u8]) {
+        let Ok(answer) = serde_json::from_slice::<PolicyAnswer>(body) else { return };
+        vm::with(|vm| {
+            vm.keys.observe(answer.keys_version);
+            if let Some(policy) = answer.policy {
+                vm.policy = Some(Rc::new(PolicyIndex::new(policy)));
+                vm.policy_version = answer.version;
+            }
+        });
+    }
+}
+
+/// Puts unacknowledged records back at the head of the queue. The sidecar knows those it has
+/// seen, so sending one twice does no harm; losing one would.
+fn give_back(mut records: VecDeque<UsageRecord>) {
+    vm::with(|vm| {
+        records.append(&mut vm.records);
+        vm.records = records;
+    });
+    host::tick_every_ms(TICK_IDLE_MS);
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, _headers: usize, size: usize, _: usize) {
+        let Some(at) = self.calls.iter().position(|(known, _)| *known == token) else { return };
+        let (_, call) = self.calls.swap_remove(at);
+        let body = host::bytes(Buffer::CallBody, size);
+        match call {
+            Call::Poll => Root::on_policy(&body),
+            Call::Renew => {}
+            Call::Settle(records) => {
+                let settled = serde_json::from_slice::<Settled>(&body).ok();
+                if settled.is_none_or(|settled| (settled.durable as usize) < records.len()) {
+                    give_back(records);
+                }
+            }
+        }
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        let bytes = host::bytes(Buffer::PluginConfiguration, size);
+        match serde_json::from_slice::<Settings>(&bytes) {
+            Ok(settings) => self.settings = Some(settings),
+            Err(error) => {
+                log::error!("weir: plugin configuration: {error}");
+                return false;
+            }
+        }
+        if self.is_policy() {
+            let body_bytes_max = self.settings.as_ref().and_then(|s| s.request_body_bytes_max);
+            vm::with(|vm| {
+                vm.body_bytes_max = body_bytes_max.unwrap_or(limits::REQUEST_BODY_BYTES_MAX);
+                // Building a vocabulary takes a tenth of a second: here it delays no request.
+                vm.tokenizers.count(Encoding::O200k, "");
+            });
+            host::tick_every_ms(TICK_BUSY_MS);
+        }
+        true
+    }
+
+    fn on_tick(&mut self) {
+        if !self.is_policy() {
+            return;
+        }
+        let now_ms = host::now_ms();
+        self.poll(now_ms);
+        self.settle();
+        self.renew(now_ms);
+    }
+
+    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+        let settings = self.settings.clone()?;
+        Some(match settings.role {
+            Role::Policy => Box::new(Policy::new(settings)),
+            Role::Adapter => Box::new(Adapter::default()),
+        })
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}

@@ -1,0 +1,120 @@
+//! What all contexts of a worker's VM share. It may vanish with the VM at any time, so nothing
+//! here is the only record of money: the sidecar has the holds.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::rc::Rc;
+
+use engine::exchange::{Env, Exchange};
+use engine::keys::KeyTable;
+use engine::limits;
+use engine::policy::PolicyIndex;
+use engine::tokens::Tokenizers;
+use engine::wire::UsageRecord;
+use hashbrown::HashMap;
+
+use crate::host;
+
+thread_local! {
+    static VM: RefCell<Vm> = RefCell::new(Vm::new());
+}
+
+/// An exchange that both roles hold.
+pub(crate) type Shared = Rc<RefCell<Exchange>>;
+
+/// State of one VM.
+pub(crate) struct Vm {
+    /// Random part of exchange ids, and this VM's name.
+    pub(crate) seed: u64,
+    counter: u64,
+    random: u64,
+    /// The policy and its version, 0 before the first.
+    pub(crate) policy: Option<Rc<PolicyIndex>>,
+    pub(crate) policy_version: u64,
+    pub(crate) keys: KeyTable,
+    pub(crate) tokenizers: Tokenizers,
+    /// Exchanges under way, by id.
+    pub(crate) live: HashMap<String, Shared>,
+    /// Whether a tick is on its way that will settle.
+    pub(crate) flushing_soon: bool,
+    /// Records that the sidecar has not acknowledged.
+    pub(crate) records: VecDeque<UsageRecord>,
+    pub(crate) body_bytes_max: usize,
+}
+
+impl Vm {
+    fn new() -> Vm {
+        // The only source of randomness a wasm module has without a host call of its own.
+        let seed = RandomState::new().build_hasher().finish();
+        Vm {
+            seed,
+            counter: 0,
+            random: seed,
+            policy: None,
+            policy_version: 0,
+            keys: KeyTable::default(),
+            tokenizers: Tokenizers::default(),
+            live: HashMap::new(),
+            flushing_soon: false,
+            records: VecDeque::new(),
+            body_bytes_max: limits::REQUEST_BODY_BYTES_MAX,
+        }
+    }
+
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Keeps a record until it is settled.
+    pub(crate) fn record(&mut self, record: UsageRecord) {
+        if self.records.len() >= limits::RECORDS_QUEUED_MAX {
+            // Refusals cost nothing: of what must go, they go first.
+            let at = self.records.iter().position(|queued| queued.cost_nano == 0).unwrap_or(0);
+            self.records.remove(at);
+        }
+        self.records.push_back(record);
+    }
+}
+
+/// Runs `work` on the VM's state. Callbacks never nest, so the state is always free.
+pub(crate) fn with<T>(work: impl FnOnce(&mut Vm) -> T) -> Option<T> {
+    VM.with(|vm| vm.try_borrow_mut().ok().map(|mut vm| work(&mut vm)))
+}
+
+/// A new exchange, known to both roles.
+pub(crate) fn begin() -> Option<Shared> {
+    with(|vm| {
+        vm.counter = vm.counter.wrapping_add(1);
+        let now_ms = host::now_ms();
+        let id = format!("wr-{:011x}{:016x}{:06x}", now_ms, vm.seed, vm.counter & 0xff_ffff);
+        let exchange = Rc::new(RefCell::new(Exchange::new(id.clone(), now_ms)));
+        vm.live.insert(id, exchange.clone());
+        exchange
+    })
+}
+
+/// Drives an exchange with one event.
+pub(crate) fn drive<T>(
+    exchange: &Shared,
+    event: impl FnOnce(&mut Exchange, &mut Env<'_>) -> T,
+) -> Option<T> {
+    with(|vm| {
+        let random = vm.next_random();
+        let policy = vm.policy.clone();
+        let mut env = Env {
+            now_ms: host::now_ms(),
+            random,
+            policy: policy.as_deref(),
+            keys: &mut vm.keys,
+            tokenizers: &mut vm.tokenizers,
+            body_bytes_max: vm.body_bytes_max,
+        };
+        exchange.try_borrow_mut().ok().map(|mut exchange| event(&mut exchange, &mut env))
+    })
+    .flatten()
+}
