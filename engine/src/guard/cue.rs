@@ -1,0 +1,404 @@
+//! The words before a candidate that say what it is.
+//!
+//! Read backwards from the candidate, a bounded distance, and only when a candidate asks. Letters
+//! are folded (case, accents, both normal forms), `phoneNumber`, `phone_number` and `PHONE NUMBER`
+//! are the same two words, and each ideograph or kana is a word of its own, so that one table of
+//! phrases serves every script. The nearest phrase wins; of those that end at the same word, the
+//! longest.
+
+mod phrases;
+
+use phrases::PHRASES;
+
+/// What a phrase announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cue {
+    Account,
+    ApiKey,
+    Birth,
+    Card,
+    Crypto,
+    Iban,
+    Ip,
+    NationalId,
+    /// Something with digits that is nobody's: an order, a version, an amount.
+    Other,
+    Passport,
+    Person,
+    Phone,
+    /// A job or a form of address: what follows is a name when it is at least two words.
+    Role,
+    Secret,
+    Ssn,
+    /// A form of address that only stands before a name: one word is enough.
+    Title,
+}
+
+/// What the words before a candidate say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Context {
+    pub(super) cue: Option<Cue>,
+    /// Words between the phrase and the candidate.
+    pub(super) distance: usize,
+    /// No other value stands between the phrase and the candidate.
+    pub(super) clean: bool,
+}
+
+impl Context {
+    pub(super) fn is(&self, cues: &[Cue]) -> bool {
+        self.cue.is_some_and(|cue| cues.contains(&cue))
+    }
+
+    /// The candidate is announced as something else.
+    pub(super) fn denies(&self, cues: &[Cue]) -> bool {
+        self.clean
+            && self.cue.is_some_and(|cue| {
+                !matches!(cue, Cue::Person | Cue::Role | Cue::Title) && !cues.contains(&cue)
+            })
+    }
+}
+
+/// Bytes looked at before a candidate.
+const REACH_BYTES: usize = 96;
+/// Words looked at before a candidate; an ideograph is a word.
+const REACH_WORDS: usize = 14;
+/// Words of the longest phrase.
+const PHRASE_WORDS: usize = 5;
+/// Words of the longest phrase that announces a name.
+const NAME_PHRASE_WORDS: usize = 4;
+
+/// The nearest phrase before byte `at` of `text`.
+pub(super) fn before(text: &str, at: usize) -> Context {
+    Words::before(text, at, REACH_WORDS).nearest()
+}
+
+/// The nearest phrase to the end of `cell`, a column's heading.
+pub(super) fn heading(cell: &str) -> Option<Cue> {
+    Words::before(cell, cell.len(), REACH_WORDS).nearest().cue
+}
+
+/// The phrase that ends right before byte `at` of `text`.
+pub(super) fn ending(text: &str, at: usize) -> Option<Cue> {
+    Words::before(text, at, NAME_PHRASE_WORDS).phrase(0)
+}
+
+/// Hashes of the words before a place, nearest first. A value (a word with digits) hashes to 0.
+struct Words {
+    hashes: [u32; REACH_WORDS],
+    len: usize,
+}
+
+impl Words {
+    fn before(text: &str, at: usize, most: usize) -> Self {
+        let mut words = Self {
+            hashes: [0; REACH_WORDS],
+            len: 0,
+        };
+        let Some(head) = text.get(..at) else {
+            return words;
+        };
+        let low = at.saturating_sub(REACH_BYTES);
+        let mut reader = Reader::default();
+        for (index, letter) in head.char_indices().rev() {
+            if index < low || words.len >= most.min(REACH_WORDS) {
+                return words;
+            }
+            if !words.take(&mut reader, letter) {
+                return words;
+            }
+        }
+        words.push(&mut reader);
+        words
+    }
+
+    /// Takes one more character to the left; `false` where reading stops.
+    fn take(&mut self, reader: &mut Reader, letter: char) -> bool {
+        // After a line break only a colon lets reading go on: the heading of what follows.
+        if reader.broken && !letter.is_ascii_whitespace() {
+            if !matches!(letter, ':' | '：') {
+                return false;
+            }
+            reader.broken = false;
+        }
+        let folded = match letter {
+            'a'..='z' => letter as u32 as u8,
+            'A'..='Z' => {
+                // The capital that starts a word of camelCase belongs to the word on its right.
+                if reader.lower_first {
+                    reader.feed(letter.to_ascii_lowercase() as u32 as u8);
+                    self.push(reader);
+                    return true;
+                }
+                letter.to_ascii_lowercase() as u32 as u8
+            }
+            '0'..='9' => {
+                reader.value = true;
+                b'0'
+            }
+            '\u{300}'..='\u{36f}' => return true,
+            _ if letter >= '\u{80}' => match fold(letter) {
+                Folded::Letter(folded) => folded,
+                Folded::Word => {
+                    self.push(reader);
+                    let mut buffer = [0; 4];
+                    for byte in letter.encode_utf8(&mut buffer).bytes().rev() {
+                        reader.feed(byte);
+                    }
+                    self.push(reader);
+                    reader.after = letter;
+                    return true;
+                }
+                Folded::Mark(mark) => return self.mark(reader, mark),
+            },
+            _ => return self.mark(reader, letter),
+        };
+        if reader.sentence {
+            reader.abbreviation += 1;
+            if reader.abbreviation > 4 {
+                return false;
+            }
+        }
+        reader.lower_first = letter.is_lowercase();
+        reader.feed(folded);
+        reader.after = letter;
+        true
+    }
+
+    /// A character between words: may end the reading.
+    fn mark(&mut self, reader: &mut Reader, mark: char) -> bool {
+        self.push(reader);
+        if reader.sentence && reader.abbreviation > 0 {
+            reader.sentence = false;
+        }
+        let seen = self.len > 0;
+        let stop = match mark {
+            '\n' => {
+                reader.broken = true;
+                seen || reader.keyed
+            }
+            ':' | '=' => {
+                reader.keyed |= !seen;
+                false
+            }
+            '|' | '\t' | ';' | '<' | '{' | '[' => seen,
+            '"' | '\'' | ',' | '&' | '`' => seen && reader.keyed,
+            '.' | '!' | '?' => {
+                if seen && matches!(reader.after, ' ' | '\n') {
+                    reader.sentence = true;
+                    reader.abbreviation = 0;
+                }
+                false
+            }
+            _ => false,
+        };
+        reader.after = mark;
+        !stop
+    }
+
+    fn push(&mut self, reader: &mut Reader) {
+        if reader.letters > 0
+            && let Some(slot) = self.hashes.get_mut(self.len)
+        {
+            *slot = if reader.value { 0 } else { reader.hash };
+            self.len += 1;
+        }
+        reader.next_word();
+    }
+
+    /// The longest phrase whose last word is word `first`.
+    fn phrase(&self, first: usize) -> Option<Cue> {
+        let mut hash = PHRASE_SEED;
+        let mut found = None;
+        for word in self.hashes.get(first..self.len)?.iter().take(PHRASE_WORDS) {
+            if *word == 0 {
+                break;
+            }
+            hash = join(hash, *word);
+            found = look_up(hash).or(found);
+        }
+        found
+    }
+
+    fn nearest(&self) -> Context {
+        let mut clean = true;
+        for first in 0..self.len {
+            if let Some(cue) = self.phrase(first) {
+                return Context {
+                    cue: Some(cue),
+                    distance: first,
+                    clean,
+                };
+            }
+            clean &= self.hashes.get(first).is_some_and(|hash| *hash != 0);
+        }
+        Context::default()
+    }
+}
+
+/// State of the walk to the left.
+struct Reader {
+    hash: u32,
+    letters: u32,
+    value: bool,
+    /// The character last taken is a lower-case letter.
+    lower_first: bool,
+    /// The candidate stands right of `:` or `=`: only the key counts.
+    keyed: bool,
+    /// A line break was crossed and nothing seen since.
+    broken: bool,
+    /// A sentence may have ended: only a short word, an abbreviation, continues it.
+    sentence: bool,
+    abbreviation: u32,
+    /// The character taken before, that is to the right.
+    after: char,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self {
+            hash: WORD_SEED,
+            letters: 0,
+            value: false,
+            lower_first: false,
+            keyed: false,
+            broken: false,
+            sentence: false,
+            abbreviation: 0,
+            after: ' ',
+        }
+    }
+}
+
+impl Reader {
+    fn feed(&mut self, byte: u8) {
+        self.hash = letter(self.hash, byte);
+        self.letters += 1;
+    }
+
+    fn next_word(&mut self) {
+        self.hash = WORD_SEED;
+        self.letters = 0;
+        self.value = false;
+        self.lower_first = false;
+    }
+}
+
+enum Folded {
+    Letter(u8),
+    /// A character that is a word by itself.
+    Word,
+    Mark(char),
+}
+
+/// The ASCII letter under an accented one.
+fn fold(letter: char) -> Folded {
+    let folded = match letter {
+        'À'..='Æ' | 'à'..='æ' | 'Ā'..='ą' | 'Ạ'..='ặ' => b'a',
+        'Ç' | 'ç' | 'Ć'..='č' => b'c',
+        'Ð' | 'ð' | 'Ď'..='đ' => b'd',
+        'È'..='Ë' | 'è'..='ë' | 'Ē'..='ě' | 'Ẹ'..='ệ' => b'e',
+        'Ĝ'..='ģ' => b'g',
+        'Ì'..='Ï' | 'ì'..='ï' | 'Ĩ'..='ĳ' | 'Ỉ'..='ị' => b'i',
+        'Ĺ'..='ł' => b'l',
+        'Ñ' | 'ñ' | 'Ń'..='ŋ' => b'n',
+        'Ò'..='Ö' | 'Ø' | 'ò'..='ö' | 'ø' | 'Ō'..='œ' | 'Ơ' | 'ơ' | 'Ọ'..='ợ' => b'o',
+        'Ŕ'..='ř' => b'r',
+        'ß' | 'Ś'..='š' => b's',
+        'Ţ'..='ŧ' => b't',
+        'Ù'..='Ü' | 'ù'..='ü' | 'Ũ'..='ų' | 'Ư' | 'ư' | 'Ụ'..='ự' => b'u',
+        'Ý' | 'ý' | 'ÿ' | 'Ŷ'..='Ÿ' | 'Ỳ'..='ỹ' => b'y',
+        'Ź'..='ž' => b'z',
+        '：' => return Folded::Mark(':'),
+        '。' | '！' | '？' => return Folded::Mark('|'),
+        '，' | '、' => return Folded::Mark(','),
+        '；' => return Folded::Mark(';'),
+        '\u{a0}'..='\u{bf}' | '\u{2000}'..='\u{2bff}' | '\u{3000}'..='\u{303f}' => {
+            return Folded::Mark(' ');
+        }
+        '\u{ff00}'..='\u{ff0f}' => return Folded::Mark(' '),
+        _ => return Folded::Word,
+    };
+    Folded::Letter(folded)
+}
+
+const WORD_SEED: u32 = 0x811c_9dc5;
+const PHRASE_SEED: u32 = 0x9e37_79b9;
+
+const fn letter(hash: u32, byte: u8) -> u32 {
+    (hash ^ byte as u32).wrapping_mul(0x0100_0193)
+}
+
+const fn join(phrase: u32, word: u32) -> u32 {
+    (phrase ^ word).wrapping_mul(0x85eb_ca6b).rotate_left(13)
+}
+
+/// Slots of the index; a power of two with more than twice as many as phrases.
+const SLOTS: usize = 2048;
+
+/// (hash, 1 + index into [`PHRASES`]), open addressing; 0 is free.
+static INDEX: [(u32, u16); SLOTS] = index();
+
+fn look_up(hash: u32) -> Option<Cue> {
+    let mut slot = hash as usize % SLOTS;
+    loop {
+        let (held, entry) = *INDEX.get(slot)?;
+        if entry == 0 {
+            return None;
+        }
+        if held == hash {
+            return PHRASES.get(usize::from(entry) - 1).map(|(_, cue)| *cue);
+        }
+        slot = (slot + 1) % SLOTS;
+    }
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn index() -> [(u32, u16); SLOTS] {
+    let mut slots = [(0, 0); SLOTS];
+    let mut entry = 0;
+    while entry < PHRASES.len() {
+        let hash = phrase_hash(PHRASES[entry].0.as_bytes());
+        let mut slot = hash as usize % SLOTS;
+        while slots[slot].1 != 0 {
+            assert!(
+                slots[slot].0 != hash,
+                "two phrases hash alike or one is there twice"
+            );
+            slot = (slot + 1) % SLOTS;
+        }
+        slots[slot] = (hash, entry as u16 + 1);
+        entry += 1;
+    }
+    slots
+}
+
+/// Hash of a phrase as [`Words`] reads it: last word first, each word from its last letter.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn phrase_hash(phrase: &[u8]) -> u32 {
+    let mut hash = PHRASE_SEED;
+    let mut word = WORD_SEED;
+    let mut at = phrase.len();
+    while at > 0 {
+        at -= 1;
+        let byte = phrase[at];
+        if byte == b' ' {
+            hash = join(hash, word);
+            word = WORD_SEED;
+            continue;
+        }
+        word = letter(word, byte);
+        if byte >= 0xe0 && at > 0 {
+            hash = join(hash, word);
+            word = WORD_SEED;
+        } else if at == 0 {
+            hash = join(hash, word);
+        }
+    }
+    hash
+}

@@ -1,0 +1,203 @@
+//! Dates of birth: a date that a word announces as one.
+
+use super::Kind;
+use super::cue::Cue;
+use super::number::{Run, Separator};
+use super::scanner::{Scanner, is_word};
+
+/// Words that may stand between the phrase and the date.
+const DISTANCE_MAX: usize = 5;
+/// How far after a date `geboren` is looked for.
+const AFTER_BYTES: usize = 14;
+
+/// Reports the date that begins at group `from` when it is one of birth; returns where to go on.
+pub(super) fn birth(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
+    let group = run.group(from);
+    if !matches!(group.len, 1 | 2 | 4) {
+        return None;
+    }
+    let (start, end) = numeric(run, from)
+        .or_else(|| ideographic(scan, run, from))
+        .or_else(|| day_first(scan, run, from))
+        .or_else(|| month_first(scan, run, from))?;
+    let context = scan.context(start);
+    let announced = context.is(&[Cue::Birth]) && context.distance <= DISTANCE_MAX;
+    if !announced && !born_after(scan, end) {
+        return None;
+    }
+    scan.found(Kind::DateOfBirth, start, end);
+    Some(end)
+}
+
+fn born_after(scan: &Scanner<'_>, end: usize) -> bool {
+    let mut after = scan.slice(end, end + AFTER_BYTES);
+    while let Some((b' ' | b')' | b',', rest)) = after.split_first() {
+        after = rest;
+    }
+    after.starts_with(b"geb")
+        || after.starts_with("生".as_bytes())
+        || after.starts_with("出生".as_bytes())
+}
+
+fn number(run: &Run, index: usize) -> u32 {
+    run.digits(index, index + 1)
+        .iter()
+        .fold(0, |number, digit| number * 10 + u32::from(*digit))
+}
+
+fn plausible(year: u32, month: u32, day: u32) -> bool {
+    is_year(year) && (1..=31).contains(&month.max(day)) && (1..=12).contains(&month.min(day))
+}
+
+const fn is_year(year: u32) -> bool {
+    matches!(year, 1900..=2035)
+}
+
+/// `24-09-1970`, `1970/9/24`, `24.9.70`.
+fn numeric(run: &Run, from: usize) -> Option<(usize, usize)> {
+    let to = from + 3;
+    if to > run.len()
+        || !matches!(
+            run.between(from, to)?,
+            Separator::Dash | Separator::Dot | Separator::Slash
+        )
+    {
+        return None;
+    }
+    let (first, middle, last) = (
+        number(run, from),
+        number(run, from + 1),
+        number(run, from + 2),
+    );
+    let lengths = (
+        run.group(from).len,
+        run.group(from + 1).len,
+        run.group(from + 2).len,
+    );
+    let valid = match lengths {
+        (1 | 2, 1 | 2, 4) => plausible(last, first, middle),
+        (4, 1 | 2, 1 | 2) => plausible(first, middle, last),
+        (1 | 2, 1 | 2, 2) => plausible(1900 + last, first, middle),
+        _ => false,
+    };
+    (valid && run.free_right(to)).then(|| (run.group(from).start, run.group(to - 1).end))
+}
+
+/// `1970年9月24日`.
+fn ideographic(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usize)> {
+    if run.group(from).len != 4 || !is_year(number(run, from)) {
+        return None;
+    }
+    let at = skip(scan, run.group(from).end, "年")?;
+    let (month, at) = short(scan, at)?;
+    let at = skip(scan, at, "月")?;
+    let (day, at) = short(scan, at)?;
+    let end = skip(scan, at, "日")?;
+    plausible(2000, month, day).then_some((run.group(from).start, end))
+}
+
+/// `24 September 1970`, `24. Sept. 1970`, `24 de mayo de 1970`, `24 tháng 9 năm 1970`, `24-Sep-1970`.
+fn day_first(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usize)> {
+    let group = run.group(from);
+    if group.len > 2 || !(1..=31).contains(&number(run, from)) {
+        return None;
+    }
+    let mut at = group.end;
+    if let Some(suffix) = scan.bytes.get(at..at + 2)
+        && matches!(suffix, b"st" | b"nd" | b"rd" | b"th" | b"er")
+    {
+        at += 2;
+    }
+    at = spaces(scan, at, b". -,/");
+    for word in ["of ", "de ", "do "] {
+        at = skip(scan, at, word).unwrap_or(at);
+    }
+    at = match skip(scan, at, "tháng")
+        .or_else(|| skip(scan, at, "thang"))
+        .or_else(|| skip(scan, at, "tha\u{301}ng"))
+    {
+        Some(after) => {
+            let (month, after) = short(scan, spaces(scan, after, b" "))?;
+            (1..=12).contains(&month).then_some(after)?
+        }
+        None => month(scan, at)?,
+    };
+    at = spaces(scan, at, b". -,/");
+    for word in ["năm ", "nam ", "na\u{306}m ", "de ", "del "] {
+        at = skip(scan, at, word).unwrap_or(at);
+    }
+    let end = year(scan, at)?;
+    Some((group.start, end))
+}
+
+/// `September 24, 1970`.
+fn month_first(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usize)> {
+    let group = run.group(from);
+    if group.len > 2 || !(1..=31).contains(&number(run, from)) {
+        return None;
+    }
+    let gap = scan.start_of(group.start, 2, |byte| matches!(byte, b' ' | b'.' | b'-'));
+    let start = scan.start_of(gap, 12, |byte| byte.is_ascii_alphabetic() || byte >= 0x80);
+    if gap == group.start || month(scan, start)? != gap {
+        return None;
+    }
+    let mut at = group.end;
+    if let Some(suffix) = scan.bytes.get(at..at + 2)
+        && matches!(suffix, b"st" | b"nd" | b"rd" | b"th")
+    {
+        at += 2;
+    }
+    let end = year(scan, spaces(scan, at, b", .-"))?;
+    Some((start, end))
+}
+
+/// The place after a month's name that begins at `at`.
+fn month(scan: &Scanner<'_>, at: usize) -> Option<usize> {
+    const MONTHS: &[&str] = &[
+        "jan", "feb", "mar", "mär", "apr", "avr", "may", "mai", "jun", "jui", "jul", "aug", "aoû",
+        "sep", "oct", "okt", "nov", "dec", "dez", "déc", "fév", "fev", "ene", "abr", "ago", "set",
+        "out", "dic", "mag", "giu", "lug",
+    ];
+    let end = scan.end_of(at, |byte| byte.is_ascii_alphabetic() || byte >= 0x80);
+    let word = scan.text.get(at..end)?;
+    let known = word.len() <= 12
+        && MONTHS.iter().any(|month| {
+            word.get(..month.len()).is_some_and(|head| {
+                head.eq_ignore_ascii_case(month)
+                    || head.chars().flat_map(char::to_lowercase).eq(month.chars())
+            })
+        });
+    known.then_some(end)
+}
+
+fn year(scan: &Scanner<'_>, at: usize) -> Option<usize> {
+    let end = scan.end_of(at, |byte| byte.is_ascii_digit());
+    let digits = scan.slice(at, end);
+    let value = digits
+        .iter()
+        .take(5)
+        .fold(0u32, |number, digit| number * 10 + u32::from(digit - b'0'));
+    (digits.len() == 4 && is_year(value) && !is_word(scan.at(end))).then_some(end)
+}
+
+/// One or two digits.
+fn short(scan: &Scanner<'_>, at: usize) -> Option<(u32, usize)> {
+    let end = scan.end_of(at, |byte| byte.is_ascii_digit());
+    let digits = scan.slice(at, end);
+    let value = digits
+        .iter()
+        .take(3)
+        .fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+    matches!(digits.len(), 1 | 2).then_some((value, end))
+}
+
+fn skip(scan: &Scanner<'_>, at: usize, word: &str) -> Option<usize> {
+    let found = scan.bytes.get(at..at + word.len())?;
+    found
+        .eq_ignore_ascii_case(word.as_bytes())
+        .then_some(at + word.len())
+}
+
+fn spaces(scan: &Scanner<'_>, at: usize, set: &[u8]) -> usize {
+    scan.end_of(at, |byte| set.contains(&byte)).min(at + 3)
+}

@@ -1,0 +1,80 @@
+//! E-mail addresses, from their `@`.
+
+use super::Kind;
+use super::scanner::{Scanner, is_word};
+
+/// Longest local part (RFC 5321 section 4.5.3.1.1).
+const LOCAL_BYTES_MAX: usize = 64;
+/// Longest domain (RFC 1035 section 2.3.4).
+const DOMAIN_BYTES_MAX: usize = 253;
+
+pub(super) fn at_sign(scan: &mut Scanner<'_>, at: usize) -> usize {
+    let Some((start, end)) = address(scan, at) else {
+        return at + 1;
+    };
+    scan.found(Kind::Email, start, end);
+    end
+}
+
+fn address(scan: &Scanner<'_>, at: usize) -> Option<(usize, usize)> {
+    let mut start = scan.start_of(at, LOCAL_BYTES_MAX, is_local);
+    while matches!(
+        scan.at(start),
+        b'.' | b'\'' | b'-' | b'/' | b'=' | b'&' | b'*' | b'?' | b'!'
+    ) {
+        start += 1;
+    }
+    // `key=bob@example.com`: what stands before the sign is a key.
+    if let Some(sign) = scan
+        .slice(start, at)
+        .iter()
+        .rposition(|byte| matches!(byte, b'=' | b'/' | b'?'))
+    {
+        start += sign + 1;
+    }
+    let local = scan.slice(start, at);
+    // `git@host:path` and `ssh://user@host` name machines.
+    if local.is_empty() || local == b"git" || scan.slice(0, start).ends_with(b"://") {
+        return None;
+    }
+    let limit = at + 1 + DOMAIN_BYTES_MAX;
+    let mut end = at + 1;
+    let mut last_label = end;
+    loop {
+        let label = scan.end_of(end, |byte| {
+            byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+        });
+        if label == end || label > limit || scan.at(end) == b'-' {
+            break;
+        }
+        last_label = end;
+        end = label;
+        if scan.at(end) != b'.' || !scan.at(end + 1).is_ascii_alphanumeric() {
+            break;
+        }
+        end += 1;
+    }
+    while end > last_label && matches!(scan.byte_before(end), b'.' | b'-' | b'_') {
+        end -= 1;
+    }
+    let top = scan.slice(last_label, end);
+    let named = last_label > at + 1
+        && top.len() >= 2
+        && top
+            .iter()
+            .all(|byte| byte.is_ascii_alphabetic() || *byte == b'-')
+        || top.len() > 4
+            && top
+                .get(..4)
+                .is_some_and(|ace| ace.eq_ignore_ascii_case(b"xn--"));
+    (named && !is_word(scan.at(end)) && scan.at(end) != b'@').then_some((start, end))
+}
+
+/// `atext` of RFC 5322 without what never stands in a real address and often beside one.
+fn is_local(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'.' | b'_' | b'-' | b'+' | b'%' | b'\'' | b'=' | b'/' | b'&' | b'#' | b'~'
+        )
+}

@@ -1,0 +1,304 @@
+//! Names of people, where a phrase says that one follows.
+
+use super::Kind;
+use super::cue::{self, Cue};
+use super::scanner::{Scanner, is_word};
+
+/// Words of a name.
+const WORDS_MAX: usize = 6;
+/// Bytes of one of its words.
+const WORD_BYTES_MAX: usize = 32;
+
+/// A capital that may begin a name.
+pub(super) fn capital(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
+    let before = scan.byte_before(at);
+    if is_word(before)
+        || before >= 0x80 && !ends_wide_mark(scan, at)
+        || scan.byte_before(at) == b'/'
+    {
+        return None;
+    }
+    latin(scan, at)
+}
+
+/// A character beyond ASCII that may begin a name.
+pub(super) fn lead(scan: &mut Scanner<'_>, at: usize) -> usize {
+    let Some(letter) = scan.text.get(at..).and_then(|rest| rest.chars().next()) else {
+        return at + 1;
+    };
+    let next = at + letter.len_utf8();
+    if is_ideograph(letter) {
+        return ideographic(scan, at, letter).unwrap_or(next);
+    }
+    if letter.is_uppercase()
+        && (letter as u32) < 0x2000
+        && !is_word(scan.byte_before(at))
+        && scan.byte_before(at) < 0x80
+    {
+        return latin(scan, at).unwrap_or(next);
+    }
+    next
+}
+
+fn ends_wide_mark(scan: &Scanner<'_>, at: usize) -> bool {
+    let mark = scan.slice(at.saturating_sub(3), at);
+    mark == "：".as_bytes()
+        || mark == "は".as_bytes()
+        || mark == "是".as_bytes()
+        || mark == "叫".as_bytes()
+}
+
+fn latin(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
+    let gap = scan.start_of(at, 6, |byte| {
+        matches!(
+            byte,
+            b' ' | b'"' | b'\'' | b':' | b'=' | b'|' | b'>' | b'*' | b'.' | b'\t'
+        )
+    });
+    if gap == at && !ends_wide_mark(scan, at) {
+        return None;
+    }
+    let cue = cue::ending(scan.text, at)?;
+    let least = match cue {
+        Cue::Person => 1,
+        Cue::Title => 1,
+        Cue::Role => 2,
+        _ => return None,
+    };
+    let (end, words) = latin_name(scan, at);
+    let labelled = scan
+        .slice(gap, at)
+        .iter()
+        .any(|byte| matches!(byte, b':' | b'=' | b'"' | b'\'' | b'|' | b'>'));
+    let least = if cue == Cue::Person && labelled {
+        2
+    } else {
+        least
+    };
+    if words < least {
+        return None;
+    }
+    scan.found(Kind::Name, at, end);
+    Some(end)
+}
+
+/// End of the name that begins at `at` and its number of words.
+fn latin_name(scan: &Scanner<'_>, at: usize) -> (usize, usize) {
+    let mut end = at;
+    let mut words = 0;
+    let mut next = at;
+    let mut shouted = true;
+    while words < WORDS_MAX {
+        let stop = scan
+            .end_of(next, |byte| {
+                byte.is_ascii_alphabetic() || byte >= 0x80 || matches!(byte, b'\'' | b'-')
+            })
+            .min(next + WORD_BYTES_MAX);
+        let Some(word) = scan.text.get(next..stop) else {
+            break;
+        };
+        let Some(first) = word.chars().next() else {
+            break;
+        };
+        if !first.is_uppercase() || !word.chars().all(is_letter) || NO_NAMES.contains(&word) {
+            break;
+        }
+        let loud = word.chars().all(|letter| !letter.is_lowercase());
+        let initial = word.chars().filter(|letter| letter.is_alphabetic()).count() == 1;
+        if words > 0 && loud && !initial && !shouted {
+            break;
+        }
+        if !initial {
+            shouted &= loud;
+        }
+        words += 1;
+        end = stop;
+        let dotted = initial && scan.at(stop) == b'.';
+        let border = stop + usize::from(dotted);
+        if scan.at(border) != b' ' {
+            break;
+        }
+        next = border + 1;
+        let particle = scan.end_of(next, |byte| byte.is_ascii_lowercase());
+        if matches!(
+            scan.slice(next, particle),
+            b"van"
+                | b"von"
+                | b"de"
+                | b"der"
+                | b"den"
+                | b"da"
+                | b"dos"
+                | b"del"
+                | b"la"
+                | b"bin"
+                | b"al"
+                | b"ten"
+                | b"zu"
+        ) && scan.at(particle) == b' '
+        {
+            next = particle + 1;
+            let follow = scan.end_of(next, |byte| byte.is_ascii_lowercase());
+            if matches!(scan.slice(next, follow), b"der" | b"den" | b"la" | b"los")
+                && scan.at(follow) == b' '
+            {
+                next = follow + 1;
+            }
+        }
+    }
+    (end, words)
+}
+
+/// Capitalized words that follow the phrases and are no names.
+const NO_NAMES: &[&str] = &[
+    "CMND",
+    "CCCD",
+    "SSN",
+    "ID",
+    "OK",
+    "The",
+    "This",
+    "That",
+    "My",
+    "Your",
+    "Our",
+    "We",
+    "You",
+    "It",
+    "I",
+    "To",
+    "No",
+    "Not",
+    "None",
+    "N",
+    "NULL",
+    "Null",
+    "Unknown",
+    "Email",
+    "Phone",
+    "Team",
+    "Support",
+    "Sir",
+    "Madam",
+    "Customer",
+    "Customers",
+    "User",
+    "Hiring",
+    "All",
+    "Everyone",
+    "SĐT",
+    "Số",
+    "Ngày",
+    "Em",
+    "Anh",
+    "Chị",
+    "Dạ",
+    "Cảm",
+    "Xin",
+    "Chào",
+    "Có",
+    "Không",
+    "Hello",
+    "Hi",
+    "Thanks",
+    "Please",
+    "Can",
+    "Could",
+    "What",
+    "Where",
+    "How",
+    "When",
+    "Why",
+    "Is",
+    "Are",
+    "Do",
+    "Does",
+    "Mr",
+    "Mrs",
+    "Ms",
+    "Dr",
+    "Prof",
+    "Herr",
+    "Frau",
+    "Monsieur",
+    "Madame",
+    "Mme",
+    "Damen",
+    "Quý",
+    "Khách",
+    "Mã",
+    "Tôi",
+    "Bạn",
+    "Nhân",
+    "Điện",
+    "Địa",
+    "True",
+    "False",
+    "And",
+    "Or",
+    "In",
+    "On",
+    "At",
+    "For",
+    "From",
+    "With",
+];
+
+fn is_letter(letter: char) -> bool {
+    letter.is_alphabetic() && !is_ideograph(letter)
+        || matches!(letter, '\'' | '-' | '\u{300}'..='\u{36f}')
+}
+
+const fn is_ideograph(letter: char) -> bool {
+    matches!(letter, '\u{3041}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}')
+}
+
+/// Two to four ideographs, Japanese ones with a space, after a phrase that ends right before them.
+fn ideographic(scan: &mut Scanner<'_>, at: usize, first: char) -> Option<usize> {
+    if !matches!(first, '\u{3400}'..='\u{9fff}') {
+        return None;
+    }
+    let before = scan.slice(at.saturating_sub(3), at);
+    let marked = before == "：".as_bytes()
+        || before == "是".as_bytes()
+        || before == "は".as_bytes()
+        || before == "叫".as_bytes()
+        || matches!(before.last(), Some(b' ' | b':' | b'"'));
+    if !marked || !matches!(cue::ending(scan.text, at)?, Cue::Person | Cue::Role) {
+        return None;
+    }
+    let mut end = at;
+    let mut count = 0;
+    let mut spaced = false;
+    for letter in scan.text.get(at..)?.chars() {
+        match letter {
+            '\u{3400}'..='\u{9fff}' | '々' if count < 6 => count += 1,
+            ' ' | '\u{3000}'
+                if !spaced
+                    && (1..=3).contains(&count)
+                    && is_han_at(scan, end + letter.len_utf8()) =>
+            {
+                spaced = true
+            }
+            _ => break,
+        }
+        end += letter.len_utf8();
+    }
+    let fits = if spaced {
+        (3..=6).contains(&count) || count == 2
+    } else {
+        (2..=4).contains(&count)
+    };
+    if !fits {
+        return None;
+    }
+    scan.found(Kind::Name, at, end);
+    Some(end)
+}
+
+fn is_han_at(scan: &Scanner<'_>, at: usize) -> bool {
+    scan.text
+        .get(at..)
+        .and_then(|rest| rest.chars().next())
+        .is_some_and(|letter| matches!(letter, '\u{3400}'..='\u{9fff}'))
+}

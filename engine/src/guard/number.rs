@@ -1,0 +1,308 @@
+//! The one lexer for everything made of digits.
+//!
+//! It reads digit groups with their separators once (space, no-break space, dashes of every kind,
+//! dot, slash, parentheses; ASCII and full-width digits) and offers the groups to the table of
+//! shapes. A shape has to fill a whole token: `SKU 233-37-8772-05` holds no social security number.
+
+use super::scanner::{Scanner, is_word};
+use super::shape::{self, SHAPES};
+use super::{Evidence, date};
+
+/// Groups kept of a run; a longer run is read in pieces.
+const GROUPS_MAX: usize = 24;
+/// Groups the longest shape needs.
+const GROUPS_OF_SHAPE_MAX: usize = 8;
+/// Digits kept of a run.
+const DIGITS_MAX: usize = 96;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Separator {
+    /// Before the first group.
+    #[default]
+    None,
+    Space,
+    Dash,
+    Dot,
+    Slash,
+    /// `(`, alone or after a space.
+    Open,
+    /// `)`, alone or with a space or dash.
+    Close,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Group {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Index of its first digit.
+    first: usize,
+    pub(super) len: usize,
+    /// What stands before it.
+    pub(super) separator: Separator,
+}
+
+/// Digit groups that stand together.
+pub(super) struct Run {
+    groups: [Group; GROUPS_MAX],
+    len: usize,
+    digits: [u8; DIGITS_MAX],
+    digits_len: usize,
+    /// `+` right before the first group.
+    pub(super) plus: bool,
+    /// `(` right before that.
+    pub(super) open: bool,
+    /// Start of it all.
+    pub(super) start: usize,
+    /// A longer token begins to the left.
+    glued_left: bool,
+    /// A longer token goes on to the right.
+    glued_right: bool,
+    /// It goes on with `/` and a letter, as a path does.
+    pub(super) path_right: bool,
+    /// A currency or number sign stands before it.
+    pub(super) signed: bool,
+    /// There are more groups than fit.
+    more: bool,
+}
+
+impl Run {
+    pub(super) fn group(&self, index: usize) -> Group {
+        self.groups.get(index).copied().unwrap_or_default()
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Digit values of the groups `from..to`.
+    pub(super) fn digits(&self, from: usize, to: usize) -> &[u8] {
+        let first = self.group(from).first;
+        let last = self.group(to.saturating_sub(1));
+        self.digits
+            .get(first..last.first + last.len)
+            .unwrap_or_default()
+    }
+
+    /// The groups from `from` have these lengths.
+    pub(super) fn has(&self, from: usize, lengths: &[usize]) -> bool {
+        from + lengths.len() <= self.len
+            && lengths
+                .iter()
+                .enumerate()
+                .all(|(index, len)| self.group(from + index).len == *len)
+    }
+
+    /// The one separator between the groups `from..to`.
+    pub(super) fn between(&self, from: usize, to: usize) -> Option<Separator> {
+        let separator = self.group(from + 1).separator;
+        (from + 1..to)
+            .all(|index| self.group(index).separator == separator)
+            .then_some(separator)
+    }
+
+    /// No longer token reaches over the left border of group `from`.
+    pub(super) fn free_left(&self, from: usize) -> bool {
+        match self.group(from).separator {
+            Separator::None => !self.glued_left,
+            Separator::Space | Separator::Open => true,
+            _ => false,
+        }
+    }
+
+    /// No longer token reaches over the right border of the groups before `to`.
+    pub(super) fn free_right(&self, to: usize) -> bool {
+        if to >= self.len {
+            return !self.glued_right;
+        }
+        matches!(self.group(to).separator, Separator::Space | Separator::Open)
+    }
+
+    fn push(&mut self, group: Group) -> bool {
+        let Some(slot) = self.groups.get_mut(self.len) else {
+            return false;
+        };
+        *slot = group;
+        self.len += 1;
+        true
+    }
+}
+
+pub(super) fn wide_digit(bytes: &[u8], at: usize) -> bool {
+    digit(bytes, at).is_some()
+}
+
+/// Value and width of the digit at `at`.
+fn digit(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
+    match *bytes.get(at)? {
+        byte @ b'0'..=b'9' => Some((byte - b'0', 1)),
+        0xef => match (bytes.get(at + 1), bytes.get(at + 2)) {
+            (Some(0xbc), Some(byte @ 0x90..=0x99)) => Some((byte - 0x90, 3)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The separator at `at` and its width.
+fn separator(bytes: &[u8], at: usize) -> Option<(Separator, usize)> {
+    Some(match *bytes.get(at)? {
+        b' ' => (Separator::Space, 1),
+        b'-' => (Separator::Dash, 1),
+        b'.' => (Separator::Dot, 1),
+        b'/' => (Separator::Slash, 1),
+        b'(' => (Separator::Open, 1),
+        b')' => (Separator::Close, 1),
+        0xc2 if bytes.get(at + 1) == Some(&0xa0) => (Separator::Space, 2),
+        0xe2 => match (bytes.get(at + 1)?, bytes.get(at + 2)?) {
+            (0x80, 0x90..=0x94) | (0x88, 0x92) => (Separator::Dash, 3),
+            (0x80, 0xaf | 0x80..=0x8a) => (Separator::Space, 3),
+            _ => return None,
+        },
+        0xef => match (bytes.get(at + 1)?, bytes.get(at + 2)?) {
+            (0xbc, 0x8d) => (Separator::Dash, 3),
+            (0xbc, 0x88) => (Separator::Open, 3),
+            (0xbc, 0x89) => (Separator::Close, 3),
+            _ => return None,
+        },
+        0xe3 if bytes.get(at + 1..at + 3) == Some(&[0x80, 0x80]) => (Separator::Space, 3),
+        _ => return None,
+    })
+}
+
+/// The separator between a group that ends at `at` and the next, and where that begins.
+fn joint(bytes: &[u8], at: usize) -> Option<(Separator, usize)> {
+    let (first, width) = separator(bytes, at)?;
+    let next = at + width;
+    if digit(bytes, next).is_some() {
+        return Some((first, next));
+    }
+    let (second, width) = separator(bytes, next)?;
+    let next = next + width;
+    let joined = match (first, second) {
+        (Separator::Close, Separator::Space | Separator::Dash | Separator::Dot) => Separator::Close,
+        (Separator::Space, Separator::Open) => Separator::Open,
+        _ => return None,
+    };
+    digit(bytes, next).is_some().then_some((joined, next))
+}
+
+fn lex(scan: &Scanner<'_>, at: usize) -> (Run, usize) {
+    let mut run = Run {
+        groups: [Group::default(); GROUPS_MAX],
+        len: 0,
+        digits: [0; DIGITS_MAX],
+        digits_len: 0,
+        plus: false,
+        open: false,
+        start: at,
+        glued_left: false,
+        glued_right: false,
+        path_right: false,
+        signed: false,
+        more: false,
+    };
+    if scan.byte_before(run.start) == b'+' {
+        run.plus = true;
+        run.start -= 1;
+    }
+    if scan.byte_before(run.start) == b'(' {
+        run.open = true;
+        run.start -= 1;
+    }
+    let before = scan.byte_before(run.start);
+    run.glued_left = is_word(before)
+        || matches!(before, b'-' | b'.' | b'/' | b'+' | b'%' | b'\\')
+            && scan.byte_before(run.start - 1).is_ascii_alphanumeric();
+    run.signed = matches!(before, b'$' | b'#')
+        || scan
+            .slice(run.start.saturating_sub(3), run.start)
+            .ends_with("€".as_bytes())
+        || scan.slice(run.start.saturating_sub(2), run.start) == "£".as_bytes()
+        || scan.slice(run.start.saturating_sub(2), run.start) == "¥".as_bytes();
+
+    let mut end = at;
+    let mut joined = Separator::None;
+    loop {
+        let mut group = Group {
+            start: end,
+            end,
+            first: run.digits_len,
+            len: 0,
+            separator: joined,
+        };
+        while let Some((value, width)) = digit(scan.bytes, group.end) {
+            if let Some(slot) = run.digits.get_mut(run.digits_len) {
+                *slot = value;
+                run.digits_len += 1;
+            }
+            group.len += 1;
+            group.end += width;
+        }
+        if !run.push(group) {
+            run.more = true;
+            return (run, group.start);
+        }
+        end = group.end;
+        match joint(scan.bytes, end) {
+            Some((separator, next)) => {
+                joined = separator;
+                end = next;
+            }
+            None => break,
+        }
+    }
+    let next = scan.at(end);
+    let beyond = scan.at(end + 1);
+    run.path_right = next == b'/';
+    run.glued_right = is_word(next)
+        || matches!(next, b'@' | b'%')
+        || matches!(next, b'-' | b'.' | b'/') && beyond.is_ascii_alphanumeric();
+    (run, end)
+}
+
+/// Reads the run at `at`, reports what it holds, and returns where to go on.
+pub(super) fn run(scan: &mut Scanner<'_>, at: usize) -> usize {
+    let (run, end) = lex(scan, at);
+    let mut from = 0;
+    while from < run.len() {
+        if run.more && from > 0 && from + GROUPS_OF_SHAPE_MAX > run.len() {
+            return run.group(from).start;
+        }
+        if from == 0 || run.free_left(from) {
+            if let Some(after) = date::birth(scan, &run, from) {
+                return after;
+            }
+            if let Some(to) = accept(scan, &run, from) {
+                from = to;
+                continue;
+            }
+        }
+        from += 1;
+    }
+    end
+}
+
+/// Reports the first shape that fits group `from` with enough evidence; returns the group after it.
+fn accept(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
+    let mut context = None;
+    for shape in SHAPES {
+        let Some(fit) = (shape.fits)(run, from) else {
+            continue;
+        };
+        let start = fit.start.unwrap_or_else(|| run.group(from).start);
+        let end = run.group(fit.to - 1).end;
+        let context = *context.get_or_insert_with(|| scan.context(start));
+        let accepted = match fit.evidence {
+            Evidence::Proof => true,
+            Evidence::Shape => !run.signed && !context.denies(shape.cues),
+            Evidence::Context => {
+                context.is(shape.cues) && context.distance <= shape::DISTANCE_MAX && !run.signed
+            }
+        };
+        if accepted {
+            scan.found(shape.kind, start, end);
+            return Some(fit.to);
+        }
+    }
+    None
+}

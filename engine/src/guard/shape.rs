@@ -1,0 +1,229 @@
+//! The shapes of numbers, strongest first.
+
+use super::checksum::luhn;
+use super::cue::Cue;
+use super::number::{Run, Separator};
+use super::{Evidence, Kind, network, phone};
+
+/// Words that may stand between a bare number and the phrase that names it.
+pub(super) const DISTANCE_MAX: usize = 7;
+
+/// How groups of a run fill a shape.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fit {
+    /// Group after the last one.
+    pub(super) to: usize,
+    pub(super) evidence: Evidence,
+    /// Where it begins when not at its first group.
+    pub(super) start: Option<usize>,
+}
+
+impl Fit {
+    pub(super) const fn new(to: usize, evidence: Evidence) -> Self {
+        Self {
+            to,
+            evidence,
+            start: None,
+        }
+    }
+}
+
+/// A row of the table.
+pub(super) struct Shape {
+    pub(super) kind: Kind,
+    /// Phrases that announce it; others speak against it.
+    pub(super) cues: &'static [Cue],
+    /// Tries it on the groups from an index on.
+    pub(super) fits: fn(&Run, usize) -> Option<Fit>,
+}
+
+pub(super) static SHAPES: &[Shape] = &[
+    Shape {
+        kind: Kind::Card,
+        cues: &[Cue::Card],
+        fits: card,
+    },
+    Shape {
+        kind: Kind::Ip,
+        cues: &[Cue::Ip],
+        fits: network::v4,
+    },
+    Shape {
+        kind: Kind::Ssn,
+        cues: &[Cue::Ssn],
+        fits: ssn,
+    },
+    Shape {
+        kind: Kind::Cccd,
+        cues: &[Cue::NationalId],
+        fits: cccd,
+    },
+    Shape {
+        kind: Kind::Cmnd,
+        cues: &[Cue::NationalId],
+        fits: cmnd,
+    },
+    Shape {
+        kind: Kind::Passport,
+        cues: &[Cue::Passport],
+        fits: passport,
+    },
+    Shape {
+        kind: Kind::Phone,
+        cues: &[Cue::Phone],
+        fits: phone::phone,
+    },
+];
+
+/// Payment card: issuer range, its lengths, Luhn.
+fn card(run: &Run, from: usize) -> Option<Fit> {
+    let count = card_groups(run, from)?;
+    let to = from + count;
+    let digits = run.digits(from, to);
+    if !run.free_left(from) || !card_right(run, to) || !issued(digits) || !luhn(digits) {
+        return None;
+    }
+    let grouped = count > 1;
+    Some(Fit::new(
+        to,
+        if grouped {
+            Evidence::Proof
+        } else {
+            Evidence::Shape
+        },
+    ))
+}
+
+/// A card may be followed by its date or code, not by more of its own groups.
+fn card_right(run: &Run, to: usize) -> bool {
+    run.free_right(to) && (to >= run.len() || run.group(to).len < 4)
+}
+
+fn card_groups(run: &Run, from: usize) -> Option<usize> {
+    const GROUPINGS: &[&[usize]] = &[
+        &[4, 4, 4, 4, 3],
+        &[4, 4, 4, 4],
+        &[4, 6, 5],
+        &[4, 6, 4],
+        &[4, 4, 4, 1],
+        &[6, 13],
+        &[8, 8],
+    ];
+    if (12..=19).contains(&run.group(from).len) {
+        return Some(1);
+    }
+    let groups = GROUPINGS
+        .iter()
+        .find(|lengths| run.has(from, lengths))?
+        .len();
+    let one_separator = matches!(
+        run.between(from, from + groups),
+        Some(Separator::Space | Separator::Dash | Separator::Dot)
+    );
+    let follows = from > 0 && run.group(from - 1).len == 4;
+    (one_separator && !follows).then_some(groups)
+}
+
+/// Issuer ranges (ISO/IEC 7812 registrations as published by the networks) with their lengths.
+fn issued(digits: &[u8]) -> bool {
+    let lead = |count: usize| {
+        digits
+            .iter()
+            .take(count)
+            .fold(0u32, |number, digit| number * 10 + u32::from(*digit))
+    };
+    let len = digits.len();
+    let (one, two, three, four) = (lead(1), lead(2), lead(3), lead(4));
+    match len {
+        13 => one == 4,
+        14 => matches!(three, 300..=305) || three == 309 || matches!(two, 36 | 38 | 39),
+        15 => matches!(two, 34 | 37),
+        16 => {
+            one == 4
+                || matches!(two, 51..=55 | 62 | 65 | 60 | 81 | 82)
+                || matches!(three, 644..=649 | 300..=305 | 309 | 508)
+                || matches!(two, 36 | 38 | 39)
+                || matches!(four, 2221..=2720 | 2200..=2204 | 3528..=3589 | 9704 | 5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763)
+        }
+        17 | 18 => matches!(two, 62 | 65) || matches!(four, 5018 | 5020 | 5038 | 6304 | 6759),
+        19 => {
+            one == 4
+                || matches!(two, 62 | 65)
+                || matches!(three, 644..=649)
+                || four == 9704
+                || matches!(four, 5018 | 5020 | 5038 | 6304 | 6759)
+        }
+        _ => false,
+    }
+}
+
+/// United States social security number: never area 000, 666 or 900-999, group 00, serial 0000.
+fn ssn(run: &Run, from: usize) -> Option<Fit> {
+    let (count, evidence) = if run.has(from, &[3, 2, 4]) {
+        match run.between(from, from + 3) {
+            Some(Separator::Dash) => (3, Evidence::Shape),
+            Some(Separator::Space | Separator::Dot) => (3, Evidence::Context),
+            _ => return None,
+        }
+    } else if run.has(from, &[9]) {
+        (1, Evidence::Context)
+    } else {
+        return None;
+    };
+    let to = from + count;
+    let [a, b, c, d, e, f, g, h, i] = *run.digits(from, to) else {
+        return None;
+    };
+    let area = u32::from(a) * 100 + u32::from(b) * 10 + u32::from(c);
+    let valid =
+        !matches!(area, 0 | 666 | 900..) && (d, e) != (0, 0) && (f, g, h, i) != (0, 0, 0, 0);
+    (valid && run.free_left(from) && run.free_right(to)).then_some(Fit::new(to, evidence))
+}
+
+/// Vietnamese citizen card: province 001-096, then century and sex, then the year's two digits
+/// (Decree 137/2015/ND-CP, article 13).
+fn cccd(run: &Run, from: usize) -> Option<Fit> {
+    let count = grouped(run, from, &[12], &[3, 3, 3, 3])?;
+    let to = from + count;
+    let [a, b, c, ..] = *run.digits(from, to) else {
+        return None;
+    };
+    let province = u32::from(a) * 100 + u32::from(b) * 10 + u32::from(c);
+    matches!(province, 1..=96).then_some(Fit::new(to, Evidence::Context))
+}
+
+/// The older Vietnamese identity card: nine digits.
+fn cmnd(run: &Run, from: usize) -> Option<Fit> {
+    let count = grouped(run, from, &[9], &[3, 3, 3])?;
+    Some(Fit::new(from + count, Evidence::Context))
+}
+
+fn passport(run: &Run, from: usize) -> Option<Fit> {
+    let fits =
+        matches!(run.group(from).len, 8 | 9) && run.free_left(from) && run.free_right(from + 1);
+    fits.then_some(Fit::new(from + 1, Evidence::Context))
+}
+
+/// Groups used when a whole token reads as `plain` or as `groups`.
+fn grouped(run: &Run, from: usize, plain: &[usize], groups: &[usize]) -> Option<usize> {
+    let count = if run.has(from, plain) {
+        plain.len()
+    } else if run.has(from, groups) {
+        let count = groups.len();
+        let separator = run.between(from, from + count)?;
+        let alone = (from == 0 || run.group(from - 1).len != 3)
+            && (from + count >= run.len() || run.group(from + count).len != 3);
+        if !alone
+            || !matches!(
+                separator,
+                Separator::Space | Separator::Dot | Separator::Dash
+            )
+        {
+            return None;
+        }
+        count
+    } else {
+        return None;
+    };
+    (run.free_left(from) && run.free_right(from + count)).then_some(count)
+}

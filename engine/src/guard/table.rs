@@ -1,0 +1,156 @@
+//! Columns: the heading a value stands under, in CSV, TSV and Markdown tables.
+//!
+//! Found lazily, when a candidate asks: lines with the same number of the same delimiter form a
+//! table, and its first line is the heading when its cells are words. Lines are visited once each,
+//! so tables cost linear time too.
+
+use super::cue::{self, Cue};
+use super::scanner::Scanner;
+
+/// A longer line is no row of a table.
+const LINE_BYTES_MAX: usize = 4096;
+/// Rows gone up in search of a heading.
+const ROWS_MAX: usize = 500;
+
+/// What is known of the lines read so far.
+#[derive(Default)]
+pub(super) struct Tables {
+    line: Line,
+    /// Start of the last row that was found to belong to `table`.
+    last_row: usize,
+    table: Option<Table>,
+}
+
+#[derive(Default)]
+struct Line {
+    start: usize,
+    /// No line break stands between `start` and here.
+    seen: usize,
+    known: bool,
+    table: Option<Table>,
+    /// Delimiters counted up to `counted`.
+    column: usize,
+    counted: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Table {
+    heading: (usize, usize),
+    delimiter: u8,
+    count: usize,
+}
+
+impl Scanner<'_> {
+    /// What the heading of the column around `at` announces.
+    pub(super) fn heading(&mut self, at: usize) -> Option<Cue> {
+        self.enter_line(at);
+        if !self.tables.line.known {
+            self.tables.line.known = true;
+            self.tables.line.table = self.find_table();
+        }
+        let table = self.tables.line.table?;
+        let line = &mut self.tables.line;
+        if at < line.counted {
+            line.counted = line.start;
+            line.column = 0;
+        }
+        line.column += delimiters(
+            self.bytes.get(line.counted..at).unwrap_or_default(),
+            table.delimiter,
+        );
+        line.counted = at;
+        let column = line.column;
+        let heading = self.text.get(table.heading.0..table.heading.1)?;
+        let cell = heading.split(char::from(table.delimiter)).nth(column)?;
+        cue::heading(cell)
+    }
+
+    fn enter_line(&mut self, at: usize) {
+        let line = &self.tables.line;
+        let from = if at >= line.seen {
+            line.seen
+        } else {
+            at.saturating_sub(LINE_BYTES_MAX).min(line.start)
+        };
+        let start = match self.slice(from, at).iter().rposition(|byte| *byte == b'\n') {
+            Some(found) => from + found + 1,
+            None if at >= line.seen || line.start <= at => line.start,
+            None => from,
+        };
+        let line = &mut self.tables.line;
+        line.seen = at;
+        if start != line.start {
+            *line = Line {
+                start,
+                seen: at,
+                counted: start,
+                ..Line::default()
+            };
+        }
+    }
+
+    fn find_table(&mut self) -> Option<Table> {
+        let start = self.tables.line.start;
+        let bytes = self.slice(start, start + LINE_BYTES_MAX + 1);
+        let bytes = match bytes.iter().position(|byte| *byte == b'\n') {
+            Some(end) => bytes.get(..end)?,
+            None if bytes.len() > LINE_BYTES_MAX => return None,
+            None => bytes,
+        };
+        let table = [b'\t', b'|', b';', b',']
+            .into_iter()
+            .map(|delimiter| (delimiter, delimiters(bytes, delimiter)))
+            .filter(|(_, count)| *count > 0)
+            .find_map(|(delimiter, count)| self.find_heading(start, delimiter, count))?;
+        self.tables.last_row = start;
+        self.tables.table = Some(table);
+        Some(table)
+    }
+
+    /// Goes up from the row that starts at `start`.
+    fn find_heading(&self, start: usize, delimiter: u8, count: usize) -> Option<Table> {
+        let mut top = (start, start);
+        for _ in 0..ROWS_MAX {
+            let Some(end) = top.0.checked_sub(1) else {
+                break;
+            };
+            let low = end.saturating_sub(LINE_BYTES_MAX);
+            let above = self.slice(low, end);
+            let from = match above.iter().rposition(|byte| *byte == b'\n') {
+                Some(found) => low + found + 1,
+                None if low == 0 => 0,
+                None => break,
+            };
+            if delimiters(self.slice(from, end), delimiter) != count {
+                break;
+            }
+            if let Some(table) = self.tables.table
+                && from == self.tables.last_row
+                && (table.delimiter, table.count) == (delimiter, count)
+            {
+                return Some(table);
+            }
+            top = (from, end);
+        }
+        (top.0 < start && is_heading(self.slice(top.0, top.1), delimiter)).then_some(Table {
+            heading: top,
+            delimiter,
+            count,
+        })
+    }
+}
+
+fn delimiters(line: &[u8], delimiter: u8) -> usize {
+    line.iter().filter(|byte| **byte == delimiter).count()
+}
+
+/// Every cell is a short word or two and no value.
+fn is_heading(line: &[u8], delimiter: u8) -> bool {
+    line.split(|byte| *byte == delimiter).all(|cell| {
+        cell.len() <= 48
+            && !cell
+                .iter()
+                .any(|byte| matches!(byte, b':' | b'=' | b'@' | b'{' | b'('))
+            && !cell.trim_ascii().first().is_some_and(u8::is_ascii_digit)
+    })
+}

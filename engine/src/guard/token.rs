@@ -1,0 +1,227 @@
+//! Tokens of letters and digits: accounts, wallets, passports, and values of secret-like names.
+
+use super::checksum::{base58check, bech32, mod97};
+use super::cue::Cue;
+use super::scanner::{Scanner, is_word};
+use super::{Kind, network};
+
+/// Shortest value a word alone makes a secret.
+const SECRET_BYTES_MIN: usize = 6;
+/// Shortest one a word alone makes a key.
+const KEY_BYTES_MIN: usize = 16;
+/// Longest of both; longer ones are reported up to here and on.
+const SECRET_BYTES_MAX: usize = 512;
+
+/// Reads the word that begins at `start` and has its first digit at `digit`.
+pub(super) fn word(scan: &mut Scanner<'_>, start: usize, digit: usize) -> usize {
+    let end = scan.end_of(digit, is_word);
+    let letters = digit - start;
+    let word = scan.slice(start, end);
+    if letters == 2
+        && let Some(after) = iban(scan, start)
+    {
+        return after;
+    }
+    if scan.at(end) == b':'
+        && word.len() <= 4
+        && let Some(after) = network::v6(scan, start)
+    {
+        return after;
+    }
+    if let Some(after) = wallet(scan, start, end) {
+        return after;
+    }
+    if let Some(after) = named(scan, start, end) {
+        return after;
+    }
+    end
+}
+
+/// Length of an IBAN by country (SWIFT IBAN registry, release 99).
+fn iban_len(country: &[u8]) -> Option<usize> {
+    Some(match country {
+        b"NO" => 15,
+        b"BE" => 16,
+        b"DK" | b"FI" | b"FO" | b"GL" | b"NL" | b"FK" | b"SD" => 18,
+        b"MK" | b"SI" => 19,
+        b"AT" | b"BA" | b"EE" | b"KZ" | b"LT" | b"LU" | b"XK" | b"MN" => 20,
+        b"CH" | b"HR" | b"LI" | b"LV" => 21,
+        b"BG" | b"BH" | b"CR" | b"DE" | b"GB" | b"GE" | b"IE" | b"ME" | b"RS" | b"VA" => 22,
+        b"AE" | b"GI" | b"IL" | b"IQ" | b"TL" | b"OM" | b"SO" => 23,
+        b"AD" | b"CZ" | b"ES" | b"MD" | b"PK" | b"RO" | b"SA" | b"SE" | b"SK" | b"TN" | b"VG" => 24,
+        b"LY" | b"PT" | b"ST" => 25,
+        b"IS" | b"TR" => 26,
+        b"BI" | b"DJ" | b"FR" | b"GR" | b"IT" | b"MC" | b"MR" | b"SM" => 27,
+        b"AL" | b"AZ" | b"BY" | b"CY" | b"DO" | b"GT" | b"HN" | b"HU" | b"LB" | b"NI" | b"PL"
+        | b"SV" => 28,
+        b"BR" | b"EG" | b"PS" | b"QA" | b"UA" => 29,
+        b"JO" | b"KW" | b"MU" | b"YE" => 30,
+        b"MT" | b"SC" => 31,
+        b"LC" => 32,
+        b"RU" => 33,
+        _ => return None,
+    })
+}
+
+/// An IBAN that begins at `start`, compact or in groups.
+fn iban(scan: &mut Scanner<'_>, start: usize) -> Option<usize> {
+    let len = iban_len(scan.slice(start, start + 2))?;
+    if scan.byte_before(start) == b'-' {
+        return None;
+    }
+    let mut compact = [0u8; 34];
+    let mut filled = 0;
+    let mut end = start;
+    while filled < len {
+        let byte = scan.at(end);
+        if byte.is_ascii_uppercase() || byte.is_ascii_digit() {
+            *compact.get_mut(filled)? = byte;
+            filled += 1;
+            end += 1;
+            continue;
+        }
+        let gap = match byte {
+            b' ' | b'-' => 1,
+            0xc2 if scan.at(end + 1) == 0xa0 => 2,
+            0xe2 if scan.at(end + 1) == 0x80 && matches!(scan.at(end + 2), 0x80..=0x94 | 0xaf) => 3,
+            _ => return None,
+        };
+        if filled == 0 || filled % 2 != 0 {
+            return None;
+        }
+        end += gap;
+    }
+    if is_word(scan.at(end)) || !mod97(compact.get(..len)?) {
+        return None;
+    }
+    scan.found(Kind::Iban, start, end);
+    Some(end)
+}
+
+/// A wallet address with its checksum.
+fn wallet(scan: &mut Scanner<'_>, start: usize, end: usize) -> Option<usize> {
+    let word = scan.slice(start, end);
+    let valid = match word {
+        [b'0', b'x' | b'X', hex @ ..] => hex.len() == 40 && hex.iter().all(u8::is_ascii_hexdigit),
+        [b'b', b'c', b'1', ..] | [b't', b'b', b'1', ..] if matches!(word.len(), 14..=90) => {
+            bech32(word)
+        }
+        [b'B', b'C', b'1', ..] if matches!(word.len(), 14..=90) => {
+            let mut lower = [0u8; 90];
+            let lower = lower.get_mut(..word.len())?;
+            lower.copy_from_slice(word);
+            lower.make_ascii_lowercase();
+            bech32(lower)
+        }
+        [b'1' | b'3', ..] if matches!(word.len(), 25..=35) => base58check(word),
+        _ => false,
+    };
+    if !valid {
+        return None;
+    }
+    scan.found(Kind::Crypto, start, end);
+    Some(end)
+}
+
+/// A token that a word before it names: a passport, a password, a key.
+fn named(scan: &mut Scanner<'_>, start: usize, end: usize) -> Option<usize> {
+    if start < scan.token_end {
+        return None;
+    }
+    let from = scan.start_of(start, 64, is_value);
+    let until = scan.end_of(end, is_value);
+    scan.token_end = until;
+    let mut to = until.min(from + SECRET_BYTES_MAX);
+    while to > end && matches!(scan.byte_before(to), b'.' | b'?') {
+        to -= 1;
+    }
+    if to - from < SECRET_BYTES_MIN {
+        return None;
+    }
+    let context = scan.context(from);
+    if !context.clean || context.distance > 4 {
+        return None;
+    }
+    let value = scan.slice(from, to);
+    let kind = match context.cue? {
+        Cue::Passport if is_passport(scan.slice(start, end)) && from == start => {
+            scan.found(Kind::Passport, start, end);
+            return Some(end);
+        }
+        Cue::Secret if !is_placeholder(value) => Kind::Secret,
+        Cue::ApiKey if value.len() >= KEY_BYTES_MIN && !is_placeholder(value) => Kind::ApiKey,
+        _ => return None,
+    };
+    if !has_kinds(value) {
+        return None;
+    }
+    scan.found(kind, from, to);
+    Some(to)
+}
+
+/// Upper-case letters and digits as passports of all countries have.
+fn is_passport(word: &[u8]) -> bool {
+    matches!(word.len(), 7..=10)
+        && word
+            .iter()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
+/// Letters, and digits or signs beside them.
+fn has_kinds(value: &[u8]) -> bool {
+    value.iter().any(u8::is_ascii_alphabetic)
+        && value.iter().any(|byte| !byte.is_ascii_alphabetic())
+}
+
+/// What people write in place of a secret.
+pub(super) fn is_placeholder(value: &[u8]) -> bool {
+    let has = |needle: &[u8]| {
+        value
+            .windows(needle.len())
+            .any(|window| window.eq_ignore_ascii_case(needle))
+    };
+    value.starts_with(b"$")
+        || value.starts_with(b"<")
+        || value.starts_with(b"{")
+        || value.starts_with(b"[")
+        || [
+            &b"xxxx"[..],
+            b"****",
+            b"...",
+            b"your",
+            b"example",
+            b"redacted",
+            b"placeholder",
+            b"changeme",
+            b"${",
+            b"{{",
+            b"process.env",
+            b"os.environ",
+            b"getenv",
+            b"0000000000",
+        ]
+        .into_iter()
+        .any(has)
+}
+
+/// A character of an unquoted value.
+fn is_value(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+        && !matches!(
+            byte,
+            b'"' | b'\''
+                | b'`'
+                | b','
+                | b';'
+                | b'<'
+                | b'>'
+                | b'('
+                | b')'
+                | b'='
+                | b':'
+                | b'|'
+                | b'{'
+                | b'}'
+                | b'\\'
+        )
+}
