@@ -1,7 +1,6 @@
 //! Keys with a vendor's prefix, signed tokens, private keys, and credentials in addresses.
 
 use super::Kind;
-use super::cue::Cue;
 use super::scanner::{Scanner, is_word};
 use super::token::is_placeholder;
 
@@ -126,9 +125,7 @@ fn key(scan: &Scanner<'_>, vendors: &[Vendor], start: usize) -> Option<usize> {
         .iter()
         .find(|vendor| rest.starts_with(vendor.prefix))?;
     let body = start + vendor.prefix.len();
-    let mut end = scan
-        .end_of(body, |byte| fits(vendor.alphabet, byte))
-        .min(body + vendor.most + 1);
+    let mut end = scan.end_within(body, vendor.most + 1, |byte| fits(vendor.alphabet, byte));
     while matches!(scan.byte_before(end), b'.' | b'-') && end > body {
         end -= 1;
     }
@@ -150,19 +147,15 @@ pub(super) fn joint(scan: &mut Scanner<'_>, at: usize) -> usize {
         || matches!(scan.byte_before(start), b'_' | b'-')
         || is_word(scan.byte_before(start))
     {
-        return secret_assignment(scan, at).unwrap_or(at + 1);
+        return at + 1;
     }
     match key(scan, JOINED, start) {
         Some(end) => {
             scan.found(Kind::ApiKey, start, end);
             end
         }
-        None => secret_assignment(scan, at).unwrap_or(at + 1),
+        None => at + 1,
     }
-}
-
-const fn secret_assignment(_scan: &Scanner<'_>, _at: usize) -> Option<usize> {
-    None
 }
 
 /// A private key in PEM, from its first dash to the end of its last line.
@@ -229,7 +222,7 @@ pub(super) fn capital(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
         b'A' | b'S' | b'E' => at,
         _ => return None,
     };
-    if is_word(scan.byte_before(start)) {
+    if is_word(scan.byte_before(start)) || scan.byte_before(start) == b'-' {
         return None;
     }
     let end = if start < at {
@@ -332,6 +325,9 @@ pub(super) fn colon(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
     query(scan, after).or((after > authority).then_some(after))
 }
 
+/// Bytes of an address read for its query.
+const QUERY_BYTES_MAX: usize = 4096;
+
 /// The first query parameter whose name says key or token.
 fn query(scan: &mut Scanner<'_>, from: usize) -> Option<usize> {
     const NAMES: &[&[u8]] = &[
@@ -361,14 +357,18 @@ fn query(scan: &mut Scanner<'_>, from: usize) -> Option<usize> {
         b"session_token",
         b"id_token",
     ];
-    let end = scan.end_of(from, |byte| {
+    if from < scan.query_end {
+        return None;
+    }
+    let end = scan.end_within(from, QUERY_BYTES_MAX, |byte| {
         byte.is_ascii_graphic()
             && !matches!(
                 byte,
-                b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b')' | b'|' | b' '
+                b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b')' | b'|'
             )
     });
-    let url = scan.slice(from, end.min(from + 4096));
+    scan.query_end = end;
+    let url = scan.slice(from, end);
     let mut at = from + url.iter().position(|byte| *byte == b'?')? + 1;
     while at < end {
         let stop = scan.end_of(at, |byte| byte != b'&').min(end);
@@ -394,6 +394,3 @@ fn query(scan: &mut Scanner<'_>, from: usize) -> Option<usize> {
     }
     None
 }
-
-/// Phrases under which a bare token is a key.
-pub(super) const KEY_CUES: &[Cue] = &[Cue::ApiKey, Cue::Secret];

@@ -49,11 +49,22 @@ impl Context {
         self.cue.is_some_and(|cue| cues.contains(&cue))
     }
 
-    /// The candidate is announced as something else.
+    /// The candidate is announced as something else that a number can be.
     pub(super) fn denies(&self, cues: &[Cue]) -> bool {
         self.clean
             && self.cue.is_some_and(|cue| {
-                !matches!(cue, Cue::Person | Cue::Role | Cue::Title) && !cues.contains(&cue)
+                !cues.contains(&cue)
+                    && matches!(
+                        cue,
+                        Cue::Account
+                            | Cue::Card
+                            | Cue::Iban
+                            | Cue::NationalId
+                            | Cue::Other
+                            | Cue::Passport
+                            | Cue::Phone
+                            | Cue::Ssn
+                    )
             })
     }
 }

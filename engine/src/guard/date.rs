@@ -21,7 +21,7 @@ pub(super) fn birth(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<us
         .or_else(|| day_first(scan, run, from))
         .or_else(|| month_first(scan, run, from))?;
     let context = scan.context(start);
-    let announced = context.is(&[Cue::Birth]) && context.distance <= DISTANCE_MAX;
+    let announced = context.is(&[Cue::Birth]) && context.clean && context.distance <= DISTANCE_MAX;
     if !announced && !born_after(scan, end) {
         return None;
     }

@@ -58,16 +58,34 @@ fn address(scan: &Scanner<'_>, at: usize) -> Option<(usize, usize)> {
         end -= 1;
     }
     let top = scan.slice(last_label, end);
-    let named = last_label > at + 1
-        && top.len() >= 2
-        && top
-            .iter()
-            .all(|byte| byte.is_ascii_alphabetic() || *byte == b'-')
-        || top.len() > 4
-            && top
-                .get(..4)
-                .is_some_and(|ace| ace.eq_ignore_ascii_case(b"xn--"));
-    (named && !is_word(scan.at(end)) && scan.at(end) != b'@').then_some((start, end))
+    let host = scan.slice(at + 1, last_label.saturating_sub(1));
+    let site = host.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+    let whole = !is_word(scan.at(end)) && scan.at(end) != b'@';
+    (whole && is_top(top) && is_site(site, local, top)).then_some((start, end))
+}
+
+/// A top-level domain by its letters; not the ending of a file.
+fn is_top(top: &[u8]) -> bool {
+    const FILES: &[&[u8]] = &[
+        b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"avif", b"ico", b"css", b"scss", b"js",
+        b"mjs", b"ts", b"tsx", b"jsx", b"json", b"html", b"htm", b"md", b"txt", b"yaml", b"yml",
+        b"toml", b"xml", b"py", b"rs", b"service", b"socket", b"timer", b"mp4", b"mp3", b"pdf",
+        b"woff", b"ttf",
+    ];
+    let ace = top
+        .get(..4)
+        .is_some_and(|head| head.eq_ignore_ascii_case(b"xn--"));
+    let named = top.len() >= 2 && top.iter().all(u8::is_ascii_alphabetic);
+    (named || ace) && !FILES.iter().any(|file| file.eq_ignore_ascii_case(top))
+}
+
+/// `q@k.transpose` and `h@w.to` multiply matrices.
+fn is_site(site: &[u8], local: &[u8], top: &[u8]) -> bool {
+    let short = matches!(
+        top,
+        b"com" | b"org" | b"net" | b"de" | b"me" | b"co" | b"io" | b"COM"
+    );
+    site.len() > 1 || site.len() == 1 && local.len() > 1 && short
 }
 
 /// `atext` of RFC 5322 without what never stands in a real address and often beside one.

@@ -100,7 +100,7 @@ fn latin_name(scan: &Scanner<'_>, at: usize) -> (usize, usize) {
         let Some(first) = word.chars().next() else {
             break;
         };
-        if !first.is_uppercase() || !word.chars().all(is_letter) || NO_NAMES.contains(&word) {
+        if !first.is_uppercase() || !word.chars().all(is_letter) || stops(word, words) {
             break;
         }
         let loud = word.chars().all(|letter| !letter.is_lowercase());
@@ -149,100 +149,20 @@ fn latin_name(scan: &Scanner<'_>, at: usize) -> (usize, usize) {
     (end, words)
 }
 
-/// Capitalized words that follow the phrases and are no names.
-const NO_NAMES: &[&str] = &[
-    "CMND",
-    "CCCD",
-    "SSN",
-    "ID",
-    "OK",
-    "The",
-    "This",
-    "That",
-    "My",
-    "Your",
-    "Our",
-    "We",
-    "You",
-    "It",
-    "I",
-    "To",
-    "No",
-    "Not",
-    "None",
-    "N",
-    "NULL",
-    "Null",
-    "Unknown",
-    "Email",
-    "Phone",
-    "Team",
-    "Support",
-    "Sir",
-    "Madam",
-    "Customer",
-    "Customers",
-    "User",
-    "Hiring",
-    "All",
-    "Everyone",
-    "SĐT",
-    "Số",
-    "Ngày",
-    "Em",
-    "Anh",
-    "Chị",
-    "Dạ",
-    "Cảm",
-    "Xin",
-    "Chào",
-    "Có",
-    "Không",
-    "Hello",
-    "Hi",
-    "Thanks",
-    "Please",
-    "Can",
-    "Could",
-    "What",
-    "Where",
-    "How",
-    "When",
-    "Why",
-    "Is",
-    "Are",
-    "Do",
-    "Does",
-    "Mr",
-    "Mrs",
-    "Ms",
-    "Dr",
-    "Prof",
-    "Herr",
-    "Frau",
-    "Monsieur",
-    "Madame",
-    "Mme",
-    "Damen",
-    "Quý",
-    "Khách",
-    "Mã",
-    "Tôi",
-    "Bạn",
-    "Nhân",
-    "Điện",
-    "Địa",
-    "True",
-    "False",
-    "And",
-    "Or",
-    "In",
-    "On",
-    "At",
-    "For",
-    "From",
-    "With",
-];
+/// Capitalized words that follow the phrases and begin no name.
+const NO_NAMES: &str = " The This That These My Your Our His Her Their We You They It I To No Not None N NULL Null \
+    Unknown Team Support Sir Madam Customer Customers User Users Hiring All Everyone Em Anh Chị Dạ Cảm Xin Chào Có \
+    Không Hello Hi Thanks Please Can Could What Where How When Why Is Are Do Does Damen Quý Khách Mã Tôi Bạn Nhân \
+    True False A An Der Die Das Ein Eine Le La Les Un Une El Los Las Vietnamese English Once Since If As He She ";
+
+/// Words that end a name wherever they stand.
+const ENDS: &str = " CMND CCCD SSN ID OK SĐT Số Ngày Email Phone Điện Địa And Or In On At For From With Mr Mrs Ms Dr \
+    Prof Herr Frau Monsieur Madame Mme Sinh Passport DOB ";
+
+fn stops(word: &str, words: usize) -> bool {
+    let among = |list: &str| list.split_ascii_whitespace().any(|entry| entry == word);
+    among(ENDS) || words == 0 && among(NO_NAMES)
+}
 
 fn is_letter(letter: char) -> bool {
     letter.is_alphabetic() && !is_ideograph(letter)
@@ -267,38 +187,48 @@ fn ideographic(scan: &mut Scanner<'_>, at: usize, first: char) -> Option<usize> 
     if !marked || !matches!(cue::ending(scan.text, at)?, Cue::Person | Cue::Role) {
         return None;
     }
-    let mut end = at;
-    let mut count = 0;
-    let mut spaced = false;
-    for letter in scan.text.get(at..)?.chars() {
-        match letter {
-            '\u{3400}'..='\u{9fff}' | '々' if count < 6 => count += 1,
-            ' ' | '\u{3000}'
-                if !spaced
-                    && (1..=3).contains(&count)
-                    && is_han_at(scan, end + letter.len_utf8()) =>
-            {
-                spaced = true
-            }
-            _ => break,
-        }
-        end += letter.len_utf8();
-    }
+    let (end, count, spaced) = ideographic_name(scan, at);
     let fits = if spaced {
-        (3..=6).contains(&count) || count == 2
+        (2..=6).contains(&count)
     } else {
         (2..=4).contains(&count)
     };
-    if !fits {
+    // `氏名：` at the end of a line leaves the next label in its place.
+    if !fits || cue::heading(scan.text.get(at..end)?).is_some() {
         return None;
     }
     scan.found(Kind::Name, at, end);
     Some(end)
 }
 
-fn is_han_at(scan: &Scanner<'_>, at: usize) -> bool {
-    scan.text
-        .get(at..)
-        .and_then(|rest| rest.chars().next())
-        .is_some_and(|letter| matches!(letter, '\u{3400}'..='\u{9fff}'))
+/// End of the name that begins at `at`, its characters, and whether a space parts it.
+fn ideographic_name(scan: &Scanner<'_>, at: usize) -> (usize, usize, bool) {
+    let (mut end, mut count, mut spaced) = (at, 0, false);
+    for letter in scan.text.get(at..).unwrap_or_default().chars() {
+        match letter {
+            '\u{3400}'..='\u{9fff}' | '々' if count < 6 => count += 1,
+            '\u{3041}'..='\u{30ff}' if spaced && count < 6 => count += 1,
+            ' ' | '\u{3000}'
+                if !spaced
+                    && (1..=3).contains(&count)
+                    && is_given(scan, end + letter.len_utf8()) =>
+            {
+                spaced = true;
+            }
+            _ => break,
+        }
+        end += letter.len_utf8();
+    }
+    (end, count, spaced)
+}
+
+/// What stands at `at` can be a given name: not a label and not a sentence.
+fn is_given(scan: &Scanner<'_>, at: usize) -> bool {
+    let rest = scan.text.get(at..).unwrap_or_default();
+    let len = rest
+        .chars()
+        .take(6)
+        .take_while(|letter| is_ideograph(*letter))
+        .count();
+    (1..=3).contains(&len)
 }

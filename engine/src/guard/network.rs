@@ -60,12 +60,9 @@ pub(super) fn v6(scan: &mut Scanner<'_>, start: usize) -> Option<usize> {
     if is_word(before) || matches!(before, b':' | b'.' | b'-') {
         return None;
     }
-    let limit = start + V6_BYTES_MAX + 1;
-    let mut end = scan
-        .end_of(start, |byte| {
-            byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.')
-        })
-        .min(limit);
+    let mut end = scan.end_within(start, V6_BYTES_MAX + 1, |byte| {
+        byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.')
+    });
     while matches!(scan.byte_before(end), b'.' | b':')
         && end > start + 1
         && !scan.slice(start, end).ends_with(b"::")

@@ -15,9 +15,9 @@ enum Class {
     Colon,
     Dash,
     Digit,
+    Equals,
     /// Lead byte of the full-width digits.
     Wide,
-    /// `J` of `eyJ`, which is also a capital.
     Underscore,
 }
 
@@ -36,6 +36,7 @@ const fn classes() -> [Class; 256] {
             b'A'..=b'Z' => Class::Capital,
             b'@' => Class::At,
             b':' => Class::Colon,
+            b'=' => Class::Equals,
             b'-' => Class::Dash,
             b'_' => Class::Underscore,
             0xef => Class::Wide,
@@ -59,6 +60,8 @@ pub(super) struct Scanner<'a> {
     pub(super) tables: super::table::Tables,
     /// End of the run of token characters that was already offered as a whole.
     pub(super) token_end: usize,
+    /// The query of an address was looked for up to here.
+    pub(super) query_end: usize,
     /// The last context, and the range of its validity: no letter stands in it.
     context: (usize, usize, Context),
 }
@@ -74,6 +77,7 @@ impl<'a> Scanner<'a> {
             floor: 0,
             tables: super::table::Tables::default(),
             token_end: 0,
+            query_end: 0,
             context: (1, 0, Context::default()),
         }
     }
@@ -95,19 +99,22 @@ impl<'a> Scanner<'a> {
                 Class::Lead => name::lead(&mut self, at),
                 Class::Colon => credential::colon(&mut self, at)
                     .or_else(|| network::colon(&mut self, at))
+                    .or_else(|| token::assigned(&mut self, at, 1))
                     .unwrap_or(at + 1),
+                Class::Equals => token::assigned(&mut self, at, 1).unwrap_or(at + 1),
                 Class::Dash | Class::Underscore => credential::joint(&mut self, at),
                 Class::Digit => self.digit(at),
                 Class::Wide => {
                     if number::wide_digit(self.bytes, at) {
                         self.digit(at)
+                    } else if self.slice(at, at + 3) == "：".as_bytes() {
+                        token::assigned(&mut self, at, 3).unwrap_or(at + 3)
                     } else {
                         name::lead(&mut self, at)
                     }
                 }
             };
             at = next.max(at + 1);
-            self.floor = self.floor.max(if next > at { next } else { self.floor });
         }
     }
 
@@ -137,12 +144,23 @@ impl<'a> Scanner<'a> {
     }
 
     pub(super) fn slice(&self, start: usize, end: usize) -> &'a [u8] {
-        self.bytes.get(start..end).unwrap_or_default()
+        self.bytes
+            .get(start..end.min(self.bytes.len()))
+            .unwrap_or_default()
     }
 
     /// First position from `at` whose byte does not satisfy `wanted`.
     pub(super) fn end_of(&self, at: usize, wanted: impl Fn(u8) -> bool) -> usize {
         let rest = self.bytes.get(at..).unwrap_or_default();
+        at + rest
+            .iter()
+            .position(|byte| !wanted(*byte))
+            .unwrap_or(rest.len())
+    }
+
+    /// The same, looking at most `most` bytes on.
+    pub(super) fn end_within(&self, at: usize, most: usize, wanted: impl Fn(u8) -> bool) -> usize {
+        let rest = self.slice(at, at.saturating_add(most));
         at + rest
             .iter()
             .position(|byte| !wanted(*byte))
@@ -188,7 +206,7 @@ impl<'a> Scanner<'a> {
 
     /// What the words before `at` say: its column's heading, else the nearest phrase.
     pub(super) fn context(&mut self, at: usize) -> Context {
-        if let Some(cue) = self.heading(at) {
+        if let Some(cue) = self.heading(at).or_else(|| self.inserted(at)) {
             return Context {
                 cue: Some(cue),
                 distance: 0,

@@ -183,7 +183,8 @@ fn ssn(run: &Run, from: usize) -> Option<Fit> {
 /// Vietnamese citizen card: province 001-096, then century and sex, then the year's two digits
 /// (Decree 137/2015/ND-CP, article 13).
 fn cccd(run: &Run, from: usize) -> Option<Fit> {
-    let count = grouped(run, from, &[12], &[3, 3, 3, 3])?;
+    let count = grouped(run, from, &[12], &[3, 3, 3, 3])
+        .or_else(|| grouped(run, from, &[12], &[4, 4, 4]))?;
     let to = from + count;
     let [a, b, c, ..] = *run.digits(from, to) else {
         return None;

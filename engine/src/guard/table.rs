@@ -9,6 +9,8 @@ use super::scanner::Scanner;
 
 /// A longer line is no row of a table.
 const LINE_BYTES_MAX: usize = 4096;
+/// Bytes looked back for `VALUES`, and from there for its columns.
+const INSERT_BYTES_MAX: usize = 1024;
 /// Rows gone up in search of a heading.
 const ROWS_MAX: usize = 500;
 
@@ -19,6 +21,19 @@ pub(super) struct Tables {
     /// Start of the last row that was found to belong to `table`.
     last_row: usize,
     table: Option<Table>,
+    insert: Option<Insert>,
+    /// `VALUES` was looked for up to here.
+    searched: usize,
+}
+
+/// A place in the values of an SQL `INSERT`.
+#[derive(Clone, Copy)]
+struct Insert {
+    columns: (usize, usize),
+    cursor: usize,
+    column: usize,
+    depth: u32,
+    quote: u8,
 }
 
 #[derive(Default)]
@@ -38,6 +53,8 @@ struct Table {
     heading: (usize, usize),
     delimiter: u8,
     count: usize,
+    /// The first line is a heading.
+    valid: bool,
 }
 
 impl Scanner<'_> {
@@ -48,16 +65,17 @@ impl Scanner<'_> {
             self.tables.line.known = true;
             self.tables.line.table = self.find_table();
         }
-        let table = self.tables.line.table?;
+        let table = self.tables.line.table.filter(|table| table.valid)?;
         let line = &mut self.tables.line;
         if at < line.counted {
-            line.counted = line.start;
-            line.column = 0;
+            let back = self.bytes.get(at..line.counted).unwrap_or_default();
+            line.column = line
+                .column
+                .saturating_sub(delimiters(back, table.delimiter));
+        } else {
+            let ahead = self.bytes.get(line.counted..at).unwrap_or_default();
+            line.column += delimiters(ahead, table.delimiter);
         }
-        line.column += delimiters(
-            self.bytes.get(line.counted..at).unwrap_or_default(),
-            table.delimiter,
-        );
         line.counted = at;
         let column = line.column;
         let heading = self.text.get(table.heading.0..table.heading.1)?;
@@ -65,16 +83,87 @@ impl Scanner<'_> {
         cue::heading(cell)
     }
 
+    /// What the name of the SQL column `at` is a value of announces.
+    pub(super) fn inserted(&mut self, at: usize) -> Option<Cue> {
+        let from = self
+            .tables
+            .searched
+            .max(at.saturating_sub(INSERT_BYTES_MAX));
+        if at > from {
+            let window = self.slice(from, at);
+            let found = window
+                .windows(6)
+                .rposition(|word| matches!(word, b"VALUES" | b"values" | b"Values"));
+            if let Some(found) = found {
+                self.tables.insert = self.columns_before(from + found);
+            }
+            self.tables.searched = at.saturating_sub(5).max(self.tables.searched);
+        }
+        let mut insert = self.tables.insert?;
+        if at < insert.cursor {
+            return None;
+        }
+        for byte in self.slice(insert.cursor, at) {
+            match byte {
+                b'\'' | b'"' if insert.quote == 0 => insert.quote = *byte,
+                _ if insert.quote != 0 => {
+                    if *byte == insert.quote {
+                        insert.quote = 0;
+                    }
+                }
+                b'(' => {
+                    insert.depth += 1;
+                    if insert.depth == 1 {
+                        insert.column = 0;
+                    }
+                }
+                b')' => insert.depth = insert.depth.saturating_sub(1),
+                b',' if insert.depth == 1 => insert.column += 1,
+                b';' => {
+                    self.tables.insert = None;
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        insert.cursor = at;
+        self.tables.insert = Some(insert);
+        if insert.depth != 1 {
+            return None;
+        }
+        let columns = self.text.get(insert.columns.0..insert.columns.1)?;
+        cue::heading(columns.split(',').nth(insert.column)?)
+    }
+
+    /// The list of names before `VALUES` at `at`.
+    fn columns_before(&self, at: usize) -> Option<Insert> {
+        let low = at.saturating_sub(INSERT_BYTES_MAX);
+        let head = self.slice(low, at).trim_ascii_end();
+        let list = head.strip_suffix(b")")?;
+        let open = list.iter().rposition(|byte| *byte == b'(')?;
+        let columns = (low + open + 1, low + list.len());
+        Some(Insert {
+            columns,
+            cursor: at + 6,
+            column: 0,
+            depth: 0,
+            quote: 0,
+        })
+    }
+
     fn enter_line(&mut self, at: usize) {
         let line = &self.tables.line;
+        if (line.start..line.seen).contains(&at) {
+            return;
+        }
         let from = if at >= line.seen {
             line.seen
         } else {
-            at.saturating_sub(LINE_BYTES_MAX).min(line.start)
+            at.saturating_sub(LINE_BYTES_MAX)
         };
         let start = match self.slice(from, at).iter().rposition(|byte| *byte == b'\n') {
             Some(found) => from + found + 1,
-            None if at >= line.seen || line.start <= at => line.start,
+            None if at >= line.seen => line.start,
             None => from,
         };
         let line = &mut self.tables.line;
@@ -132,10 +221,11 @@ impl Scanner<'_> {
             }
             top = (from, end);
         }
-        (top.0 < start && is_heading(self.slice(top.0, top.1), delimiter)).then_some(Table {
+        (top.0 < start).then(|| Table {
             heading: top,
             delimiter,
             count,
+            valid: is_heading(self.slice(top.0, top.1), delimiter),
         })
     }
 }

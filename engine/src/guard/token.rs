@@ -1,7 +1,7 @@
 //! Tokens of letters and digits: accounts, wallets, passports, and values of secret-like names.
 
 use super::checksum::{base58check, bech32, mod97};
-use super::cue::Cue;
+use super::cue::{self, Cue};
 use super::scanner::{Scanner, is_word};
 use super::{Kind, network};
 
@@ -159,6 +159,36 @@ fn named(scan: &mut Scanner<'_>, start: usize, end: usize) -> Option<usize> {
     Some(to)
 }
 
+/// The value after the `:` or `=` at `at`, `width` bytes wide, when the name before it says secret.
+pub(super) fn assigned(scan: &mut Scanner<'_>, at: usize, width: usize) -> Option<usize> {
+    let name_end = scan.start_of(at, 2, |byte| matches!(byte, b'"' | b'\'' | b' ' | b'\\'));
+    let last = scan.byte_before(name_end);
+    if !(last.is_ascii_alphabetic() || last >= 0x80) {
+        return None;
+    }
+    let from = scan.end_within(at + width, 4, |byte| {
+        matches!(byte, b' ' | b'"' | b'\'' | b'=' | b'>' | b'`' | b'\\')
+    });
+    if !is_value(scan.at(from)) || !matches!(cue::ending(scan.text, name_end)?, Cue::Secret) {
+        return None;
+    }
+    let mut to = scan.end_within(from, SECRET_BYTES_MAX, is_value);
+    while matches!(scan.byte_before(to), b'.' | b'?') && to > from {
+        to -= 1;
+    }
+    let value = scan.slice(from, to);
+    let long =
+        value.len() >= SECRET_BYTES_MIN && has_kinds(value) || value.len() >= 8 && is_mixed(value);
+    if !long
+        || is_placeholder(value)
+        || value.contains(&b'@') && scan.at(to) != b'"' && is_mail(value)
+    {
+        return None;
+    }
+    scan.found(Kind::Secret, from, to);
+    Some(to)
+}
+
 /// Upper-case letters and digits as passports of all countries have.
 fn is_passport(word: &[u8]) -> bool {
     matches!(word.len(), 7..=10)
@@ -171,6 +201,24 @@ fn is_passport(word: &[u8]) -> bool {
 fn has_kinds(value: &[u8]) -> bool {
     value.iter().any(u8::is_ascii_alphabetic)
         && value.iter().any(|byte| !byte.is_ascii_alphabetic())
+}
+
+/// Capitals in the middle, as no word has them.
+fn is_mixed(value: &[u8]) -> bool {
+    let capitals = value
+        .iter()
+        .filter(|byte| byte.is_ascii_uppercase())
+        .count();
+    let inner = value.iter().skip(1).any(u8::is_ascii_uppercase);
+    inner && capitals < value.len() && capitals > 1
+}
+
+fn is_mail(value: &[u8]) -> bool {
+    let mut parts = value.split(|byte| *byte == b'@');
+    let (Some(_), Some(host), None) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    host.contains(&b'.') && !host.iter().any(u8::is_ascii_digit)
 }
 
 /// What people write in place of a secret.

@@ -39,7 +39,7 @@ phrases! {
     Ip: "ip" "ips" "ip address" "client ip" "remote ip" "remote addr" "server" "host" "dia chi ip" "may chu" "adresse ip"
         "ip adresse" "服务器" "サーバー";
     Crypto: "wallet" "wallet address" "btc" "bitcoin" "eth" "ethereum" "payout address";
-    Secret: "password" "passwords" "passwd" "passphrase" "pwd" "pass" "pw" "secret" "client secret" "secret key"
+    Secret: "password" "password is" "passwort lautet" "passwort ist" "mot de passe est" "mat khau dang nhap" "mat khau la" "contrasena es" "senha e" "clientsecret" "passwords" "passwd" "passphrase" "pwd" "pass" "pw" "secret" "client secret" "secret key"
         "secret access key" "mat khau" "mk" "passwort" "kennwort" "mot de passe" "mdp" "contrasena" "clave" "senha"
         "密码" "密碼" "口令" "パスワード" "db pass" "credential" "credentials" "private key" "encryption key"
         "signing key" "signing secret" "webhook secret";
