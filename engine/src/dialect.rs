@@ -1,1 +1,113 @@
-//! Wire formats of providers.
+//! Wire formats of providers, each translated from and to OpenAI's Chat Completions.
+//!
+//! Only this module knows how a provider writes. A provider that is compatible with OpenAI is
+//! configuration: its bytes pass, and only what must change is changed.
+
+use std::borrow::Cow;
+
+use crate::json::Edits;
+use crate::request::{ChatRequest, RequestError};
+use crate::usage::Usage;
+use crate::wire::Dialect;
+
+mod anthropic;
+mod begin;
+mod failure;
+mod openai;
+mod stream;
+mod writer;
+
+pub use begin::{FirstEvent, first_event};
+pub use failure::{ERROR_MESSAGE_BYTES_MAX, ErrorAnswer, decode_error, error_body};
+pub use stream::StreamDecoder;
+
+/// Where an attempt goes, as far as the body is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// Wire format of the provider.
+    pub dialect: Dialect,
+    /// Model as the provider knows it.
+    pub model: &'a str,
+    /// Output cap per choice in tokens to send when the request has none.
+    pub output_cap: Option<u64>,
+    /// Output limit of the model in tokens, 0 unknown.
+    pub output_max: u64,
+}
+
+/// A request in a provider's format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded<'a> {
+    /// Path of the call, to follow the provider's base path.
+    pub path: &'static str,
+    /// The body; borrowed when the client's own bytes can go as they are.
+    pub body: Cow<'a, [u8]>,
+    /// Headers of the format, credentials not included.
+    pub headers: Vec<(&'static str, &'static str)>,
+    /// Members of the request that the format has no place for, by name.
+    pub dropped: Vec<String>,
+}
+
+/// Writes the request for `target`.
+///
+/// `request` was read from `body`; `edits` are changes still to be made to that body, and are made
+/// along with the format's own.
+///
+/// # Errors
+/// What the format cannot say at all (several choices, audio for Anthropic).
+pub fn encode<'a>(
+    target: &Target<'_>,
+    request: &ChatRequest,
+    body: &'a [u8],
+    edits: Edits,
+) -> Result<Encoded<'a>, RequestError> {
+    match target.dialect {
+        Dialect::Openai => Ok(openai::encode(target, request, body, edits)),
+        Dialect::Anthropic if edits.is_empty() => anthropic::encode(target, request, body),
+        Dialect::Anthropic => {
+            let body = edits.apply(body);
+            let request = ChatRequest::parse(&body)?;
+            anthropic::encode(target, &request, &body)
+        }
+    }
+}
+
+/// A complete answer in OpenAI's format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// A `chat.completion`; the provider's own bytes where it speaks that format.
+    pub body: Vec<u8>,
+    /// What the provider says it consumed.
+    pub usage: Option<Usage>,
+    /// The delivered text for counting; filled only when `usage` is `None`.
+    pub text: String,
+}
+
+/// Why a `200` is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// The body is not what the format promises (`502 upstream_invalid_answer`).
+    Invalid,
+    /// The body reports an error: what to answer.
+    Reported(ErrorAnswer),
+}
+
+/// Reads a complete answer with status `200`.
+///
+/// `created_s` (Unix seconds) and `model_asked` stand in for what the format does not say.
+///
+/// # Errors
+/// The body is no answer, or an error in disguise.
+pub fn decode_answer(
+    dialect: Dialect,
+    model_asked: &str,
+    created_s: u64,
+    body: Vec<u8>,
+) -> Result<Answer, DecodeError> {
+    match dialect {
+        Dialect::Openai => openai::decode_answer(body),
+        Dialect::Anthropic => anthropic::decode_answer(model_asked, created_s, &body),
+    }
+}
+
+#[cfg(test)]
+mod tests;

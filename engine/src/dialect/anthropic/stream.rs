@@ -1,0 +1,347 @@
+//! A message stream as chat completion chunks.
+
+use super::{Figures, finish_reason};
+use crate::dialect::failure::{self, Reported};
+use crate::dialect::stream::Head;
+use crate::dialect::writer::Writer;
+use crate::json::{self, Span};
+use crate::usage::Usage;
+
+/// What a stream's events change.
+#[derive(Clone, Debug, Default)]
+pub(in crate::dialect) struct Stream {
+    begun: bool,
+    finish_sent: bool,
+    figures: Figures,
+    /// The final output figure has come; the one of `message_start` is only a first token.
+    counted: bool,
+    /// Tool calls so far: OpenAI counts calls, Anthropic counts blocks of any kind.
+    calls: u64,
+    /// The open call block and whether it has had any argument text.
+    call: Option<Call>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    block: Option<u64>,
+    index: u64,
+    has_arguments: bool,
+}
+
+/// What the decoder lends.
+pub(in crate::dialect) struct Context<'a> {
+    pub(in crate::dialect) head: &'a mut Head,
+    pub(in crate::dialect) text: &'a mut String,
+    pub(in crate::dialect) include_usage: bool,
+}
+
+/// What an event means for the stream as a whole.
+pub(in crate::dialect) enum Step {
+    Go,
+    Finished,
+    /// Not a document: a piece of the answer is lost.
+    Invalid,
+    Reported(Reported),
+}
+
+impl Stream {
+    /// Takes the data of one event. Events of unknown type are passed over, as the API demands.
+    pub(in crate::dialect) fn event(
+        &mut self,
+        data: &[u8],
+        context: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) -> Step {
+        let Ok(root) = json::document(data) else {
+            return Step::Invalid;
+        };
+        let event = Event { data, root };
+        match event.text(root, "type").as_deref() {
+            Some("message_start") => self.message_start(event, context, out),
+            Some("content_block_start") => self.block_start(event, context, out),
+            Some("content_block_delta") => self.block_delta(event, context, out),
+            Some("content_block_stop") => self.block_stop(context, out),
+            Some("message_delta") => self.message_delta(event, context, out),
+            Some("message_stop") => {
+                self.block_stop(context, out);
+                self.finish("", context, out);
+                return Step::Finished;
+            }
+            Some("error") => {
+                return Step::Reported(failure::reported(data, root).unwrap_or_default());
+            }
+            _ => {}
+        }
+        Step::Go
+    }
+
+    /// The figures so far, once the provider has counted its output.
+    pub(in crate::dialect) fn usage(&self) -> Option<Usage> {
+        if self.counted {
+            self.figures.usage()
+        } else {
+            None
+        }
+    }
+
+    fn message_start(&mut self, event: Event<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) {
+        let Some(message) = event.member(event.root, "message") else {
+            return;
+        };
+        let head = |name| event.member(message, name);
+        context
+            .head
+            .take(event.data, head("id"), None, head("model"));
+        if let Some(usage) = event.member(message, "usage") {
+            self.figures = self.figures.updated(Figures::read(event.data, usage));
+        }
+        self.begin(context, out);
+    }
+
+    fn block_start(&mut self, event: Event<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) {
+        self.block_stop(context, out);
+        let Some(block) = event.member(event.root, "content_block") else {
+            return;
+        };
+        match event.text(block, "type").as_deref() {
+            Some("text") => self.piece("content", event, block, "text", context, out),
+            Some("thinking") => {
+                self.piece("reasoning_content", event, block, "thinking", context, out);
+            }
+            Some("redacted_thinking") => self.chunk(context, out, |out| {
+                out.key("thinking_blocks")
+                    .array(|out| out.copy(event.data, block));
+            }),
+            Some("tool_use") => self.call_start(event, block, context, out),
+            _ => {}
+        }
+    }
+
+    fn call_start(
+        &mut self,
+        event: Event<'_>,
+        block: Span,
+        context: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let index = self.calls;
+        self.calls = self.calls.saturating_add(1);
+        self.call = Some(Call {
+            block: event.index(),
+            index,
+            has_arguments: false,
+        });
+        let name = event.text(block, "name").unwrap_or_default();
+        context.text.push_str(&name);
+        self.chunk(context, out, |out| {
+            out.key("tool_calls").array(|out| {
+                out.object(|out| {
+                    out.key("index").number(index);
+                    out.key("id")
+                        .string(&event.text(block, "id").unwrap_or_default());
+                    out.key("type").string("function");
+                    out.key("function").object(|out| {
+                        out.key("name").string(&name);
+                        out.key("arguments").string("");
+                    });
+                });
+            });
+        });
+    }
+
+    fn block_delta(&mut self, event: Event<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) {
+        let Some(delta) = event.member(event.root, "delta") else {
+            return;
+        };
+        match event.text(delta, "type").as_deref() {
+            Some("text_delta") => self.piece("content", event, delta, "text", context, out),
+            Some("thinking_delta") => {
+                self.piece("reasoning_content", event, delta, "thinking", context, out);
+            }
+            Some("signature_delta") => {
+                if let Some(signature) = event.member(delta, "signature") {
+                    self.chunk(context, out, |out| {
+                        out.key("thinking_blocks").array(|out| {
+                            out.object(|out| {
+                                out.key("type").string("thinking");
+                                out.key("thinking").string("");
+                                out.key("signature").copy(event.data, signature);
+                            });
+                        });
+                    });
+                }
+            }
+            Some("input_json_delta") => self.arguments(event, delta, context, out),
+            _ => {}
+        }
+    }
+
+    fn arguments(
+        &mut self,
+        event: Event<'_>,
+        delta: Span,
+        context: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(json) = event.member(delta, "partial_json") else {
+            return;
+        };
+        let Some(text) = json::string(event.data, json).filter(|text| !text.is_empty()) else {
+            return;
+        };
+        // Pieces for a block that is not the open call belong to one of the provider's own tools.
+        let Some(call) = self
+            .call
+            .as_mut()
+            .filter(|call| call.block == event.index())
+        else {
+            return;
+        };
+        call.has_arguments = true;
+        let index = call.index;
+        context.text.push_str(&text);
+        self.argument_chunk(index, json.of(event.data), context, out);
+    }
+
+    /// Ends the open block. A call without any argument text still has arguments: none.
+    fn block_stop(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) {
+        if let Some(call) = self.call.take()
+            && !call.has_arguments
+        {
+            self.argument_chunk(call.index, b"\"{}\"", context, out);
+        }
+    }
+
+    fn argument_chunk(
+        &mut self,
+        index: u64,
+        json: &[u8],
+        context: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        self.chunk(context, out, |out| {
+            out.key("tool_calls").array(|out| {
+                out.object(|out| {
+                    out.key("index").number(index);
+                    out.key("function")
+                        .object(|out| out.key("arguments").raw(json));
+                });
+            });
+        });
+    }
+
+    fn message_delta(&mut self, event: Event<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) {
+        if let Some(usage) = event.member(event.root, "usage") {
+            let later = Figures::read(event.data, usage);
+            self.counted |= later.output.is_some();
+            self.figures = self.figures.updated(later);
+        }
+        let Some(delta) = event.member(event.root, "delta") else {
+            return;
+        };
+        if let Some(reason) = event.text(delta, "stop_reason") {
+            self.block_stop(context, out);
+            self.finish(&reason, context, out);
+        }
+    }
+
+    fn finish(&mut self, stop_reason: &str, context: &mut Context<'_>, out: &mut Vec<u8>) {
+        if self.finish_sent {
+            return;
+        }
+        self.begin(context, out);
+        self.finish_sent = true;
+        let reason = finish_reason(stop_reason, self.calls > 0);
+        write_chunk(context, Some(reason), out, |_| {});
+    }
+
+    /// A piece of text under `name`, its JSON string copied as it is.
+    fn piece(
+        &mut self,
+        name: &str,
+        event: Event<'_>,
+        object: Span,
+        member: &str,
+        context: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(value) = event.member(object, member) else {
+            return;
+        };
+        let Some(text) = json::string(event.data, value).filter(|text| !text.is_empty()) else {
+            return;
+        };
+        context.text.push_str(&text);
+        self.chunk(context, out, |out| out.key(name).raw(value.of(event.data)));
+    }
+
+    fn chunk(
+        &mut self,
+        context: &Context<'_>,
+        out: &mut Vec<u8>,
+        delta: impl FnOnce(&mut Writer<'_>),
+    ) {
+        self.begin(context, out);
+        write_chunk(context, None, out, delta);
+    }
+
+    /// The first chunk of a choice carries the role, and nothing comes before it.
+    fn begin(&mut self, context: &Context<'_>, out: &mut Vec<u8>) {
+        if !self.begun {
+            self.begun = true;
+            write_chunk(context, None, out, |out| {
+                out.key("role").string("assistant");
+                out.key("content").string("");
+            });
+        }
+    }
+}
+
+fn write_chunk(
+    context: &Context<'_>,
+    finish: Option<&str>,
+    out: &mut Vec<u8>,
+    delta: impl FnOnce(&mut Writer<'_>),
+) {
+    out.extend_from_slice(b"data: ");
+    Writer::new(out).object(|out| {
+        context.head.write(out);
+        out.key("choices").array(|out| {
+            out.object(|out| {
+                out.key("index").number(0);
+                out.key("delta").object(delta);
+                match finish {
+                    Some(reason) => out.key("finish_reason").string(reason),
+                    None => out.key("finish_reason").null(),
+                }
+            });
+        });
+        if context.include_usage {
+            out.key("usage").null();
+        }
+    });
+    out.extend_from_slice(b"\n\n");
+}
+
+/// One event's data, validated.
+#[derive(Clone, Copy)]
+struct Event<'a> {
+    data: &'a [u8],
+    root: Span,
+}
+
+impl<'a> Event<'a> {
+    fn member(&self, object: Span, name: &str) -> Option<Span> {
+        json::member(self.data, object, name)
+    }
+
+    fn text(&self, object: Span, name: &str) -> Option<std::borrow::Cow<'a, str>> {
+        json::string(self.data, self.member(object, name)?)
+    }
+
+    /// Index of the block that the event is about.
+    fn index(&self) -> Option<u64> {
+        self.member(self.root, "index")
+            .and_then(|index| json::number_u64(self.data, index))
+    }
+}

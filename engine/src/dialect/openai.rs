@@ -1,0 +1,151 @@
+//! OpenAI's Chat Completions: what clients speak and most providers speak as well.
+//!
+//! A request is spliced, an answer is only read. Unknown members pass both ways.
+
+use std::borrow::Cow;
+
+use super::{Answer, DecodeError, Encoded, Target, failure};
+use crate::json::{self, Edits, Kind, Span};
+use crate::request::ChatRequest;
+use crate::usage::Usage;
+use crate::wire::Dialect;
+
+pub(super) mod chunk;
+
+const PATH: &str = "/chat/completions";
+
+pub(super) fn encode<'a>(
+    target: &Target<'_>,
+    request: &ChatRequest,
+    body: &'a [u8],
+    mut edits: Edits,
+) -> Encoded<'a> {
+    if request.model != target.model {
+        edits.replace(request.model_span, quoted(target.model));
+    }
+    if request.stream && !request.include_usage {
+        match request.stream_options {
+            Some(options) => edits.set_member(body, options, "include_usage", "true"),
+            None => {
+                let options = r#"{"include_usage":true}"#;
+                edits.set_member(body, request.root, "stream_options", options);
+            }
+        }
+    }
+    if let (None, Some(cap)) = (request.output_cap, target.output_cap) {
+        let name = cap_member(target.model);
+        edits.set_member(body, request.root, name, cap.to_string());
+    } else if cap_member(target.model) == NEW_CAP {
+        rename_old_cap(target.model, request, body, &mut edits);
+    }
+    let body = if edits.is_empty() {
+        Cow::Borrowed(body)
+    } else {
+        Cow::Owned(edits.apply(body))
+    };
+    Encoded {
+        path: PATH,
+        body,
+        headers: Vec::new(),
+        dropped: Vec::new(),
+    }
+}
+
+const OLD_CAP: &str = "max_tokens";
+const NEW_CAP: &str = "max_completion_tokens";
+
+/// OpenAI's own models take the new name, the reasoning ones nothing else; servers that imitate
+/// OpenAI are sure to know only the old one.
+fn cap_member(model: &str) -> &'static str {
+    let name = bare_name(model);
+    let own = name.starts_with("gpt-") || name.starts_with("chatgpt-") || is_o_series(name);
+    if own && !name.starts_with("gpt-oss") {
+        NEW_CAP
+    } else {
+        OLD_CAP
+    }
+}
+
+/// A request that was written for another model may carry a name that reasoning models refuse with
+/// a `400`; a fallback must not fail on that.
+fn rename_old_cap(model: &str, request: &ChatRequest, body: &[u8], edits: &mut Edits) {
+    let name = bare_name(model);
+    let refuses_old = is_o_series(name) || name.starts_with("gpt-5") || name.starts_with("gpt-6");
+    if !refuses_old || json::member(body, request.root, NEW_CAP).is_some() {
+        return;
+    }
+    for member in json::members(body, request.root) {
+        if json::is_named(body, member.key, OLD_CAP) {
+            edits.replace(member.key, NEW_CAP);
+        }
+    }
+}
+
+/// The model's name without the maker that some providers put before it.
+fn bare_name(model: &str) -> &str {
+    model.rsplit('/').next().unwrap_or(model)
+}
+
+fn is_o_series(name: &str) -> bool {
+    matches!(name.as_bytes(), [b'o', digit, ..] if digit.is_ascii_digit())
+}
+
+fn quoted(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    super::writer::Writer::new(&mut out).string(text);
+    out
+}
+
+pub(super) fn decode_answer(body: Vec<u8>) -> Result<Answer, DecodeError> {
+    let root = json::document(&body).map_err(|_| DecodeError::Invalid)?;
+    if json::kind(&body, root) != Some(Kind::Object) {
+        return Err(DecodeError::Invalid);
+    }
+    if let Some(error) = json::member(&body, root, "error")
+        && let Some(error) = failure::from_error(&body, error)
+    {
+        return Err(DecodeError::Reported(failure::reported_answer(
+            Dialect::Openai,
+            &error,
+        )));
+    }
+    let usage = json::member(&body, root, "usage").and_then(|value| usage(&body, value));
+    let mut text = String::new();
+    if usage.is_none() {
+        chunk::look(&body, &mut text);
+    }
+    Ok(Answer { body, usage, text })
+}
+
+/// Reads a `usage` object; `None` for anything that counts nothing.
+///
+/// Some providers (xAI, Gemini's compatible endpoint) leave reasoning out of `completion_tokens`
+/// but not out of `total_tokens`: what the total has more is output.
+pub(super) fn usage(body: &[u8], value: Span) -> Option<Usage> {
+    let count = |object: Span, name: &str| {
+        json::member(body, object, name).and_then(|count| json::number_u64(body, count))
+    };
+    let detail = |group: &str, name: &str| {
+        json::member(body, value, group).and_then(|group| count(group, name))
+    };
+    let prompt = count(value, "prompt_tokens").or_else(|| count(value, "input_tokens"));
+    let completion = count(value, "completion_tokens").or_else(|| count(value, "output_tokens"));
+    if prompt.is_none() && completion.is_none() {
+        return None;
+    }
+    let input = prompt.unwrap_or_default();
+    let total = count(value, "total_tokens").unwrap_or_default();
+    Some(Usage {
+        input,
+        cached_input: detail("prompt_tokens_details", "cached_tokens")
+            .or_else(|| count(value, "prompt_cache_hit_tokens"))
+            .unwrap_or_default(),
+        cache_write: detail("prompt_tokens_details", "cache_write_tokens").unwrap_or_default(),
+        output: completion
+            .unwrap_or_default()
+            .max(total.saturating_sub(input)),
+        reasoning: detail("completion_tokens_details", "reasoning_tokens")
+            .or_else(|| count(value, "reasoning_tokens"))
+            .unwrap_or_default(),
+    })
+}

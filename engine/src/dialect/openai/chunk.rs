@@ -1,0 +1,178 @@
+//! One look at a chunk (or a whole answer): a single walk, no tree, no copy but of the text.
+
+use crate::json::{self, Kind, Span, Walk};
+
+/// What matters in a chunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::dialect) struct Chunk {
+    /// It has at least one choice.
+    pub(in crate::dialect) has_choices: bool,
+    /// A choice names the reason why it ended.
+    pub(in crate::dialect) finish: bool,
+    pub(in crate::dialect) usage: Option<Span>,
+    pub(in crate::dialect) error: Option<Span>,
+    pub(in crate::dialect) id: Option<Span>,
+    pub(in crate::dialect) created: Option<Span>,
+    pub(in crate::dialect) model: Option<Span>,
+}
+
+/// Looks through `data` and appends what was delivered in it to `text`.
+///
+/// `data` need not be valid: what can not be read is passed over.
+pub(in crate::dialect) fn look(data: &[u8], text: &mut String) -> Chunk {
+    let mut chunk = Chunk::default();
+    let mut walk = Walk::new(
+        data,
+        Span {
+            start: 0,
+            end: data.len(),
+        },
+    );
+    if !walk.enter(b'{') {
+        return chunk;
+    }
+    while let Some(key) = walk.key() {
+        let place = match key.of(data) {
+            b"choices" => {
+                choices(&mut walk, &mut chunk, text);
+                continue;
+            }
+            b"usage" => &mut chunk.usage,
+            b"error" => &mut chunk.error,
+            b"id" => &mut chunk.id,
+            b"created" => &mut chunk.created,
+            b"model" => &mut chunk.model,
+            _ => {
+                walk.skip();
+                continue;
+            }
+        };
+        *place = walk.skip();
+    }
+    chunk
+}
+
+fn choices(walk: &mut Walk<'_>, chunk: &mut Chunk, text: &mut String) {
+    if !walk.enter(b'[') {
+        walk.skip();
+        return;
+    }
+    while walk.element() {
+        chunk.has_choices = true;
+        if !walk.enter(b'{') {
+            walk.skip();
+            continue;
+        }
+        while let Some(key) = walk.key() {
+            match key.of(walk.body()) {
+                b"delta" | b"message" => delta(walk, text),
+                b"finish_reason" => {
+                    // Some servers send "" until the end.
+                    let reason = walk.skip().unwrap_or_default();
+                    chunk.finish |=
+                        json::kind(walk.body(), reason) == Some(Kind::String) && reason.len() > 2;
+                }
+                _ => {
+                    walk.skip();
+                }
+            }
+        }
+    }
+}
+
+fn delta(walk: &mut Walk<'_>, text: &mut String) {
+    if !walk.enter(b'{') {
+        walk.skip();
+        return;
+    }
+    let mut reasoned = false;
+    while let Some(key) = walk.key() {
+        match key.of(walk.body()) {
+            b"content" | b"refusal" => deliver(walk, text),
+            // OpenRouter sends the same text under both names.
+            b"reasoning_content" | b"reasoning" if !reasoned => {
+                let before = text.len();
+                deliver(walk, text);
+                reasoned = text.len() > before;
+            }
+            b"tool_calls" => calls(walk, text),
+            b"function_call" => call(walk, text),
+            _ => {
+                walk.skip();
+            }
+        }
+    }
+}
+
+/// Appends a string, or the texts of a list of parts (Mistral).
+fn deliver(walk: &mut Walk<'_>, text: &mut String) {
+    if !walk.enter(b'[') {
+        append(walk, text);
+        return;
+    }
+    while walk.element() {
+        if !walk.enter(b'{') {
+            walk.skip();
+            continue;
+        }
+        while let Some(key) = walk.key() {
+            match key.of(walk.body()) {
+                b"text" => append(walk, text),
+                _ => {
+                    walk.skip();
+                }
+            }
+        }
+    }
+}
+
+fn calls(walk: &mut Walk<'_>, text: &mut String) {
+    if !walk.enter(b'[') {
+        walk.skip();
+        return;
+    }
+    while walk.element() {
+        if !walk.enter(b'{') {
+            walk.skip();
+            continue;
+        }
+        while let Some(key) = walk.key() {
+            match key.of(walk.body()) {
+                b"function" | b"custom" => call(walk, text),
+                _ => {
+                    walk.skip();
+                }
+            }
+        }
+    }
+}
+
+fn call(walk: &mut Walk<'_>, text: &mut String) {
+    if !walk.enter(b'{') {
+        walk.skip();
+        return;
+    }
+    while let Some(key) = walk.key() {
+        match key.of(walk.body()) {
+            b"name" | b"arguments" | b"input" => append(walk, text),
+            _ => {
+                walk.skip();
+            }
+        }
+    }
+}
+
+fn append(walk: &mut Walk<'_>, text: &mut String) {
+    let Some(value) = walk.skip() else { return };
+    match json::kind(walk.body(), value) {
+        Some(Kind::String) => {
+            let inside = value.unquoted().of(walk.body());
+            if let Some(piece) = json::unescaped(inside) {
+                text.push_str(&piece);
+            }
+        }
+        // Local servers write arguments as an object.
+        Some(Kind::Object) => text.push_str(&String::from_utf8_lossy(value.of(walk.body()))),
+        _ => {}
+    }
+}

@@ -1,0 +1,333 @@
+//! A provider's event stream as OpenAI's, event by event.
+
+use super::failure::{self, Reported, code_body};
+use super::openai::chunk;
+use super::writer::{self, Writer};
+use super::{anthropic, openai};
+use crate::json::{self, Span};
+use crate::reply::Code;
+use crate::sse::{self, Event, Splitter};
+use crate::usage::Usage;
+use crate::wire::Dialect;
+
+/// Decodes one stream.
+///
+/// What comes out at [`StreamDecoder::push`] may go to the client at once. The end is held back:
+/// usage and `[DONE]` are written by [`StreamDecoder::tail`], after the caller has settled.
+#[derive(Clone, Debug)]
+pub struct StreamDecoder {
+    splitter: Splitter,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    wire: Wire,
+    head: Head,
+    include_usage: bool,
+    end: End,
+    /// A choice has named why it ended; OpenAI's only.
+    finish_seen: bool,
+    usage: Option<Usage>,
+    /// `usage` as the provider wrote it on a chunk with choices.
+    usage_json: Vec<u8>,
+    /// The provider's usage chunk, as received.
+    usage_chunk: Vec<u8>,
+    text: String,
+}
+
+#[derive(Clone, Debug)]
+enum Wire {
+    Openai,
+    Anthropic(anthropic::Stream),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Open,
+    Finished,
+    Failed,
+}
+
+/// What every chunk of a stream repeats, as JSON values.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    pub(super) id: Vec<u8>,
+    pub(super) created: Vec<u8>,
+    pub(super) model: Vec<u8>,
+    /// Taken from the provider, not made up here.
+    pub(super) is_known: bool,
+}
+
+impl StreamDecoder {
+    /// A decoder for the stream of one attempt. `created_s` is in Unix seconds; it, `model_asked`
+    /// and `exchange` stand in for what the provider does not say.
+    pub fn new(
+        dialect: Dialect,
+        model_asked: &str,
+        created_s: u64,
+        exchange: &str,
+        include_usage: bool,
+    ) -> StreamDecoder {
+        let quoted = |text: &str| {
+            let mut json = Vec::with_capacity(text.len() + 2);
+            Writer::new(&mut json).string(text);
+            json
+        };
+        StreamDecoder {
+            splitter: Splitter::default(),
+            state: State {
+                wire: match dialect {
+                    Dialect::Openai => Wire::Openai,
+                    Dialect::Anthropic => Wire::Anthropic(anthropic::Stream::default()),
+                },
+                head: Head {
+                    id: quoted(&format!("chatcmpl-{exchange}")),
+                    created: created_s.to_string().into_bytes(),
+                    model: quoted(model_asked),
+                    is_known: false,
+                },
+                include_usage,
+                end: End::Open,
+                finish_seen: false,
+                usage: None,
+                usage_json: Vec::new(),
+                usage_chunk: Vec::new(),
+                text: String::new(),
+            },
+        }
+    }
+
+    /// Takes the provider's next bytes and appends what the client may have of them.
+    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        let StreamDecoder { splitter, state } = self;
+        if state.end != End::Open {
+            return;
+        }
+        if splitter
+            .push(chunk, |event| state.event(&event, out))
+            .is_err()
+        {
+            state.fail(&code_body(Code::UpstreamInvalidAnswer), out);
+        }
+    }
+
+    /// The provider has closed the stream. An end that is not the format's own becomes an error
+    /// event, and no `[DONE]` may follow.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
+        let StreamDecoder { splitter, state } = self;
+        splitter.finish(|event| state.last_event(&event, out));
+        if state.end == End::Open && state.finish_seen {
+            state.end = End::Finished;
+        }
+        state.fail(&code_body(Code::UpstreamStreamInterrupted), out);
+    }
+
+    /// Whether the provider's own end was seen.
+    pub fn finished(&self) -> bool {
+        self.state.end == End::Finished
+    }
+
+    /// Whether the stream broke off or reported an error; the client has been told.
+    pub fn failed(&self) -> bool {
+        self.state.end == End::Failed
+    }
+
+    /// What the provider says the exchange consumed, once it has said all of it.
+    pub fn usage(&self) -> Option<Usage> {
+        self.state.usage
+    }
+
+    /// The caller's own count, for a provider that sends none; [`StreamDecoder::tail`] reports it.
+    pub fn set_usage(&mut self, usage: Usage) {
+        self.state.usage = Some(usage);
+    }
+
+    /// Bytes that [`StreamDecoder::take_text`] would give. A caller takes them at the latest at
+    /// [`crate::limits::METER_TEXT_BYTES_MAX`]: one push adds no more than its own length.
+    pub fn text_bytes(&self) -> usize {
+        self.state.text.len()
+    }
+
+    /// The text delivered since the last take (content, reasoning, calls), for counting.
+    pub fn take_text(&mut self) -> Option<String> {
+        let text = std::mem::take(&mut self.state.text);
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Ends a stream that has finished: the usage chunk with `metadata_json` in it when the client
+    /// asked for usage, else that object in a comment; then `[DONE]`. Nothing after a failure.
+    pub fn tail(&mut self, metadata_json: &str, out: &mut Vec<u8>) {
+        if self.state.end == End::Failed {
+            return;
+        }
+        match self.state.usage_chunk(metadata_json) {
+            Some(chunk) if self.state.include_usage => sse::write_event(&chunk, out),
+            _ => {
+                out.extend_from_slice(b": weir ");
+                out.extend_from_slice(metadata_json.as_bytes());
+                out.extend_from_slice(b"\n\n");
+            }
+        }
+        sse::write_event(b"[DONE]", out);
+        self.state.end = End::Finished;
+    }
+}
+
+impl State {
+    fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        if self.end != End::Open {
+            return;
+        }
+        match self.wire {
+            Wire::Openai => self.openai_event(event, out),
+            Wire::Anthropic(_) => self.anthropic_event(event, out),
+        }
+    }
+
+    /// An event without its blank line may be cut anywhere: only a whole document counts.
+    fn last_event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        let data = event.data.trim_ascii();
+        if data == b"[DONE]" || json::document(data).is_ok() {
+            let mut raw = Vec::new();
+            sse::write_event(data, &mut raw);
+            self.event(
+                &Event {
+                    raw: &raw,
+                    ..event.clone()
+                },
+                out,
+            );
+        }
+    }
+
+    fn openai_event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        let data = event.data.trim_ascii();
+        match data.first() {
+            Some(b'{') => {}
+            None => return out.extend_from_slice(event.raw),
+            Some(_) => {
+                // Whatever else is no chunk, and clients expect nothing but chunks.
+                if data == b"[DONE]" {
+                    self.end = End::Finished;
+                }
+                return;
+            }
+        }
+        let chunk = chunk::look(data, &mut self.text);
+        if let Some(error) = openai_error(event, data, chunk.error) {
+            return self.fail(&error.event(Dialect::Openai), out);
+        }
+        if !self.head.is_known {
+            self.head.take(data, chunk.id, chunk.created, chunk.model);
+        }
+        self.finish_seen |= chunk.finish;
+        if let Some(value) = chunk.usage
+            && let Some(usage) = openai::usage(data, value)
+        {
+            self.usage = Some(usage);
+            if !chunk.has_choices {
+                self.usage_chunk = data.to_vec();
+                return;
+            }
+            self.usage_json.clear();
+            self.usage_json.extend_from_slice(value.of(data));
+        }
+        out.extend_from_slice(event.raw);
+    }
+
+    fn anthropic_event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        let data = event.data.trim_ascii();
+        if data.is_empty() {
+            return;
+        }
+        let Wire::Anthropic(stream) = &mut self.wire else {
+            return;
+        };
+        let mut context = anthropic::Context {
+            head: &mut self.head,
+            text: &mut self.text,
+            include_usage: self.include_usage,
+        };
+        match stream.event(data, &mut context, out) {
+            anthropic::Step::Go => {}
+            anthropic::Step::Finished => self.end = End::Finished,
+            anthropic::Step::Reported(error) => self.fail(&error.event(Dialect::Anthropic), out),
+            anthropic::Step::Invalid => self.fail(&code_body(Code::UpstreamInvalidAnswer), out),
+        }
+        if let Wire::Anthropic(stream) = &self.wire {
+            self.usage = stream.usage();
+        }
+    }
+
+    fn fail(&mut self, error: &[u8], out: &mut Vec<u8>) {
+        if self.end == End::Open {
+            sse::write_event(error, out);
+            self.end = End::Failed;
+        }
+    }
+
+    fn usage_chunk(&self, metadata_json: &str) -> Option<Vec<u8>> {
+        if let Some(open) = self.usage_chunk.strip_suffix(b"}") {
+            return Some([open, b",\"metadata\":", metadata_json.as_bytes(), b"}"].concat());
+        }
+        let usage = self.usage?;
+        let mut chunk = Vec::new();
+        Writer::new(&mut chunk).object(|out| {
+            self.head.write(out);
+            out.key("choices").array(|_| {});
+            out.key("usage");
+            match self.usage_json.as_slice() {
+                [] => writer::usage(&usage, out),
+                json => out.raw(json),
+            }
+            out.key("metadata").raw(metadata_json.as_bytes());
+        });
+        Some(chunk)
+    }
+}
+
+impl Head {
+    /// Takes over the provider's values, JSON as they are.
+    pub(super) fn take(
+        &mut self,
+        data: &[u8],
+        id: Option<Span>,
+        created: Option<Span>,
+        model: Option<Span>,
+    ) {
+        // Azure's first chunk has empty strings here: two quotes.
+        let some =
+            |value: Option<Span>| value.map(|value| value.of(data)).filter(|it| it.len() > 2);
+        let Some(id) = some(id) else { return };
+        self.is_known = true;
+        self.id = id.to_vec();
+        if let Some(created) = some(created) {
+            self.created = created.to_vec();
+        }
+        if let Some(model) = some(model) {
+            self.model = model.to_vec();
+        }
+    }
+
+    pub(super) fn write(&self, out: &mut Writer<'_>) {
+        out.key("id").raw(&self.id);
+        out.key("object").string("chat.completion.chunk");
+        out.key("created").raw(&self.created);
+        out.key("model").raw(&self.model);
+    }
+}
+
+fn openai_error(event: &Event<'_>, data: &[u8], error: Option<Span>) -> Option<Reported> {
+    match error {
+        Some(error) => failure::from_error(data, error),
+        None if event.name == Some(b"error") => failure::from_message(
+            data,
+            Span {
+                start: 0,
+                end: data.len(),
+            },
+        ),
+        None => None,
+    }
+}
