@@ -28,10 +28,9 @@ mod record;
 mod refusal;
 mod request;
 mod upstream;
-#[cfg(test)]
-mod tests;
 
 pub use attempt::AttemptStep;
+pub use upstream::IDLE_TIERS_S;
 
 /// Request header whose value selects the cluster; Envoy re-reads it before each attempt.
 pub const HEADER_TARGET: &str = "x-weir-target";

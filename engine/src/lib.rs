@@ -10,7 +10,7 @@ pub mod wire;
 
 pub mod cache_key;
 pub mod dialect;
-// pub mod exchange;
+pub mod exchange;
 pub mod guard;
 pub mod headers;
 pub mod json;

@@ -173,6 +173,7 @@ impl Context for Root {
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
+        proxy_wasm::set_log_level(host::log_level());
         let bytes = host::bytes(Buffer::PluginConfiguration, size);
         match serde_json::from_slice::<Settings>(&bytes) {
             Ok(settings) => self.settings = Some(settings),
