@@ -1,4 +1,9 @@
 //! Weir's state service and what the command line does besides it.
 
+pub mod call;
 pub mod config;
+pub mod demo;
+pub mod envoy;
+pub mod keys;
 pub mod render;
+pub mod up;

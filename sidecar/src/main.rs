@@ -1,21 +1,26 @@
 //! `weir`: the state service and the command line.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use sidecar::config::Config;
-use sidecar::render;
+use sidecar::config::{Address, Config};
+use sidecar::{demo, keys, render, up};
 
-const USAGE: &str = "\
-usage: weir COMMAND [OPTIONS]
+mod arguments;
+mod check;
 
-  render --config FILE [--wasm FILE] [--ca FILE] [--port N]   print Envoy's configuration
-";
+use arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(code) => code,
+    let arguments = match Arguments::parse(std::env::args_os().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(message) => {
+            eprintln!("{message}\n\n{}", arguments::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("{message}");
             ExitCode::FAILURE
@@ -23,32 +28,47 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<ExitCode, String> {
-    use lexopt::prelude::*;
-    let mut args = lexopt::Parser::from_env();
-    let mut config = PathBuf::from("weir.yaml");
-    let mut options = render::Options::default();
-    let mut command = None;
-    while let Some(arg) = args.next().map_err(|error| error.to_string())? {
-        match arg {
-            Value(value) if command.is_none() => command = Some(value.to_string_lossy().into_owned()),
-            Long("config") => config = args.value().map_err(|error| error.to_string())?.into(),
-            Long("wasm") => {
-                options.wasm = args.value().map_err(|error| error.to_string())?.to_string_lossy().into_owned();
-            }
-            Long("ca") => options.ca = args.value().map_err(|error| error.to_string())?.to_string_lossy().into_owned(),
-            Long("port") => {
-                options.port = Some(args.value().and_then(|value| value.parse()).map_err(|error| error.to_string())?);
-            }
-            _ => return Err(arg.unexpected().to_string()),
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn load(arguments: &Arguments) -> Result<Config, String> {
+    let config = Config::load(&arguments.config, &env).map_err(|error| error.to_string())?;
+    for warning in &config.warnings {
+        eprintln!("warning: {warning}");
+    }
+    Ok(config)
+}
+
+fn run(arguments: Arguments) -> Result<(), String> {
+    match &arguments.command {
+        Command::Help => print!("{}", arguments::USAGE),
+        Command::Version => println!("weir {}", env!("CARGO_PKG_VERSION")),
+        Command::Render => print!("{}", render::bootstrap(&load(&arguments)?, &arguments.render(&env))),
+        Command::Snippet(name) => print!("{}", render::snippet::text(name, &load(&arguments)?, &arguments.render(&env))?),
+        Command::Check => check::run(&arguments, &env)?,
+        Command::Serve => {
+            let config = load(&arguments)?;
+            several_threads()?.block_on(async { Err(format!("no service for {}", config.data.display())) })?;
+        }
+        Command::Demo(address) => single_thread()?.block_on(demonstrate(address))?,
+        Command::Up => single_thread()?.block_on(up::run(&arguments.up(), &env))?,
+        Command::Keys(action) => {
+            let config = Config::load(&arguments.config, &env).map_err(|error| error.to_string())?;
+            println!("{}", single_thread()?.block_on(keys::run(action, &config))?);
         }
     }
-    match command.as_deref() {
-        Some("render") => {
-            let config = Config::load(&config, &|name| std::env::var(name).ok()).map_err(|error| error.to_string())?;
-            print!("{}", render::bootstrap(&config, &options));
-            Ok(ExitCode::SUCCESS)
-        }
-        _ => Err(USAGE.to_owned()),
-    }
+    Ok(())
+}
+
+async fn demonstrate(address: &Address) -> Result<(), String> {
+    demo::run(address).await.map(|_| ()).map_err(|error| format!("cannot listen on {address}: {error}"))
+}
+
+fn single_thread() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())
+}
+
+fn several_threads() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())
 }

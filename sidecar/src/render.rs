@@ -27,6 +27,17 @@ pub const IDLE_TIERS_S: [u32; 9] = [1, 2, 5, 10, 30, 60, 120, 300, 600];
 /// Where Debian and Envoy's own image keep the certificates of public authorities.
 pub const SYSTEM_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
 
+/// Where other systems keep them.
+const OTHER_CA: [&str; 3] = ["/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
+
+/// The certificates of public authorities on this machine: `SSL_CERT_FILE`, else where the system
+/// keeps them.
+pub fn system_ca(env: &dyn Fn(&str) -> Option<String>) -> String {
+    let places = [SYSTEM_CA].into_iter().chain(OTHER_CA).map(str::to_owned);
+    let mut places = env("SSL_CERT_FILE").into_iter().chain(places);
+    places.find(|path| std::path::Path::new(path).is_file()).unwrap_or_else(|| SYSTEM_CA.to_owned())
+}
+
 /// What the configuration does not say.
 #[derive(Clone, Debug)]
 pub struct Options {

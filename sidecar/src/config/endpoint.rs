@@ -56,7 +56,7 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
 
 impl Address {
     /// `unix:path`, `ip:port` or `localhost:port`.
-    pub(super) fn parse(text: &str) -> Option<Address> {
+    pub fn parse(text: &str) -> Option<Address> {
         match text.strip_prefix("unix:") {
             Some("") => None,
             Some(path) => Some(Address::Unix(path.into())),

@@ -160,8 +160,10 @@ impl<'a> Reader<'a> {
         };
         let env = object.member("env").and_then(|name| self.text(&name));
         let file = object.member("file").and_then(|path| self.text(&path).map(|text| (path, text)));
+        let before = self.problems.len();
         object.finish(self);
         match (env, file) {
+            _ if self.problems.len() > before => None,
             (Some(name), None) => Some(match self.env(&name) {
                 Some(value) => SecretSource::Present(Secret::new(value)),
                 None => SecretSource::Unset(name),
