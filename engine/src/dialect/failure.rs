@@ -59,7 +59,7 @@ pub fn decode_error(dialect: Dialect, status: u16, body: &[u8]) -> ErrorAnswer {
             ..Reported::default()
         },
     };
-    let answer = reported.answer(dialect, status);
+    let answer = reported.answer(dialect, Some(status));
     let faithful = dialect == Dialect::Openai
         && reported.is_openai
         && answer.status == status
@@ -101,9 +101,16 @@ pub(super) fn reported(body: &[u8], root: Span) -> Option<Reported> {
     if json::kind(body, root) == Some(Kind::Array) {
         object = json::elements(body, root).next()?;
     }
+    let is_list = object != root;
     match json::member(body, object, "error") {
-        Some(error) => from_error(body, error),
-        None => from_message(body, object),
+        Some(error) => from_error(body, error).map(|error| Reported {
+            is_openai: error.is_openai && !is_list,
+            ..error
+        }),
+        None => from_message(body, object).map(|error| Reported {
+            is_openai: false,
+            ..error
+        }),
     }
 }
 
@@ -180,9 +187,9 @@ fn from_object(body: &[u8], object: Span) -> Reported {
 
 impl Reported {
     /// The status that the error would have had, for one that came with a `200`.
-    pub(super) fn status(&self) -> u16 {
+    fn status(&self) -> Option<u16> {
         if let Ok(status @ 400..=599) = self.code.parse::<u16>() {
-            return status;
+            return Some(status);
         }
         for name in [self.code.as_str(), self.kind.as_str()] {
             let status = match name {
@@ -203,9 +210,9 @@ impl Reported {
                 "overloaded_error" | "overloaded" | "slow_down" => 529,
                 _ => continue,
             };
-            return status;
+            return Some(status);
         }
-        502
+        None
     }
 
     /// The error as a data object for a stream whose status has gone out.
@@ -213,9 +220,9 @@ impl Reported {
         reported_answer(dialect, self).body
     }
 
-    fn answer(&self, dialect: Dialect, upstream: u16) -> ErrorAnswer {
-        let upstream = if self.is_bad_key { 401 } else { upstream };
-        let (status, kind, code) = client_view(upstream);
+    fn answer(&self, dialect: Dialect, upstream: Option<u16>) -> ErrorAnswer {
+        let upstream = if self.is_bad_key { Some(401) } else { upstream };
+        let (status, kind, code) = client_view(upstream.unwrap_or_default());
         let own_words = dialect == Dialect::Openai && kind != UPSTREAM;
         let kind = if own_words && !self.kind.is_empty() {
             self.kind.as_str()
@@ -231,10 +238,10 @@ impl Reported {
         } else {
             code
         };
-        let message = if self.message.is_empty() {
-            Cow::Owned(format!("The provider answered with HTTP status {upstream}"))
-        } else {
-            Cow::Borrowed(self.message.as_str())
+        let message = match upstream {
+            _ if !self.message.is_empty() => Cow::Borrowed(self.message.as_str()),
+            Some(status) => Cow::Owned(format!("The provider answered with HTTP status {status}")),
+            None => Cow::Borrowed(Code::UpstreamError.row().message),
         };
         ErrorAnswer {
             status,
@@ -248,7 +255,7 @@ impl Reported {
     }
 }
 
-/// Status, type and code that a client sees for a provider's status.
+/// Status, type and code that a client sees for a provider's status; 0 for an unknown one.
 fn client_view(upstream: u16) -> (u16, &'static str, Option<&'static str>) {
     match upstream {
         400 | 422 => (400, "invalid_request_error", None),

@@ -215,6 +215,9 @@ impl State {
             }
         }
         let chunk = chunk::look(data, &mut self.text);
+        if !chunk.is_whole {
+            return self.fail(&code_body(Code::UpstreamInvalidAnswer), out);
+        }
         if let Some(error) = openai_error(event, data, chunk.error) {
             return self.fail(&error.event(Dialect::Openai), out);
         }

@@ -5,6 +5,8 @@ use crate::json::{self, Kind, Span, Walk};
 /// What matters in a chunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::dialect) struct Chunk {
+    /// It is one object from the first byte to the last, as far as one look can tell.
+    pub(in crate::dialect) is_whole: bool,
     /// It has at least one choice.
     pub(in crate::dialect) has_choices: bool,
     /// A choice names the reason why it ended.
@@ -49,6 +51,7 @@ pub(in crate::dialect) fn look(data: &[u8], text: &mut String) -> Chunk {
         };
         *place = walk.skip();
     }
+    chunk.is_whole = walk.passed() == data.len() && data.ends_with(b"}");
     chunk
 }
 

@@ -1,0 +1,135 @@
+use super::*;
+
+/// A stream of well-formed events, and some that are not.
+fn stream(dialect: Dialect) -> impl Strategy<Value = Vec<u8>> {
+    let events: Vec<&'static str> = match dialect {
+        Dialect::Openai => vec![
+            r#"data: {"id":"c1","choices":[{"index":0,"delta":{"content":"ế\n"}}]}"#,
+            r#"data:{"id":"c1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+            r#"data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#,
+            r#"data: {"error":{"message":"m"}}"#,
+            "data: [DONE]",
+            ": comment",
+            "data: {\"cut",
+            "data: 1",
+        ],
+        Dialect::Anthropic => vec![
+            r#"data: {"type":"message_start","message":{"id":"m1","usage":{"input_tokens":3}}}"#,
+            r#"data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+            r#"data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"ế"}}"#,
+            r#"data: {"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"t","name":"f"}}"#,
+            r#"data: {"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{}"}}"#,
+            r#"data: {"type":"content_block_stop","index":1}"#,
+            r#"data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9}}"#,
+            r#"data: {"type":"message_stop"}"#,
+            r#"data: {"type":"error","error":{"type":"api_error","message":"m"}}"#,
+            r#"data: {"type":"ping"}"#,
+            "data: {\"cut",
+        ],
+    };
+    let end = prop::sample::select(vec!["\n\n", "\r\n\r\n", "\n"]);
+    prop::collection::vec((prop::sample::select(events), end), 0..12).prop_map(|lines| {
+        lines
+            .into_iter()
+            .map(|(line, end)| format!("{line}{end}"))
+            .collect::<String>()
+            .into_bytes()
+    })
+}
+
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    out: String,
+    text: String,
+    usage: Option<Usage>,
+    failed: bool,
+}
+
+fn decode(dialect: Dialect, chunks: &[&[u8]]) -> Outcome {
+    let mut decoder = StreamDecoder::new(dialect, "m", 0, "x", true);
+    let (mut out, mut text) = (Vec::new(), String::new());
+    for chunk in chunks {
+        decoder.push(chunk, &mut out);
+        text.extend(decoder.take_text());
+    }
+    decoder.end(&mut out);
+    text.extend(decoder.take_text());
+    decoder.tail("{}", &mut out);
+    Outcome {
+        out: String::from_utf8(out).expect("characters stay whole"),
+        text,
+        usage: decoder.usage(),
+        failed: decoder.failed(),
+    }
+}
+
+fn check(dialect: Dialect, stream: &[u8], cuts: Vec<usize>) -> Result<(), TestCaseError> {
+    let whole = decode(dialect, &[stream]);
+    let mut cuts: Vec<usize> = cuts
+        .into_iter()
+        .map(|cut| cut % (stream.len() + 1))
+        .collect();
+    cuts.sort_unstable();
+    cuts.push(stream.len());
+    let mut start = 0;
+    let chunks: Vec<&[u8]> = cuts
+        .into_iter()
+        .map(|cut| &stream[std::mem::replace(&mut start, cut)..cut])
+        .collect();
+    prop_assert_eq!(&decode(dialect, &chunks), &whole);
+    prop_assert_eq!(
+        &decode(dialect, &stream.chunks(1).collect::<Vec<_>>()),
+        &whole
+    );
+    // An end is either whole or an error, and never both.
+    prop_assert_eq!(whole.out.ends_with("data: [DONE]\n\n"), !whole.failed);
+    prop_assert_eq!(
+        whole.out.matches("\"error\":{").count(),
+        usize::from(whole.failed)
+    );
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn any_split_of_an_openai_stream_gives_the_same(
+        stream in stream(Dialect::Openai), cuts in prop::collection::vec(0usize..2000, 0..8),
+    ) {
+        check(Dialect::Openai, &stream, cuts)?;
+    }
+
+    #[test]
+    fn any_split_of_an_anthropic_stream_gives_the_same(
+        stream in stream(Dialect::Anthropic), cuts in prop::collection::vec(0usize..2000, 0..8),
+    ) {
+        check(Dialect::Anthropic, &stream, cuts)?;
+    }
+
+    #[test]
+    fn no_bytes_can_break_a_decoder(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        for dialect in [Dialect::Openai, Dialect::Anthropic] {
+            let mut decoder = StreamDecoder::new(dialect, "m", 0, "x", true);
+            let mut out = Vec::new();
+            decoder.push(&bytes, &mut out);
+            decoder.end(&mut out);
+            let _ = decode_error(dialect, 500, &bytes);
+            let _ = decode_answer(dialect, "m", 0, bytes.clone());
+            let _ = first_event(dialect, &bytes, true);
+        }
+    }
+
+    /// Mutilated golden requests: what still parses is either refused or becomes JSON.
+    #[test]
+    fn what_is_sent_is_json(pick in 0usize..1000, at in 0usize..5000, byte in any::<u8>()) {
+        let inputs = inputs("requests");
+        let mut body = inputs[pick % inputs.len()].1.clone();
+        let at = at % body.len();
+        body[at] = byte;
+        if let Ok(sent) = encoded(Dialect::Anthropic, &body) {
+            prop_assert!(json::document(&sent.body).is_ok());
+        }
+        if let Ok(sent) = encoded(Dialect::Openai, &body) {
+            prop_assert!(json::document(&sent.body).is_ok());
+        }
+    }
+}
