@@ -1,1 +1,20 @@
-//! tests
+//! Weir as its users meet it: the real Envoy with the built filter, the real state service, fake
+//! providers that speak the real wire formats. Each module starts a gateway and runs its cases on
+//! it; each claim of the README has a case.
+
+mod answers;
+mod budgets;
+mod cache;
+mod caps;
+mod chat;
+mod clients;
+mod command_line;
+mod dialects;
+mod fallback;
+mod faults;
+mod keys;
+mod ledger;
+mod operations;
+mod pii;
+mod rate_limits;
+mod routing;

@@ -1,0 +1,330 @@
+//! Personal data on its way in: every shape of content, every way to ask for a rule.
+
+use std::sync::Arc;
+
+use e2e::behaviour::Recorded;
+use e2e::client::{Ask, marker, prompt};
+use e2e::gateway::Gateway;
+use e2e::provider::FakeProvider;
+use e2e::run_cases;
+use e2e::setup::{KEY, Setup};
+use serde_json::{Value, json};
+
+const MAIL: &str = "an.nguyen@example.com";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn personal_data_is_guarded() {
+    let gateway = Arc::new(Gateway::start(Setup::default()).await);
+    run_cases!(
+        gateway,
+        [
+            redaction_of_the_quick_reference,
+            every_content_shape,
+            escaped_text,
+            tool_arguments_stay_json,
+            each_first_detector,
+            look_alikes_stay,
+            deny_by_request,
+            flag_by_request,
+            rule_of_the_key,
+            strictest_rule_wins,
+            translated_requests_too,
+            every_attempt_of_a_fallback,
+            nothing_in_logs_and_metrics,
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn personal_data_is_guarded_by_default() {
+    let setup = Setup::default().with(|config| {
+        config["defaults"]["guardrails"] =
+            json!({"input": [{"type": "pii_detection", "action": "redact"}]});
+    });
+    let gateway = Arc::new(Gateway::start(setup).await);
+    run_cases!(gateway, [default_rule, default_rule_cannot_be_weakened]);
+}
+
+fn rule(action: &str) -> Value {
+    json!({"guardrails": {"input": [{"type": "pii_detection", "action": action}]}})
+}
+
+async fn seen_of(gateway: &Gateway, mark: &str) -> Recorded {
+    FakeProvider::only(gateway.provider.requests(mark).await)
+}
+
+async fn redacted(gateway: &Gateway, body: &Value, mark: &str) -> Recorded {
+    gateway
+        .chat(body)
+        .config(&rule("redact"))
+        .send()
+        .await
+        .good();
+    seen_of(gateway, mark).await
+}
+
+async fn redaction_of_the_quick_reference(gateway: Arc<Gateway>) {
+    let mark = marker();
+    let text = format!("{mark} Nhân viên Nguyễn Văn A, CMND 123456789");
+    let seen = redacted(&gateway, &prompt("gpt-4o-mini", &text), &mark).await;
+    let wanted = format!("{mark} Nhân viên [NAME_REDACTED], CMND [CMND_REDACTED]");
+    assert_eq!(seen.json()["messages"][0]["content"], wanted);
+}
+
+async fn every_content_shape(gateway: Arc<Gateway>) {
+    let mark = marker();
+    let text = format!("write to {MAIL} now");
+    let arguments = json!({"to": MAIL, "n": 1}).to_string();
+    let body = json!({
+        "model": "gpt-4o-mini",
+        "messages": [
+            {"role": "system", "content": text},
+            {"role": "developer", "content": [{"type": "text", "text": text}]},
+            {"role": "user", "content": text},
+            {"role": "user", "content": [
+                {"type": "text", "text": text}, {"type": "text", "text": mark},
+                {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+            ]},
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "mail", "arguments": arguments}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": text},
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": text}]},
+            {"role": "assistant", "content": text, "function_call": {"name": "f", "arguments": arguments}},
+            {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": text}]},
+            {"role": "user", "content": "end"},
+        ],
+    });
+    let seen = redacted(&gateway, &body, &mark).await;
+    // Exactly the addresses are gone; every other byte is where it was.
+    assert_eq!(
+        seen.body,
+        body.to_string().replace(MAIL, "[EMAIL_REDACTED]")
+    );
+}
+
+async fn escaped_text(gateway: Arc<Gateway>) {
+    let mark = marker();
+    let body = format!(
+        "{{\"model\":\"gpt-4o-mini\",\"messages\":[{{\"role\":\"user\",\"content\":\
+         \"{mark} caf\\u00e9\\n\\u0061n.nguyen\\u0040example.com\\t\\\"end\\\" \\ud83d\\ude00\"}}]}}"
+    );
+    gateway
+        .chat_bytes(body)
+        .key(KEY)
+        .config(&rule("redact"))
+        .send()
+        .await
+        .good();
+    let seen = seen_of(&gateway, &mark).await;
+    let wanted = format!("{mark} café\n[EMAIL_REDACTED]\t\"end\" 😀");
+    assert_eq!(
+        seen.json()["messages"][0]["content"],
+        wanted,
+        "{}",
+        seen.body
+    );
+}
+
+async fn tool_arguments_stay_json(gateway: Arc<Gateway>) {
+    let mark = marker();
+    // The address is escaped twice: in the arguments and in the request.
+    let inner = r#"{"to":"an.nguyen@example.com","note":"say \"hi\" to an.nguyen@example.com"}"#;
+    let body = json!({"model": "gpt-4o-mini", "messages": [
+        {"role": "user", "content": mark},
+        {"role": "assistant", "content": null, "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "mail", "arguments": inner}}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "done"},
+    ]});
+    let seen = redacted(&gateway, &body, &mark).await.json();
+    let arguments = &seen["messages"][1]["tool_calls"][0]["function"]["arguments"];
+    let parsed: Value = serde_json::from_str(arguments.as_str().expect("text")).expect("JSON");
+    assert_eq!(parsed["to"], "[EMAIL_REDACTED]");
+    assert_eq!(parsed["note"], "say \"hi\" to [EMAIL_REDACTED]");
+}
+
+async fn each_first_detector(gateway: Arc<Gateway>) {
+    for (text, value) in [
+        ("mail an.nguyen@example.com please", "an.nguyen@example.com"),
+        ("phone: +84 912 345 678", "912 345 678"),
+        ("card 4111 1111 1111 1111 exp 12/30", "4111 1111 1111 1111"),
+        ("IBAN DE89 3704 0044 0532 0130 00", "0532 0130 00"),
+        ("my SSN is 536-22-1234", "536-22-1234"),
+        ("the server 203.0.113.77 is down", "203.0.113.77"),
+        ("CMND 123456789", "123456789"),
+        ("CCCD 001099012345", "001099012345"),
+        (
+            "key sk-proj-Ab3dEf6hIj9kLmN0pQrStUvWxYz1234567890AbCdEf",
+            "Ab3dEf6hIj9kLmN0",
+        ),
+        ("Họ và tên: Trần Thị Bình", "Trần Thị Bình"),
+    ] {
+        let mark = marker();
+        let seen = redacted(
+            &gateway,
+            &prompt("gpt-4o-mini", &format!("{mark} {text}")),
+            &mark,
+        )
+        .await;
+        let content = seen.json()["messages"][0]["content"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        assert!(
+            !content.contains(value) && content.contains("_REDACTED]"),
+            "{text} became {content}"
+        );
+    }
+}
+
+async fn look_alikes_stay(gateway: Arc<Gateway>) {
+    for text in [
+        "order 4111 1111 1111 1112 shipped",
+        "version 1.2.3.4 of the build 2024-11-21",
+        "DE89 3704 0044 0532 0130 01",
+        "call f(x) @ home, 100 % of 12,345,678",
+        "sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    ] {
+        let mark = marker();
+        let body = prompt("gpt-4o-mini", &format!("{mark} {text}"));
+        let seen = redacted(&gateway, &body, &mark).await;
+        assert_eq!(seen.body, body.to_string());
+    }
+}
+
+async fn deny_by_request(gateway: Arc<Gateway>) {
+    let mark = marker();
+    let body = prompt("gpt-4o-mini", &format!("{mark} {MAIL}"));
+    let answer = gateway.chat(&body).config(&rule("deny")).send().await;
+    answer.refused(400, "guardrail_violation");
+    assert!(!answer.text().contains(MAIL), "{answer}");
+    assert!(gateway.provider.requests(&mark).await.is_empty());
+    let clean = prompt("gpt-4o-mini", &format!("{mark} nothing personal"));
+    gateway
+        .chat(&clean)
+        .config(&rule("deny"))
+        .send()
+        .await
+        .good();
+}
+
+async fn flag_by_request(gateway: Arc<Gateway>) {
+    let mark = marker();
+    let body = prompt("gpt-4o-mini", &format!("{mark} {MAIL}"));
+    let answer = gateway.chat(&body).config(&rule("flag")).send().await;
+    answer.good();
+    assert_eq!(seen_of(&gateway, &mark).await.body, body.to_string());
+    let headers = format!("{:?}", answer.header("x-weir-pii"));
+    assert!(
+        headers.contains("EMAIL"),
+        "a flag is told in x-weir-pii: {answer}"
+    );
+}
+
+async fn rule_of_the_key(gateway: Arc<Gateway>) {
+    for action in ["redact", "deny"] {
+        let members = json!({"provider": "openai", "guardrails": rule(action)["guardrails"]});
+        let (key, _) = gateway.new_key(members).await;
+        let mark = marker();
+        let body = prompt("gpt-4o-mini", &format!("{mark} {MAIL}"));
+        let answer = gateway.chat_as(&key, &body).send().await;
+        if action == "deny" {
+            answer.refused(400, "guardrail_violation");
+            assert!(gateway.provider.requests(&mark).await.is_empty());
+        } else {
+            answer.good();
+            assert!(!seen_of(&gateway, &mark).await.body.contains(MAIL));
+        }
+    }
+}
+
+async fn strictest_rule_wins(gateway: Arc<Gateway>) {
+    let members = json!({"provider": "openai", "guardrails": rule("deny")["guardrails"]});
+    let (key, _) = gateway.new_key(members).await;
+    let body = prompt("gpt-4o-mini", MAIL);
+    let answer = gateway
+        .chat_as(&key, &body)
+        .config(&rule("flag"))
+        .send()
+        .await;
+    answer.refused(400, "guardrail_violation");
+    // A configuration that says nothing about it takes nothing away either.
+    let config = json!({"strategy": "single", "provider": "openai"});
+    let answer = gateway.chat_as(&key, &body).config(&config).send().await;
+    answer.refused(400, "guardrail_violation");
+}
+
+async fn translated_requests_too(gateway: Arc<Gateway>) {
+    for stream in [false, true] {
+        let mark = marker();
+        let mut body = prompt("claude-3-sonnet", &format!("{mark} {MAIL}"));
+        body["stream"] = json!(stream);
+        let seen = redacted(&gateway, &body, &mark).await;
+        assert_eq!(seen.path, "/anthropic/v1/messages");
+        assert!(
+            !seen.body.contains(MAIL) && seen.body.contains("[EMAIL_REDACTED]"),
+            "{}",
+            seen.body
+        );
+    }
+}
+
+async fn every_attempt_of_a_fallback(gateway: Arc<Gateway>) {
+    let mark = marker();
+    let mut config = rule("redact");
+    config["strategy"] = json!("fallback");
+    config["targets"] = json!([
+        {"provider": "openai", "model": "fault-503"},
+        {"provider": "anthropic", "model": "claude-3-sonnet"},
+    ]);
+    let body = prompt("gpt-4o-mini", &format!("{mark} {MAIL}"));
+    gateway.chat(&body).config(&config).send().await.good();
+    let seen = gateway.provider.requests(&mark).await;
+    assert_eq!(seen.len(), 2, "{seen:#?}");
+    assert!(seen.iter().all(|one| !one.body.contains(MAIL)), "{seen:#?}");
+}
+
+async fn nothing_in_logs_and_metrics(gateway: Arc<Gateway>) {
+    let secret = format!("{}@example.org", marker());
+    for action in ["deny", "redact", "flag"] {
+        gateway
+            .chat(&prompt("gpt-4o-mini", &secret))
+            .config(&rule(action))
+            .send()
+            .await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let metrics = gateway.get("/metrics").send().await.text();
+    for text in [gateway.sidecar_log(), gateway.envoy_log(), metrics] {
+        assert!(
+            !text.contains(&secret),
+            "personal data where it must not be"
+        );
+    }
+}
+
+async fn default_rule(gateway: Arc<Gateway>) {
+    let mark = marker();
+    gateway
+        .chat(&prompt("gpt-4o-mini", &format!("{mark} {MAIL}")))
+        .send()
+        .await
+        .good();
+    assert!(!seen_of(&gateway, &mark).await.body.contains(MAIL));
+    let (key, _) = gateway.new_key(json!({"provider": "openai"})).await;
+    let mark = marker();
+    let ask: Ask = gateway.chat_as(&key, &prompt("claude-3-sonnet", &format!("{mark} {MAIL}")));
+    ask.send().await.good();
+    assert!(!seen_of(&gateway, &mark).await.body.contains(MAIL));
+}
+
+async fn default_rule_cannot_be_weakened(gateway: Arc<Gateway>) {
+    let mark = marker();
+    let body = prompt("gpt-4o-mini", &format!("{mark} {MAIL}"));
+    gateway
+        .chat(&body)
+        .config(&rule("flag"))
+        .send()
+        .await
+        .good();
+    assert!(!seen_of(&gateway, &mark).await.body.contains(MAIL));
+}
