@@ -233,7 +233,7 @@ impl Reported {
             code
         } else if self.says_too_long() {
             Some("context_length_exceeded")
-        } else if own_words && !self.code.is_empty() {
+        } else if own_words && !self.code.is_empty() && self.code.parse::<u64>().is_err() {
             Some(self.code.as_str())
         } else {
             code

@@ -154,6 +154,144 @@ fn requests() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
+#[test]
+fn a_derived_cap_goes_under_the_name_that_the_model_takes() {
+    let body = br#"{"model":"m","messages":[{"role":"user","content":"a"}]}"#;
+    let capped = br#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"a"}]}"#;
+    for (dialect, model, body, sent) in [
+        (
+            Dialect::Openai,
+            "gpt-4o",
+            body.as_slice(),
+            r#""max_completion_tokens":7"#,
+        ),
+        (
+            Dialect::Openai,
+            "openai/o3-mini",
+            body,
+            r#""max_completion_tokens":7"#,
+        ),
+        (
+            Dialect::Openai,
+            "openai/gpt-oss-120b",
+            body,
+            r#""max_tokens":7"#,
+        ),
+        (Dialect::Openai, "llama3:8b", body, r#""max_tokens":7"#),
+        (Dialect::Openai, "gpt-4o", capped, r#""max_tokens":9"#),
+        (
+            Dialect::Openai,
+            "o3",
+            capped,
+            r#""max_completion_tokens":9"#,
+        ),
+        (
+            Dialect::Anthropic,
+            "claude-3-haiku",
+            body,
+            r#""max_tokens":7"#,
+        ),
+    ] {
+        let request = ChatRequest::parse(body).unwrap();
+        let target = Target {
+            dialect,
+            model,
+            output_cap: Some(7),
+            output_max: 4096,
+        };
+        let encoded = encode(&target, &request, body, Edits::default()).unwrap();
+        let text = String::from_utf8(encoded.body.into_owned()).unwrap();
+        assert!(text.contains(sent), "{model}: {text}");
+        assert_eq!(text.matches("_tokens").count(), 1, "{text}");
+    }
+    let request = ChatRequest::parse(body).unwrap();
+    for (output_max, sent) in [(0, r#""max_tokens":4096"#), (500, r#""max_tokens":500"#)] {
+        let (dialect, model) = (Dialect::Anthropic, "claude");
+        let target = Target {
+            dialect,
+            model,
+            output_cap: None,
+            output_max,
+        };
+        let encoded = encode(&target, &request, body, Edits::default()).unwrap();
+        assert!(String::from_utf8_lossy(&encoded.body).contains(sent));
+    }
+}
+
+#[test]
+fn a_request_that_fits_is_not_copied() {
+    let body = br#"{"model":"m", "messages":[{"role":"user","content":"a"}]}"#;
+    let request = ChatRequest::parse(body).unwrap();
+    let target = Target {
+        dialect: Dialect::Openai,
+        model: "m",
+        output_cap: None,
+        output_max: 4096,
+    };
+    let encoded = encode(&target, &request, body, Edits::default()).unwrap();
+    assert!(matches!(encoded.body, Cow::Borrowed(_)));
+}
+
+#[test]
+fn edits_are_made_along_with_the_formats_own() {
+    let body = br#"{"model":"m","messages":[{"role":"user","content":"a@b.vn"}]}"#;
+    let request = ChatRequest::parse(body).unwrap();
+    for dialect in [Dialect::Openai, Dialect::Anthropic] {
+        let mut edits = Edits::default();
+        edits.replace(request.texts[0].span, "[EMAIL_REDACTED]");
+        let target = Target {
+            dialect,
+            model: "other",
+            output_cap: None,
+            output_max: 0,
+        };
+        let encoded = encode(&target, &request, body, edits).unwrap();
+        let text = String::from_utf8_lossy(&encoded.body);
+        assert!(
+            text.contains("\"[EMAIL_REDACTED]\"") && text.contains("\"other\""),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_count_of_our_own_goes_into_the_usage_chunk() {
+    let mut decoder = StreamDecoder::new(Dialect::Openai, "m", 5, "x1", true);
+    let mut out = Vec::new();
+    let last = r#"data: {"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
+    decoder.push(format!("{last}\n\n").as_bytes(), &mut out);
+    decoder.end(&mut out);
+    out.clear();
+    decoder.set_usage(Usage {
+        input: 1,
+        output: 2,
+        ..Usage::default()
+    });
+    decoder.tail("{}", &mut out);
+    let expect = concat!(
+        r#"data: {"id":"chatcmpl-x1","object":"chat.completion.chunk","created":5,"model":"m","#,
+        r#""choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"#,
+        r#""prompt_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"#,
+        r#""completion_tokens_details":{"reasoning_tokens":0}},"metadata":{}}"#,
+        "\n\ndata: [DONE]\n\n",
+    );
+    assert_eq!(String::from_utf8_lossy(&out), expect);
+}
+
+#[test]
+fn an_event_over_the_cap_ends_the_stream_with_an_error() {
+    let mut decoder = StreamDecoder::new(Dialect::Openai, "m", 5, "x1", true);
+    let mut out = Vec::new();
+    decoder.push(&vec![b'x'; crate::limits::EVENT_BYTES_MAX + 1], &mut out);
+    assert!(decoder.failed());
+    let once = out.clone();
+    assert!(once.starts_with(b"data: {\"error\":"));
+    decoder.push(b"data: {\"choices\":[]}\n\n", &mut out);
+    decoder.end(&mut out);
+    decoder.tail("{}", &mut out);
+    assert_eq!(out, once);
+}
+
 fn dialect_of(name: &str) -> Dialect {
     if name.starts_with("anthropic-") {
         Dialect::Anthropic

@@ -208,7 +208,9 @@ impl Mapping<'_> {
                 instruction: None,
             },
             ("json_schema", Some(schema)) => {
-                let schema = String::from_utf8_lossy(schema.of(self.body));
+                let mut compact = Vec::new();
+                json::compact_into(self.body, schema, &mut compact);
+                let schema = String::from_utf8_lossy(&compact);
                 let instruction = format!(
                     "Answer with one JSON document that fits this JSON schema, and with nothing \
                      else:\n{schema}"

@@ -7,6 +7,10 @@ use crate::dialect::writer::Writer;
 use crate::json::{self, Span};
 use crate::usage::Usage;
 
+/// Thinking that is carried to the client with its signature. A longer block is still delivered
+/// as `reasoning_content`, but can not be brought back.
+const THINKING_BYTES_MAX: usize = 1024 * 1024;
+
 /// What a stream's events change.
 #[derive(Clone, Debug, Default)]
 pub(in crate::dialect) struct Stream {
@@ -19,6 +23,9 @@ pub(in crate::dialect) struct Stream {
     calls: u64,
     /// The open call block and whether it has had any argument text.
     call: Option<Call>,
+    /// Text of the open thinking block: the client needs it whole beside its signature, to bring
+    /// both back with the results of calls. `None` beyond [`THINKING_BYTES_MAX`].
+    thinking: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +113,8 @@ impl Stream {
         match event.text(block, "type").as_deref() {
             Some("text") => self.piece("content", event, block, "text", context, out),
             Some("thinking") => {
-                self.piece("reasoning_content", event, block, "thinking", context, out);
+                self.thinking = Some(String::new());
+                self.think(event, block, context, out);
             }
             Some("redacted_thinking") => self.chunk(context, out, |out| {
                 out.key("thinking_blocks")
@@ -155,25 +163,52 @@ impl Stream {
         };
         match event.text(delta, "type").as_deref() {
             Some("text_delta") => self.piece("content", event, delta, "text", context, out),
-            Some("thinking_delta") => {
-                self.piece("reasoning_content", event, delta, "thinking", context, out);
-            }
-            Some("signature_delta") => {
-                if let Some(signature) = event.member(delta, "signature") {
-                    self.chunk(context, out, |out| {
-                        out.key("thinking_blocks").array(|out| {
-                            out.object(|out| {
-                                out.key("type").string("thinking");
-                                out.key("thinking").string("");
-                                out.key("signature").copy(event.data, signature);
-                            });
-                        });
-                    });
-                }
-            }
+            Some("thinking_delta") => self.think(event, delta, context, out),
+            Some("signature_delta") => self.signature(event, delta, context, out),
             Some("input_json_delta") => self.arguments(event, delta, context, out),
             _ => {}
         }
+    }
+
+    fn think(
+        &mut self,
+        event: Event<'_>,
+        object: Span,
+        context: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        if let Some(text) = event.text(object, "thinking") {
+            self.thinking = self
+                .thinking
+                .take()
+                .filter(|thinking| thinking.len().saturating_add(text.len()) <= THINKING_BYTES_MAX)
+                .map(|thinking| thinking + &text);
+        }
+        self.piece("reasoning_content", event, object, "thinking", context, out);
+    }
+
+    fn signature(
+        &mut self,
+        event: Event<'_>,
+        delta: Span,
+        context: &Context<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(signature) = event.member(delta, "signature") else {
+            return;
+        };
+        let Some(thinking) = self.thinking.take() else {
+            return;
+        };
+        self.chunk(context, out, |out| {
+            out.key("thinking_blocks").array(|out| {
+                out.object(|out| {
+                    out.key("type").string("thinking");
+                    out.key("thinking").string(&thinking);
+                    out.key("signature").copy(event.data, signature);
+                });
+            });
+        });
     }
 
     fn arguments(
