@@ -131,9 +131,10 @@ fn key(scan: &Scanner<'_>, vendors: &[Vendor], start: usize) -> Option<usize> {
     }
     let value = scan.slice(body, end);
     let whole = (vendor.least..=vendor.most).contains(&value.len()) && !is_word(scan.at(end));
-    let mixed = value.iter().any(u8::is_ascii_digit)
-        || value.len() >= 30 && value.iter().any(u8::is_ascii_uppercase);
     // A name such as `sk-learn-contrib-module` has no digit and only lower case.
+    let mixed = value
+        .iter()
+        .any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
     (whole && mixed && !is_placeholder(value)).then_some(end)
 }
 

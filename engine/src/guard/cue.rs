@@ -8,6 +8,7 @@
 
 mod phrases;
 
+use super::{Finding, Kind};
 use phrases::PHRASES;
 
 /// What a phrase announces.
@@ -69,6 +70,8 @@ impl Context {
     }
 }
 
+/// Longest name of a kind in a token.
+const TOKEN_BYTES_MAX: usize = 24;
 /// Bytes looked at before a candidate.
 const REACH_BYTES: usize = 96;
 /// Words looked at before a candidate; an ideograph is a word.
@@ -76,21 +79,23 @@ const REACH_WORDS: usize = 14;
 /// Words of the longest phrase.
 const PHRASE_WORDS: usize = 5;
 /// Words of the longest phrase that announces a name.
-const NAME_PHRASE_WORDS: usize = 4;
+const NAME_PHRASE_WORDS: usize = 5;
 
 /// The nearest phrase before byte `at` of `text`.
-pub(super) fn before(text: &str, at: usize) -> Context {
-    Words::before(text, at, REACH_WORDS).nearest()
+pub(super) fn before(text: &str, at: usize, found: &[Finding]) -> Context {
+    Words::before(text, at, REACH_WORDS, found).nearest()
 }
 
 /// The nearest phrase to the end of `cell`, a column's heading.
 pub(super) fn heading(cell: &str) -> Option<Cue> {
-    Words::before(cell, cell.len(), REACH_WORDS).nearest().cue
+    Words::before(cell, cell.len(), REACH_WORDS, &[])
+        .nearest()
+        .cue
 }
 
 /// The phrase that ends right before byte `at` of `text`.
 pub(super) fn ending(text: &str, at: usize) -> Option<Cue> {
-    Words::before(text, at, NAME_PHRASE_WORDS).phrase(0)
+    Words::before(text, at, NAME_PHRASE_WORDS, &[]).phrase(0)
 }
 
 /// Hashes of the words before a place, nearest first. A value (a word with digits) hashes to 0.
@@ -100,23 +105,40 @@ struct Words {
 }
 
 impl Words {
-    fn before(text: &str, at: usize, most: usize) -> Self {
+    /// Reads to the left. A finding, and the token that stands for one, is a word without letters,
+    /// so that a text and its redacted form are read alike.
+    fn before(text: &str, at: usize, most: usize, mut found: &[Finding]) -> Self {
         let mut words = Self {
             hashes: [0; REACH_WORDS],
             len: 0,
         };
-        let Some(head) = text.get(..at) else {
-            return words;
-        };
-        let low = at.saturating_sub(REACH_BYTES);
         let mut reader = Reader::default();
-        for (index, letter) in head.char_indices().rev() {
-            if index < low || words.len >= most.min(REACH_WORDS) {
+        let mut low = at.saturating_sub(REACH_BYTES);
+        let mut end = at;
+        while let Some(letter) = text.get(..end).and_then(|head| head.chars().next_back()) {
+            while let Some((last, before)) = found.split_last()
+                && last.end > end
+            {
+                found = before;
+            }
+            let masked = match found.last() {
+                Some(last) if last.end == end => Some((last.start, last.kind == Kind::Name)),
+                _ if letter == ']' => token_before(text, end),
+                _ => None,
+            };
+            if let Some((start, is_name)) = masked {
+                words.push(&mut reader);
+                reader.letters = 1;
+                reader.value = !is_name;
+                words.push(&mut reader);
+                low = low.saturating_sub(end - start);
+                end = start;
+                continue;
+            }
+            if end <= low || words.len >= most || !words.take(&mut reader, letter) {
                 return words;
             }
-            if !words.take(&mut reader, letter) {
-                return words;
-            }
+            end -= letter.len_utf8();
         }
         words.push(&mut reader);
         words
@@ -292,6 +314,19 @@ impl Reader {
         self.value = false;
         self.lower_first = false;
     }
+}
+
+/// Start of the token of a redacted text that ends at `end`, and whether it stands for a name.
+fn token_before(text: &str, end: usize) -> Option<(usize, bool)> {
+    let head = text.get(..end)?.strip_suffix("_REDACTED]")?;
+    let low = head.len().saturating_sub(TOKEN_BYTES_MAX);
+    let start = low
+        + head
+            .as_bytes()
+            .get(low..)?
+            .iter()
+            .rposition(|byte| *byte == b'[')?;
+    Some((start, head.get(start..)? == "[NAME"))
 }
 
 enum Folded {

@@ -49,32 +49,30 @@ fn ends_wide_mark(scan: &Scanner<'_>, at: usize) -> bool {
 }
 
 fn latin(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
-    let gap = scan.start_of(at, 6, |byte| {
+    let separates = |byte| {
         matches!(
             byte,
-            b' ' | b'"' | b'\'' | b':' | b'=' | b'|' | b'>' | b'*' | b'.' | b'\t'
+            b' ' | b'"' | b'\'' | b':' | b'=' | b'|' | b'>' | b'*' | b'.' | b'\t' | b',' | b';'
         )
-    });
+    };
+    let gap = scan.start_of(at, 6, separates);
     if gap == at && !ends_wide_mark(scan, at) {
         return None;
     }
-    let cue = cue::ending(scan.text, at)?;
+    let (cue, in_column) = match cue::ending(scan.text, at) {
+        Some(cue) => (cue, false),
+        None => (column(scan, at)?, true),
+    };
+    // After `name:` one word is as likely a product, a file or a host.
+    let marks = |byte: &u8| matches!(byte, b':' | b'=' | b'"' | b'\'' | b'|' | b'>');
+    let labelled = in_column || scan.slice(gap, at).iter().any(marks);
     let least = match cue {
-        Cue::Person => 1,
+        Cue::Person if !labelled => 1,
         Cue::Title => 1,
-        Cue::Role => 2,
+        Cue::Person | Cue::Role => 2,
         _ => return None,
     };
     let (end, words) = latin_name(scan, at);
-    let labelled = scan
-        .slice(gap, at)
-        .iter()
-        .any(|byte| matches!(byte, b':' | b'=' | b'"' | b'\'' | b'|' | b'>'));
-    let least = if cue == Cue::Person && labelled {
-        2
-    } else {
-        least
-    };
     if words < least {
         return None;
     }
@@ -146,18 +144,31 @@ fn latin_name(scan: &Scanner<'_>, at: usize) -> (usize, usize) {
             }
         }
     }
+    while matches!(scan.byte_before(end), b'\'' | b'-') && end > at {
+        end -= 1;
+    }
     (end, words)
 }
 
-/// Capitalized words that follow the phrases and begin no name.
-const NO_NAMES: &str = " The This That These My Your Our His Her Their We You They It I To No Not None N NULL Null \
-    Unknown Team Support Sir Madam Customer Customers User Users Hiring All Everyone Em Anh Chị Dạ Cảm Xin Chào Có \
-    Không Hello Hi Thanks Please Can Could What Where How When Why Is Are Do Does Damen Quý Khách Mã Tôi Bạn Nhân \
-    True False A An Der Die Das Ein Eine Le La Les Un Une El Los Las Vietnamese English Once Since If As He She ";
+/// What the column of the value at `at` holds.
+fn column(scan: &mut Scanner<'_>, at: usize) -> Option<Cue> {
+    match scan.byte_before(at) {
+        b'\'' | b'"' => scan.inserted(at),
+        b',' | b';' | b'\t' => scan.heading(at),
+        b' ' if matches!(scan.byte_before(at - 1), b'|' | b' ') => scan.heading(at),
+        _ => None,
+    }
+}
+
+/// Capitalized words that follow the phrases and begin no name, though one may hold them.
+const NO_NAMES: &str = " N Team Support Sir Madam Customer Customers User Users Hiring All Everyone Em Anh Chị Dạ \
+    Có Damen Quý Khách Mã Bạn Nhân True False A Vietnamese English Once Since If As He She OK None Null NULL Unknown ";
 
 /// Words that end a name wherever they stand.
-const ENDS: &str = " CMND CCCD SSN ID OK SĐT Số Ngày Email Phone Điện Địa And Or In On At For From With Mr Mrs Ms Dr \
-    Prof Herr Frau Monsieur Madame Mme Sinh Passport DOB ";
+const ENDS: &str = " CMND CCCD SSN ID SĐT Số Ngày Email Phone Điện Địa And Or In On At For From With Mr Mrs Ms Dr \
+    Prof Herr Frau Monsieur Madame Mme Sinh Passport DOB The This That These My Your Our His Her Their We You They It \
+    I To No Not Please Can Could What Where How When Why Is Are Do Does Hello Hi Thanks Total Wire Send Call Cảm Xin \
+    Chào Không Tôi Chuyển Der Die Das Ein Eine Ich Bitte Le La Les Un Une Je Vous El Los Las ";
 
 fn stops(word: &str, words: usize) -> bool {
     let among = |list: &str| list.split_ascii_whitespace().any(|entry| entry == word);
@@ -194,7 +205,8 @@ fn ideographic(scan: &mut Scanner<'_>, at: usize, first: char) -> Option<usize> 
         (2..=4).contains(&count)
     };
     // `氏名：` at the end of a line leaves the next label in its place.
-    if !fits || cue::heading(scan.text.get(at..end)?).is_some() {
+    let label = scan.at(end) == b':' || scan.slice(end, end + 3) == "：".as_bytes();
+    if !fits || label || cue::heading(scan.text.get(at..end)?).is_some() {
         return None;
     }
     scan.found(Kind::Name, at, end);

@@ -12,7 +12,7 @@ const V6_BYTES_MAX: usize = 45;
 /// Shortest one worth reporting; `::1` and `a::b` are code more often than addresses.
 const V6_BYTES_MIN: usize = 7;
 
-/// Four octets without leading zeros; not the unspecified address and not a mask.
+/// Four octets without leading zeros; none of no host: unspecified, loopback, mask.
 pub(super) fn v4(run: &Run, from: usize) -> Option<Fit> {
     let to = from + 4;
     if to > run.len() || run.between(from, to) != Some(Separator::Dot) || !run.free_left(from) {
@@ -40,7 +40,7 @@ pub(super) fn v4(run: &Run, from: usize) -> Option<Fit> {
     } else {
         run.free_right(to) || run.path_right
     };
-    let ordinary = !matches!(first, Some(0 | 255));
+    let ordinary = !matches!(first, Some(0 | 127 | 255));
     (right && ordinary).then_some(Fit::new(to, Evidence::Shape))
 }
 

@@ -6,7 +6,7 @@
 
 use super::scanner::{Scanner, is_word};
 use super::shape::{self, SHAPES};
-use super::{Evidence, date};
+use super::{Evidence, date, token};
 
 /// Groups kept of a run; a longer run is read in pieces.
 const GROUPS_MAX: usize = 24;
@@ -263,6 +263,13 @@ fn lex(scan: &Scanner<'_>, at: usize) -> (Run, usize) {
 /// Reads the run at `at`, reports what it holds, and returns where to go on.
 pub(super) fn run(scan: &mut Scanner<'_>, at: usize) -> usize {
     let (run, end) = lex(scan, at);
+    if run.len() == 1
+        && scan.at(end) == b':'
+        && !run.glued_left
+        && let Some(after) = token::bot(scan, at, end)
+    {
+        return after;
+    }
     let mut from = 0;
     while from < run.len() {
         if run.more && from > 0 && from + GROUPS_OF_SHAPE_MAX > run.len() {

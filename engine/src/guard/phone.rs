@@ -168,6 +168,11 @@ fn national(run: &Run, from: usize) -> Option<Fit> {
 fn domestic(run: &Run, from: usize, to: usize, digits: &[u8]) -> Option<Evidence> {
     let count = to - from;
     let lengths = |expected: &[usize]| count == expected.len() && run.has(from, expected);
+    // More groups of the same length beside it: a longer number in groups, or a list of numbers.
+    let alike = |outer: usize, inner: usize| run.group(outer).len == run.group(inner).len;
+    if count > 1 && (from > 0 && alike(from - 1, from) || to < run.len() && alike(to, to - 1)) {
+        return None;
+    }
     let uniform = count == 1
         || matches!(
             run.between(from, to),
@@ -227,7 +232,7 @@ fn domestic(run: &Run, from: usize, to: usize, digits: &[u8]) -> Option<Evidence
             shape
         }
         // Germany: 01xx mobile, grouped.
-        (11 | 12, [0, 1, 5 | 6 | 7, ..]) if count == 2 && run.group(from).len == 4 => shape,
+        (11 | 12, [0, 1, 5..=7, ..]) if count == 2 && run.group(from).len == 4 => shape,
         // China: mobile 1[3-9].
         (11, [1, 3..=9, ..]) if lengths(&[3, 4, 4]) && uniform => shape,
         // North America: area and exchange start with 2-9.

@@ -190,20 +190,6 @@ impl<'a> Scanner<'a> {
         self.out.push(Finding { kind, start, end });
     }
 
-    /// End of the last finding.
-    pub(super) fn found_end(&self) -> usize {
-        self.out
-            .get(self.base..)
-            .and_then(<[Finding]>::last)
-            .map_or(0, |last| last.end)
-    }
-
-    /// Kind of the finding that ends at `at`.
-    pub(super) fn found_before(&self, at: usize) -> Option<Kind> {
-        let last = self.out.get(self.base..).and_then(<[Finding]>::last)?;
-        (last.end == at).then_some(last.kind)
-    }
-
     /// What the words before `at` say: its column's heading, else the nearest phrase.
     pub(super) fn context(&mut self, at: usize) -> Context {
         if let Some(cue) = self.heading(at).or_else(|| self.inserted(at)) {
@@ -225,7 +211,8 @@ impl<'a> Scanner<'a> {
                 ..known
             };
         }
-        let context = cue::before(self.text, at);
+        let found = self.out.get(self.base..).unwrap_or_default();
+        let context = cue::before(self.text, at, found);
         self.context = (at, at, context);
         context
     }

@@ -45,7 +45,15 @@ pub(super) static SHAPES: &[Shape] = &[
     },
     Shape {
         kind: Kind::Ip,
-        cues: &[Cue::Ip],
+        cues: &[
+            Cue::Ip,
+            Cue::Phone,
+            Cue::Card,
+            Cue::Ssn,
+            Cue::NationalId,
+            Cue::Passport,
+            Cue::Iban,
+        ],
         fits: network::v4,
     },
     Shape {

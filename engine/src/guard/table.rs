@@ -79,8 +79,7 @@ impl Scanner<'_> {
         line.counted = at;
         let column = line.column;
         let heading = self.text.get(table.heading.0..table.heading.1)?;
-        let cell = heading.split(char::from(table.delimiter)).nth(column)?;
-        cue::heading(cell)
+        cue::heading(cell(heading, table.delimiter, column)?)
     }
 
     /// What the name of the SQL column `at` is a value of announces.
@@ -106,11 +105,8 @@ impl Scanner<'_> {
         for byte in self.slice(insert.cursor, at) {
             match byte {
                 b'\'' | b'"' if insert.quote == 0 => insert.quote = *byte,
-                _ if insert.quote != 0 => {
-                    if *byte == insert.quote {
-                        insert.quote = 0;
-                    }
-                }
+                quote if *quote == insert.quote => insert.quote = 0,
+                _ if insert.quote != 0 => {}
                 b'(' => {
                     insert.depth += 1;
                     if insert.depth == 1 {
@@ -186,7 +182,7 @@ impl Scanner<'_> {
             None if bytes.len() > LINE_BYTES_MAX => return None,
             None => bytes,
         };
-        let table = [b'\t', b'|', b';', b',']
+        let table = [b'\t', b'|', b';', b',', b' ']
             .into_iter()
             .map(|delimiter| (delimiter, delimiters(bytes, delimiter)))
             .filter(|(_, count)| *count > 0)
@@ -230,17 +226,44 @@ impl Scanner<'_> {
     }
 }
 
+/// A space stands for runs of two and more.
 fn delimiters(line: &[u8], delimiter: u8) -> usize {
-    line.iter().filter(|byte| **byte == delimiter).count()
+    if delimiter != b' ' {
+        return line.iter().filter(|byte| **byte == delimiter).count();
+    }
+    let starts = line
+        .windows(3)
+        .filter(|window| matches!(window, [before, b' ', b' '] if *before != b' '));
+    starts.count()
 }
 
-/// Every cell is a short word or two and no value.
+/// Cell number `column` of a heading.
+fn cell(heading: &str, delimiter: u8, column: usize) -> Option<&str> {
+    if delimiter == b' ' {
+        return heading
+            .split("  ")
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty())
+            .nth(column);
+    }
+    heading.split(char::from(delimiter)).nth(column)
+}
+
+/// Every cell is a few words and no value.
 fn is_heading(line: &[u8], delimiter: u8) -> bool {
     line.split(|byte| *byte == delimiter).all(|cell| {
         cell.len() <= 48
             && !cell
                 .iter()
-                .any(|byte| matches!(byte, b':' | b'=' | b'@' | b'{' | b'('))
+                .any(|byte| matches!(byte, b':' | b'=' | b'@' | b'{' | b'(' | b'?' | b'!'))
+            && cell.iter().filter(|byte| byte.is_ascii_digit()).count() <= 2
             && !cell.trim_ascii().first().is_some_and(u8::is_ascii_digit)
+            && !cell.ends_with(b".")
+            && cell
+                .trim_ascii()
+                .iter()
+                .filter(|byte| **byte == b' ')
+                .count()
+                <= 3
     })
 }

@@ -12,6 +12,19 @@ const KEY_BYTES_MIN: usize = 16;
 /// Longest of both; longer ones are reported up to here and on.
 const SECRET_BYTES_MAX: usize = 512;
 
+/// A Telegram bot's token: its number, then `:AA` and 33 characters more.
+pub(super) fn bot(scan: &mut Scanner<'_>, start: usize, colon: usize) -> Option<usize> {
+    if !(8..=10).contains(&(colon - start)) || scan.slice(colon, colon + 3) != b":AA" {
+        return None;
+    }
+    let end = scan.end_within(colon + 1, 40, |byte| is_word(byte) || byte == b'-');
+    if !(34..=36).contains(&(end - colon - 1)) {
+        return None;
+    }
+    scan.found(Kind::ApiKey, start, end);
+    Some(end)
+}
+
 /// Reads the word that begins at `start` and has its first digit at `digit`.
 pub(super) fn word(scan: &mut Scanner<'_>, start: usize, digit: usize) -> usize {
     let end = scan.end_of(digit, is_word);
@@ -142,6 +155,9 @@ fn named(scan: &mut Scanner<'_>, start: usize, end: usize) -> Option<usize> {
     if !context.clean || context.distance > 4 {
         return None;
     }
+    if scan.at(until) == b'(' {
+        return None;
+    }
     let value = scan.slice(from, to);
     let kind = match context.cue? {
         Cue::Passport if is_passport(scan.slice(start, end)) && from == start => {
@@ -175,6 +191,10 @@ pub(super) fn assigned(scan: &mut Scanner<'_>, at: usize, width: usize) -> Optio
     let mut to = scan.end_within(from, SECRET_BYTES_MAX, is_value);
     while matches!(scan.byte_before(to), b'.' | b'?') && to > from {
         to -= 1;
+    }
+    // A call or a block of PEM, which has its own recognizer.
+    if scan.at(to) == b'(' || scan.slice(from, to).starts_with(b"-----") {
+        return None;
     }
     let value = scan.slice(from, to);
     let long =

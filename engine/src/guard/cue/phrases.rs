@@ -20,7 +20,7 @@ phrases! {
     Card: "card" "cardnumber" "cards" "card number" "card no" "credit card" "debit card" "cc" "ccn" "cc number" "pan" "visa"
         "mastercard" "amex" "credit card number" "new card" "kreditkarte" "kartennummer" "karte" "carte bancaire" "carte"
         "numero de carte" "tarjeta" "numero de tarjeta" "cartao" "numero do cartao" "so the" "the tin dung" "the ghi no"
-        "the atm" "the atm noi dia" "the napas" "the visa" "the" "信用卡" "卡号" "卡號" "银行卡" "カード番号" "カード";
+        "the atm" "the atm noi dia" "the napas" "the visa"  "信用卡" "卡号" "卡號" "银行卡" "カード番号" "カード";
     Iban: "iban" "account iban" "payee" "lastschrift" "virement";
     Ssn: "ssn" "social security" "social security number" "social security no" "ss number" "social" "socials";
     NationalId: "cmnd" "cccd" "cmt" "cmtnd" "chung minh nhan dan" "chung minh thu" "so chung minh" "can cuoc"
@@ -56,13 +56,13 @@ phrases! {
         "serial" "serial number" "serial no" "timestamp" "ts" "time" "created at" "updated at" "created" "updated" "opened" "score"
         "amount" "price" "total" "sum" "population" "ref" "reference" "reference number" "ref no" "vat" "vat id" "tax"
         "tax id" "tax code" "tin" "ein" "mst" "ma so thue" "ma don" "don hang" "ma don hang" "hoa don" "ma van don" "van don" "ma giao dich"
-        "giao dich" "lo hang" "lo" "bien so" "bien so xe" "so seri" "ma san pham" "ma" "ma nhan vien" "phien ban" "ban" "ma bhxh" "bhxh"
+        "giao dich" "lo hang" "lo" "bien so" "bien so xe" "so seri" "ma san pham" "ma" "ma nhan vien" "phien ban" "ma bhxh" "bhxh"
         "commande" "facture" "bestellung" "bestellnummer" "rechnung" "rechnungsnummer" "beleg" "ust idnr" "pedido"
         "factura" "fatura" "订单" "订单号" "发票" "請求書" "注文" "注文番号" "型番" "快递单号" "单号" "chrome" "firefox" "safari"
         "edg" "opr" "version number" "checksum" "hash" "digest" "sha256" "commit" "md5" "sha1" "etag" "uuid" "guid"
         "pid" "port" "bytes" "size" "flight" "pin" "location" "lat" "lng" "coordinates" "temperature" "sort" "between"
         "issued" "issue date" "expires" "expiry" "expiration" "exp" "ngay cap" "cap ngay" "het han" "ngay het han" "valid until"
-        "meeting" "due" "deadline" "date" "ngay" "created on" "postal code" "zip" "zip code" "offset" "record" "row" "index" "image" "thumbnail" "upgrade to" "upgraded to"
+        "meeting" "lotto" "lotto numbers" "lottery" "winning numbers" "private key id" "key id" "due" "deadline"   "created on" "postal code" "zip" "zip code" "offset" "record" "row" "index" "image" "thumbnail" "upgrade to" "upgraded to"
         "cost" "took" "loss" "step" "block" "gas" "nonce" "licence" "license" "issue" "bug" "job" "jobs" "employee id" "customer id" "user id" "lot number" "batch number" "lot no" "bank code" "swift" "bic";
     Person: "my name is" "name is" "my full name is" "i am called" "full name" "fullname" "name" "first name" "last name"
         "surname" "customer name" "patient name" "contact name" "cardholder" "cardholder name" "account holder"
