@@ -16,7 +16,8 @@
 use hashbrown::HashMap;
 
 use crate::period::{Period, Window};
-use crate::usage::{NANO_PER_USD, NanoUsd};
+use crate::price;
+use crate::usage::NanoUsd;
 use crate::wire::Quote;
 
 mod quote;
@@ -414,7 +415,7 @@ impl Ledger {
 impl Overdrawn {
     /// The sentence for the caller: `Monthly budget limit $500 exceeded`.
     pub fn message(&self) -> String {
-        let limit = dollars(self.budget.limit_nano);
+        let limit = price::usd(self.budget.limit_nano);
         format!(
             "{} budget limit ${limit} exceeded",
             self.budget.period.word()
@@ -492,19 +493,5 @@ impl Account {
         {
             spend.held_nano = spend.held_nano.saturating_add(amount_nano);
         }
-    }
-}
-
-/// Dollars without trailing zeros: `500`, `0.0125`, `-3.5`.
-pub fn dollars(nano: NanoUsd) -> String {
-    let sign = if nano < 0 { "-" } else { "" };
-    let (whole, part) = {
-        let (nano, unit) = (nano.unsigned_abs(), NANO_PER_USD.unsigned_abs());
-        (nano / unit, nano % unit)
-    };
-    let fraction = format!("{part:09}");
-    match fraction.trim_end_matches('0') {
-        "" => format!("{sign}{whole}"),
-        digits => format!("{sign}{whole}.{digits}"),
     }
 }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::period;
+use crate::usage::NANO_PER_USD;
 
 const NOW: u64 = 1_795_264_200_000; // 2026-11-21T12:30:00Z
 const USD: i64 = NANO_PER_USD;

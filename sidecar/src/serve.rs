@@ -1,0 +1,239 @@
+//! The state service: what all filters share, and the admin interface.
+//!
+//! Three threads: the filter's interface on one of its own, so that nothing slow delays an
+//! admission; the store's writer; and the caller's runtime for admin, health and metrics.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::cache_key::sha256_hex;
+use engine::ledger::{Budget, Ledger, Scope};
+use engine::wire::Policy;
+use rusqlite::Connection;
+use serde_json::json;
+use serde_json::value::RawValue;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::clock;
+use crate::config::{BudgetScope, Config};
+
+mod admin;
+mod cache;
+mod internal;
+mod journal;
+mod keys;
+mod listen;
+mod log;
+mod metrics;
+mod state;
+mod store;
+
+use journal::Journal;
+use listen::Listener;
+use log::{Level, Log};
+use metrics::Metrics;
+use state::{CompiledPolicy, Core, Shared};
+use store::StoreError;
+use store::seal::Sealer;
+use store::writer::Writer;
+
+/// How often holds are looked through for those nobody renewed.
+const EXPIRY_EVERY: Duration = Duration::from_secs(1);
+/// Names in the data directory.
+const DATABASE: &str = "weir.db";
+const JOURNAL: &str = "holds.journal";
+const SECRET: &str = "secret.key";
+
+/// Why the service did not start or did not end well.
+#[derive(Debug)]
+pub enum ServeError {
+    /// An address cannot be listened on.
+    Listen(String, io::Error),
+    /// The data directory, a thread or a signal.
+    Io(io::Error),
+    /// The store.
+    Store(StoreError),
+    /// A virtual key of the configuration.
+    Key(String),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServeError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            ServeError::Io(error) => error.fmt(f),
+            ServeError::Store(error) => error.fmt(f),
+            ServeError::Key(error) => f.write_str(error),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+impl From<io::Error> for ServeError {
+    fn from(error: io::Error) -> ServeError {
+        ServeError::Io(error)
+    }
+}
+
+impl From<StoreError> for ServeError {
+    fn from(error: StoreError) -> ServeError {
+        ServeError::Store(error)
+    }
+}
+
+impl From<rusqlite::Error> for ServeError {
+    fn from(error: rusqlite::Error) -> ServeError {
+        ServeError::Store(error.into())
+    }
+}
+
+/// Runs the service until SIGTERM or SIGINT, then finishes what it has accepted.
+///
+/// # Errors
+/// When it cannot start: an address in use, a store that cannot be read.
+pub async fn run(config: Config) -> Result<(), ServeError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    private_folder(&config.data)?;
+    let internal = bind(&config.sidecar.internal).await?;
+    let admin = bind(&config.sidecar.admin).await?;
+    let level = std::env::var("LOG_LEVEL").ok().and_then(|name| Level::from_name(&name));
+    let log = Log { level: level.unwrap_or(Level::Info) };
+
+    let mut db = store::open(&config.data.join(DATABASE))?;
+    let sealer = Arc::new(Sealer::open(&config.data.join(SECRET))?);
+    let shared = Arc::new(load(&config, &mut db, &sealer, log)?);
+    let (writer, writer_thread) = Writer::start(db, Arc::clone(&shared))?;
+    let (end, ending) = watch::channel(false);
+
+    let internal_thread = {
+        let (shared, writer, ending) = (Arc::clone(&shared), writer.clone(), ending.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let internal = internal.into_std()?;
+        std::thread::Builder::new().name("weir-internal".into()).spawn(move || {
+            runtime.block_on(async {
+                let listener = Listener::from_std(internal)?;
+                let handler = move |request| internal::handle(Arc::clone(&shared), writer.clone(), request);
+                listener.serve(ending, handler).await;
+                Ok::<(), io::Error>(())
+            })
+        })?
+    };
+    let interface = Arc::new(admin::Interface::new(&config, Arc::clone(&shared), writer.clone(), sealer));
+    let admin_task = tokio::spawn(admin.serve(ending.clone(), move |request| {
+        admin::handle(Arc::clone(&interface), request)
+    }));
+    let expiry = tokio::spawn(expire(Arc::clone(&shared), writer.clone()));
+
+    log.line(
+        Level::Info,
+        "state service ready",
+        json!({"internal": config.sidecar.internal.to_string(), "admin": config.sidecar.admin.to_string()}),
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    // Nobody listens any more only if the threads have ended already.
+    let _ended = end.send(true);
+    expiry.abort();
+    let served = tokio::task::spawn_blocking(move || {
+        let served = internal_thread.join();
+        writer.stop();
+        // A panic there has been reported by its own thread.
+        let _ended = writer_thread.join();
+        served
+    });
+    let _drained = admin_task.await;
+    if let Ok(Ok(Err(error))) = served.await {
+        return Err(error.into());
+    }
+    log.line(Level::Info, "state service ended", json!({}));
+    Ok(())
+}
+
+async fn bind(address: &crate::config::Address) -> Result<Listener, ServeError> {
+    let bound = Listener::bind(address).await;
+    bound.map_err(|error| ServeError::Listen(address.to_string(), error))
+}
+
+/// Everything in memory, from the store, the journal and the configuration.
+fn load(
+    config: &Config,
+    db: &mut Connection,
+    sealer: &Sealer,
+    log: Log,
+) -> Result<Shared, ServeError> {
+    admin::upsert_file_keys(config, db, sealer)?;
+    let now_ms = clock::now_ms();
+    let mut ledger = Ledger::default();
+    let global = ledger.open(Scope::Global);
+    // Moves the new ledger to the present before anything is charged.
+    ledger.expire(now_ms);
+    let mut table = keys::KeyTable::default();
+    for key in store::keys::all(db)? {
+        let sealed = key.sealed.as_deref();
+        let opened = sealed.map(|sealed| sealer.unseal(&key.id, sealed)).transpose()?;
+        table.put(key, opened.as_deref(), &mut ledger);
+    }
+    let budgets = config.budgets.iter().map(|budget| match budget.scope {
+        BudgetScope::Global => Budget {
+            limit_nano: budget.limit_nano,
+            period: budget.period,
+            hard: true,
+        },
+    });
+    ledger.set_budgets(global, budgets.collect());
+    let scopes = |key: &str| match table.by_id(key) {
+        Some(entry) => entry.scopes.to_vec(),
+        None => vec![global],
+    };
+    for (day_ms, key, spent_nano) in store::usage::spend_by_day(db)? {
+        ledger.charge(&scopes(&key), day_ms, spent_nano);
+    }
+    let path = config.data.join(JOURNAL);
+    for (exchange, mut hold) in journal::replay(&path)? {
+        if !store::usage::is_settled(db, &exchange)? {
+            hold.scopes = scopes(&hold.key);
+            ledger.restore(exchange, hold, now_ms);
+        }
+    }
+    let mut journal = Journal::open(&path)?;
+    journal.compact(&ledger)?;
+    let policy = config.policy();
+    let core = Core::new(ledger, table, journal, compile(&policy)?, store::keys_version(db)?);
+    Ok(Shared::new(core, Metrics::new(&policy), log))
+}
+
+fn compile(policy: &Policy) -> Result<CompiledPolicy, ServeError> {
+    let json = serde_json::value::to_raw_value(policy).map_err(io::Error::from)?;
+    let json: Box<RawValue> = json;
+    // 52 bits of it, so that the number is exact in every JSON reader.
+    let hash = sha256_hex(json.get().as_bytes());
+    let version = hash.get(..13).and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(1);
+    Ok(CompiledPolicy { version: version.max(1), json })
+}
+
+async fn expire(shared: Arc<Shared>, writer: Writer) {
+    let mut every = tokio::time::interval(EXPIRY_EVERY);
+    loop {
+        every.tick().await;
+        let late = shared.core().ledger.expire(clock::now_ms());
+        if !late.is_empty() && writer.expire(late).is_err() {
+            // They come again after another time to live.
+            shared.log.line(Level::Error, "expired holds could not be settled", json!({}));
+        }
+    }
+}
+
+fn private_folder(path: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if path.is_dir() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}

@@ -1,0 +1,77 @@
+//! Virtual keys that `weir.yaml` names: written to the store at start.
+
+use engine::cache_key::sha256_hex;
+use rusqlite::Connection;
+
+use super::super::ServeError;
+use super::super::keys::VirtualKey;
+use super::super::store::{self, seal::Sealer};
+use super::virtual_keys::{mask, new_key, random_text};
+use crate::clock;
+use crate::config::{Config, VirtualKeyConfig};
+
+/// Ids of new keys of the file.
+const ID_CHARS: usize = 20;
+
+/// Writes what has changed. A key whose entry is gone is disabled, and enabled again when the entry
+/// comes back; a key that was revoked or disabled through the interface stays so until its entry
+/// names another key.
+pub(in super::super) fn upsert(
+    config: &Config,
+    db: &mut Connection,
+    sealer: &Sealer,
+) -> Result<(), ServeError> {
+    let known = store::keys::all(db)?;
+    let mut kept: Vec<String> = Vec::new();
+    for entry in &config.virtual_keys {
+        let hash = sha256_hex(entry.key.expose().as_bytes());
+        let by_name = |key: &&VirtualKey| key.from_file && key.name == entry.name;
+        let old = known.iter().find(|key| key.hash == hash).or_else(|| known.iter().find(by_name));
+        let key = wanted(entry, old, &hash, sealer)?;
+        kept.push(key.id.clone());
+        if old != Some(&key) {
+            store::keys::put(db, &key)?;
+        }
+    }
+    for gone in known.iter().filter(|key| key.from_file && !kept.contains(&key.id)) {
+        let key = VirtualKey { is_active: false, from_file: false, ..gone.clone() };
+        store::keys::put(db, &key)?;
+    }
+    Ok(())
+}
+
+fn wanted(
+    entry: &VirtualKeyConfig,
+    old: Option<&VirtualKey>,
+    hash: &str,
+    sealer: &Sealer,
+) -> Result<VirtualKey, ServeError> {
+    let secret = entry.key.expose();
+    let mut key = match old {
+        Some(old) => old.clone(),
+        None => new_key(format!("key_{}", random_text(ID_CHARS)?), secret, clock::now_ms()),
+    };
+    if key.hash != hash {
+        key.revoked_at_ms = None;
+        key.is_active = true;
+    } else if !key.from_file && key.revoked_at_ms.is_none() {
+        key.is_active = true;
+    }
+    hash.clone_into(&mut key.hash);
+    key.masked = mask(secret);
+    key.name.clone_from(&entry.name);
+    key.provider.clone_from(&entry.provider);
+    key.rate_limit = entry.rate_limit;
+    key.budget_limit_nano = entry.budget_limit_nano;
+    key.period = entry.budget_period;
+    key.models.clone_from(&entry.models);
+    key.pii_input = entry.pii_input;
+    key.config.clone_from(&entry.config);
+    key.from_file = true;
+    let real = entry.real_api_key.as_ref().map(|real| real.expose());
+    let sealed_now = key.sealed.as_deref().map(|sealed| sealer.unseal(&key.id, sealed)).transpose()?;
+    if sealed_now.as_deref() != real {
+        key.sealed = real.map(|real| sealer.seal(&key.id, real)).transpose()?;
+    }
+    Ok(key)
+}

@@ -1,0 +1,59 @@
+//! `GET /health`: whether the parts work, tried and not assumed.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use serde_json::json;
+
+use super::{Interface, Reply};
+use crate::clock;
+
+/// How long the store may take to answer.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a finding is told again, so that anybody's health checks do not load the store.
+const FRESH_MS: u64 = 1_000;
+
+/// The last finding and when it was made.
+#[derive(Default)]
+pub(super) struct Probe(Mutex<Option<(u64, bool)>>);
+
+pub(super) async fn answer(interface: &Interface) -> Reply {
+    let now_ms = clock::now_ms();
+    let store = store_answers(interface, now_ms).await && interface.shared.store_works();
+    let vms = interface.shared.core().vms(now_ms);
+    let (status, word) = match store {
+        true => (StatusCode::OK, "healthy"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
+    };
+    let body = json!({
+        "status": word,
+        "version": env!("CARGO_PKG_VERSION"),
+        "parts": {
+            "store": if store { "ok" } else { "failed" },
+            "store_queue": interface.writer.queue(),
+            "filter_vms": vms,
+        },
+    });
+    super::json(status, &body)
+}
+
+async fn store_answers(interface: &Interface, now_ms: u64) -> bool {
+    let lock = || interface.health.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((at_ms, works)) = *lock()
+        && at_ms.saturating_add(FRESH_MS) > now_ms
+    {
+        return works;
+    }
+    // A write of nothing: it takes the write lock and the disk as a settlement does.
+    let write = interface.writer.change(|db| {
+        db.execute("UPDATE meta SET value = value WHERE name = 'keys_version'", []).is_ok()
+    });
+    let works = matches!(tokio::time::timeout(STORE_PATIENCE, write).await, Ok(Ok(true)));
+    if works {
+        interface.shared.note_store(true);
+    }
+    *lock() = Some((now_ms, works));
+    works
+}

@@ -1,0 +1,264 @@
+//! Bodies of key calls: every member is checked and named when it is wrong.
+
+use std::collections::BTreeMap;
+
+use engine::limits;
+use engine::period::{self, Period};
+use engine::price;
+use engine::reply::Code;
+use engine::route::RouteConfig;
+use engine::usage::NanoUsd;
+use engine::wire::PiiAction;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::super::keys::VirtualKey;
+use super::super::store::keys::pii_action;
+use super::Refusal;
+
+/// A name, an environment label or a tenant, in bytes.
+const NAME_BYTES_MAX: usize = 200;
+/// A provider's key, in bytes.
+const REAL_KEY_BYTES_MAX: usize = 4_096;
+/// Models of one key.
+const MODELS_MAX: usize = 1_000;
+/// `metadata` of one key, in bytes of JSON.
+const METADATA_BYTES_MAX: usize = 16 * 1024;
+/// Requests per minute of one key.
+const RATE_LIMIT_MAX: u64 = 1_000_000_000;
+
+/// The members that have not been read yet, as they were written: money must not pass through a
+/// float.
+pub(super) struct Members(BTreeMap<String, Box<RawValue>>);
+
+/// What a body gives besides the key's own members.
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    /// The provider's key: to be set, to be removed, or not mentioned.
+    pub(super) real_api_key: Option<Option<String>>,
+}
+
+impl Members {
+    pub(super) fn parse(body: &[u8]) -> Result<Members, Refusal> {
+        serde_json::from_slice(body).map(Members).map_err(|error| Refusal {
+            code: Code::InvalidJson,
+            message: format!("The request body is not a JSON object: {error}"),
+            param: None,
+        })
+    }
+
+    /// Applies every member to `key`.
+    pub(super) fn apply(mut self, key: &mut VirtualKey, now_ms: u64) -> Result<Extra, Refusal> {
+        if let Some(name) = self.text("name", NAME_BYTES_MAX)? {
+            let empty = || Refusal::member("name", "must not be empty");
+            key.name = name.filter(|name| !name.trim().is_empty()).ok_or_else(empty)?;
+        }
+        if let Some(provider) = self.text("provider", NAME_BYTES_MAX)? {
+            key.provider = provider;
+        }
+        let real_api_key = self.text("real_api_key", REAL_KEY_BYTES_MAX)?;
+        if let Some(Some(real)) = &real_api_key {
+            header_safe("real_api_key", real)?;
+        }
+        if let Some(limit) = self.number("rate_limit", 1, RATE_LIMIT_MAX)? {
+            key.rate_limit = limit;
+        }
+        if let Some(limit) = self.money("budget_limit_usd")? {
+            key.budget_limit_nano = limit;
+        }
+        if let Some(name) = self.text("budget_period", NAME_BYTES_MAX)? {
+            key.period = match name {
+                None => Period::default(),
+                Some(name) => Period::from_name(&name).ok_or_else(|| {
+                    let known = "daily, weekly, monthly, quarterly, yearly or total";
+                    Refusal::member("budget_period", format!("must be {known}"))
+                })?,
+            };
+        }
+        self.lifetime(key, now_ms)?;
+        if let Some(models) = self.take::<Vec<String>>("models", "a list of strings")? {
+            key.models = models.unwrap_or_default();
+            if key.models.len() > MODELS_MAX {
+                return Err(Refusal::member("models", format!("at most {MODELS_MAX}")));
+            }
+        }
+        if let Some(action) = self.pii()? {
+            key.pii_input = action;
+        }
+        if let Some(config) = self.config()? {
+            key.config = config;
+        }
+        if let Some(metadata) = self.metadata()? {
+            key.metadata = metadata;
+        }
+        for (name, place) in [("environment", &mut key.environment)] {
+            if let Some(text) = self.text(name, NAME_BYTES_MAX)? {
+                *place = text;
+            }
+        }
+        if let Some(tenant) = self.text("tenant", NAME_BYTES_MAX)? {
+            key.tenant = tenant.unwrap_or_default();
+        }
+        if let Some(active) = self.take::<bool>("is_active", "true or false")? {
+            key.is_active = active.unwrap_or(true);
+        }
+        self.finish()?;
+        Ok(Extra { real_api_key })
+    }
+
+    /// The body of a rotation: the provider's new key.
+    pub(super) fn new_api_key(mut self) -> Result<String, Refusal> {
+        let name = if self.0.contains_key("real_api_key") { "real_api_key" } else { "new_api_key" };
+        let key = self.text(name, REAL_KEY_BYTES_MAX)?.flatten().filter(|key| !key.is_empty());
+        let key = key.ok_or_else(|| Refusal::member(name, "is required"))?;
+        header_safe(name, &key)?;
+        self.finish()?;
+        Ok(key)
+    }
+
+    fn lifetime(&mut self, key: &mut VirtualKey, now_ms: u64) -> Result<(), Refusal> {
+        let at = self.text("expires_at", NAME_BYTES_MAX)?;
+        let seconds = self.number("expires_in_s", 1, u64::from(u32::MAX))?;
+        match (at, seconds) {
+            (Some(_), Some(_)) => {
+                Err(Refusal::member("expires_in_s", "give this or expires_at, not both"))
+            }
+            (Some(None), None) | (None, Some(None)) => {
+                key.expires_at_ms = None;
+                Ok(())
+            }
+            (Some(Some(at)), None) => {
+                let odd = || Refusal::member("expires_at", "must be an instant such as 2030-01-31T00:00:00Z");
+                key.expires_at_ms = Some(period::parse(&at).ok_or_else(odd)?);
+                Ok(())
+            }
+            (None, Some(Some(seconds))) => {
+                key.expires_at_ms = Some(now_ms.saturating_add(seconds.saturating_mul(1_000)));
+                Ok(())
+            }
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// `pii_input: redact`, or the form of a route configuration.
+    fn pii(&mut self) -> Result<Option<Option<PiiAction>>, Refusal> {
+        const ACTIONS: &str = "must be deny, redact or flag";
+        let plain = self.text("pii_input", NAME_BYTES_MAX)?;
+        let rules = self.take::<Value>("guardrails", "an object")?;
+        let Some(rules) = rules else {
+            return match plain {
+                None => Ok(None),
+                Some(None) => Ok(Some(None)),
+                Some(Some(name)) => match pii_action(&name) {
+                    Some(action) => Ok(Some(Some(action))),
+                    None => Err(Refusal::member("pii_input", ACTIONS)),
+                },
+            };
+        };
+        if plain.is_some() {
+            return Err(Refusal::member("pii_input", "give this or guardrails, not both"));
+        }
+        let Some(rules) = rules else { return Ok(Some(None)) };
+        let config = serde_json::json!({ "guardrails": rules }).to_string();
+        let config = RouteConfig::parse(&config).map_err(|error| {
+            let member = if error.member.is_empty() { "guardrails".to_owned() } else { error.member };
+            Refusal::member(&member, error.message)
+        })?;
+        Ok(Some(config.pii_input))
+    }
+
+    /// A route configuration, as an object or as its text.
+    fn config(&mut self) -> Result<Option<Option<String>>, Refusal> {
+        let Some(given) = self.take::<Value>("config", "an object or its JSON text")? else {
+            return Ok(None);
+        };
+        let text = match given {
+            None => return Ok(Some(None)),
+            Some(Value::String(text)) => text,
+            Some(value) => value.to_string(),
+        };
+        if text.len() > limits::CONFIG_HEADER_BYTES_MAX {
+            let most = limits::CONFIG_HEADER_BYTES_MAX;
+            return Err(Refusal::member("config", format!("at most {most} bytes")));
+        }
+        match RouteConfig::parse(&text) {
+            Ok(_) => Ok(Some(Some(text))),
+            Err(error) => {
+                let dot = if error.member.is_empty() { "" } else { "." };
+                Err(Refusal::member(&format!("config{dot}{}", error.member), error.message))
+            }
+        }
+    }
+
+    fn metadata(&mut self) -> Result<Option<Option<String>>, Refusal> {
+        let given = self.take::<serde_json::Map<String, Value>>("metadata", "an object")?;
+        let Some(given) = given else { return Ok(None) };
+        let text = given.map(|map| Value::Object(map).to_string());
+        match &text {
+            Some(text) if text.len() > METADATA_BYTES_MAX => {
+                Err(Refusal::member("metadata", format!("at most {METADATA_BYTES_MAX} bytes")))
+            }
+            _ => Ok(Some(text)),
+        }
+    }
+
+    /// Dollars, as a number or a string: the digits are read, never a float.
+    fn money(&mut self, name: &str) -> Result<Option<Option<NanoUsd>>, Refusal> {
+        let Some(raw) = self.0.remove(name) else { return Ok(None) };
+        let text = match serde_json::from_str::<Value>(raw.get()) {
+            Ok(Value::Null) => return Ok(Some(None)),
+            Ok(Value::String(text)) => text,
+            _ => raw.get().to_owned(),
+        };
+        match price::nano(text.trim()) {
+            Some(nano) => Ok(Some(Some(nano))),
+            None => Err(Refusal::member(
+                name,
+                "must be dollars such as 500 or \"0.25\": not negative, no exponent, at most nine decimal places",
+            )),
+        }
+    }
+
+    fn number(&mut self, name: &str, min: u64, max: u64) -> Result<Option<Option<u64>>, Refusal> {
+        let wanted = format!("a whole number from {min} to {max}");
+        let given = self.take::<u64>(name, &wanted)?;
+        if given.flatten().is_some_and(|number| number < min || number > max) {
+            return Err(Refusal::member(name, format!("must be {wanted}")));
+        }
+        Ok(given)
+    }
+
+    fn text(&mut self, name: &str, bytes_max: usize) -> Result<Option<Option<String>>, Refusal> {
+        let given = self.take::<String>(name, "a string")?;
+        if given.as_ref().and_then(Option::as_ref).is_some_and(|text| text.len() > bytes_max) {
+            return Err(Refusal::member(name, format!("at most {bytes_max} bytes")));
+        }
+        Ok(given)
+    }
+
+    /// A member: absent, null, or of the type wanted.
+    fn take<T: DeserializeOwned>(&mut self, name: &str, wanted: &str) -> Result<Option<Option<T>>, Refusal> {
+        let Some(raw) = self.0.remove(name) else { return Ok(None) };
+        match serde_json::from_str::<Option<T>>(raw.get()) {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(Refusal::member(name, format!("must be {wanted}"))),
+        }
+    }
+
+    fn finish(self) -> Result<(), Refusal> {
+        match self.0.into_keys().next() {
+            None => Ok(()),
+            Some(name) => Err(Refusal::member(&name, "is not a member that is known here")),
+        }
+    }
+}
+
+/// The key becomes a header value.
+fn header_safe(name: &str, text: &str) -> Result<(), Refusal> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(())
+    } else {
+        Err(Refusal::member(name, "must be visible ASCII without spaces"))
+    }
+}

@@ -1,0 +1,157 @@
+//! `/admin/usage` and `/admin/budgets`.
+
+use engine::ledger::BudgetState;
+use engine::period::{self, Period};
+use engine::reply::Code;
+use engine::usage::NanoUsd;
+use hyper::StatusCode;
+use rusqlite::{Connection, params};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::super::store;
+use super::{Interface, Refusal, Reply, usd};
+use crate::clock;
+
+/// Rows of one grouping. Above it the dearest are shown.
+const ROWS_MAX: i64 = 1_000;
+
+#[derive(Serialize)]
+struct Totals {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    requests: i64,
+    errors: i64,
+    cost_usd: Option<Box<RawValue>>,
+    prompt_tokens: i64,
+    completion_tokens: i64,
+}
+
+#[derive(Serialize)]
+struct Usage {
+    start_date: String,
+    end_date: String,
+    totals: Option<Totals>,
+    by_day: Vec<Totals>,
+    by_key: Vec<Totals>,
+    by_provider: Vec<Totals>,
+    by_model: Vec<Totals>,
+}
+
+/// `GET /admin/usage?start_date=2026-11-01&end_date=2026-11-30`: UTC days, both included; without
+/// them the present month.
+pub(super) async fn usage(interface: &Interface, query: &str) -> Reply {
+    let now_ms = clock::now_ms();
+    let month = Period::Monthly.window(now_ms);
+    let (mut start_ms, mut end_ms) = (month.start_ms, now_ms);
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        let day = || {
+            let odd = || Refusal::member(name, "must be a day such as 2026-11-21");
+            value.get(..10).and_then(period::parse).ok_or_else(odd)
+        };
+        match name {
+            "start_date" | "from" => start_ms = day()?,
+            "end_date" | "to" => end_ms = day()?,
+            _ => return Err(Refusal::member(name, "is not a parameter that is known here")),
+        }
+    }
+    let (start, end) = (period::day(start_ms), period::day(end_ms));
+    let path = interface.database.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let db = store::reader(&path)?;
+        Ok::<_, rusqlite::Error>(Usage {
+            totals: sums(&db, "NULL", &start, &end)?.pop(),
+            by_day: sums(&db, "day", &start, &end)?,
+            by_key: sums(&db, "key_id", &start, &end)?,
+            by_provider: sums(&db, "provider", &start, &end)?,
+            by_model: sums(&db, "model", &start, &end)?,
+            start_date: start,
+            end_date: end,
+        })
+    });
+    match read.await {
+        Ok(Ok(body)) => super::json(StatusCode::OK, &body),
+        _ => Err(Refusal::new(Code::StateUnavailable)),
+    }
+}
+
+/// `column` is one of ours, never a caller's.
+fn sums(db: &Connection, column: &str, start: &str, end: &str) -> rusqlite::Result<Vec<Totals>> {
+    let sql = format!(
+        "SELECT {column}, SUM(requests), SUM(errors), SUM(cost_nano), SUM(prompt_tokens), \
+         SUM(completion_tokens) FROM usage_daily WHERE day BETWEEN ?1 AND ?2 \
+         GROUP BY 1 ORDER BY 4 DESC LIMIT ?3"
+    );
+    let mut statement = db.prepare(&sql)?;
+    let rows = statement.query_map(params![start, end, ROWS_MAX], |row| {
+        let cost_nano: NanoUsd = row.get(3)?;
+        Ok(Totals {
+            name: row.get(0)?,
+            requests: row.get(1)?,
+            errors: row.get(2)?,
+            cost_usd: usd(cost_nano),
+            prompt_tokens: row.get(4)?,
+            completion_tokens: row.get(5)?,
+        })
+    })?;
+    rows.collect()
+}
+
+#[derive(Serialize)]
+struct ShownBudget {
+    scope: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    period: &'static str,
+    hard: bool,
+    limit_usd: Option<Box<RawValue>>,
+    spent_usd: Option<Box<RawValue>>,
+    held_usd: Option<Box<RawValue>>,
+    remaining_usd: Option<Box<RawValue>>,
+    resets_at: Option<String>,
+}
+
+/// `GET /admin/budgets`: every budget with its present window.
+pub(super) async fn budgets(interface: &Interface) -> Reply {
+    let now_ms = clock::now_ms();
+    let keys: Vec<_> = {
+        let core = interface.shared.core();
+        let limited = core.keys.all().filter(|entry| entry.key.budget_limit_nano.is_some());
+        limited.map(|entry| (entry.key.clone(), entry.scopes)).collect()
+    };
+    let global = {
+        let mut core = interface.shared.core();
+        let scope = core.global;
+        core.ledger.budgets(scope, now_ms)
+    };
+    let mut shown: Vec<_> = global.iter().map(|state| show("global", None, None, state)).collect();
+    for (key, [_, own]) in keys {
+        for state in interface.shared.core().ledger.budgets(own, now_ms) {
+            shown.push(show("key", Some(key.id.clone()), Some(key.name.clone()), &state));
+        }
+    }
+    super::list(&shown)
+}
+
+fn show(
+    scope: &'static str,
+    key: Option<String>,
+    name: Option<String>,
+    state: &BudgetState,
+) -> ShownBudget {
+    let BudgetState { budget, spend } = state;
+    ShownBudget {
+        scope,
+        key,
+        name,
+        period: budget.period.name(),
+        hard: budget.hard,
+        limit_usd: usd(budget.limit_nano),
+        spent_usd: usd(spend.spent_nano),
+        held_usd: usd(spend.held_nano),
+        remaining_usd: usd(spend.left(*budget)),
+        resets_at: spend.window.end_ms.map(period::rfc3339),
+    }
+}

@@ -1,0 +1,122 @@
+//! The filter's interface ([`engine::wire`]). Its thread does nothing else; what takes longer than
+//! a decision goes to the writer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use engine::wire::{
+    Admit, KeyLookup, PATH_ADMIT, PATH_CACHE, PATH_KEY, PATH_POLICY, PATH_RENEW, PATH_SETTLE,
+    PolicyPoll, Renew,
+};
+use hyper::body::Incoming;
+use hyper::{Method, Request, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::cache;
+use super::listen::{self, Answer};
+use super::state::Shared;
+use super::store::writer::{Failure, Writer};
+use crate::clock;
+
+/// A body on this interface. Above it: `413`.
+const BODY_BYTES_MAX: usize = cache::ENTRY_BYTES_MAX + 64 * 1024;
+const JSON: &str = "application/json";
+
+/// [`engine::wire::CachePut`] with the answer left as it came.
+#[derive(Deserialize)]
+struct CachePutText {
+    key: String,
+    ttl_s: u64,
+    answer: Box<RawValue>,
+}
+
+/// Answers one request.
+pub(crate) async fn handle(
+    shared: Arc<Shared>,
+    writer: Writer,
+    request: Request<Incoming>,
+) -> Answer {
+    if request.method() != Method::POST {
+        return listen::empty(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let path = Path::of(request.uri().path());
+    let body = match listen::body(request, BODY_BYTES_MAX).await {
+        Ok(body) => body,
+        Err(status) => return listen::empty(status),
+    };
+    match path {
+        Some(Path::Settle) => match writer.settle(body).await {
+            Ok(settled) => json(&settled),
+            Err(Failure::Malformed) => listen::empty(StatusCode::BAD_REQUEST),
+            Err(Failure::Unavailable) => listen::empty(StatusCode::SERVICE_UNAVAILABLE),
+        },
+        Some(path) => {
+            decide(&shared, path, &body).unwrap_or_else(|_| listen::empty(StatusCode::BAD_REQUEST))
+        }
+        None => listen::empty(StatusCode::NOT_FOUND),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Path {
+    Admit,
+    Cache,
+    Key,
+    Policy,
+    Renew,
+    Settle,
+}
+
+impl Path {
+    fn of(path: &str) -> Option<Path> {
+        Some(match path {
+            PATH_ADMIT => Path::Admit,
+            PATH_CACHE => Path::Cache,
+            PATH_KEY => Path::Key,
+            PATH_POLICY => Path::Policy,
+            PATH_RENEW => Path::Renew,
+            PATH_SETTLE => Path::Settle,
+            _ => return None,
+        })
+    }
+}
+
+fn decide(shared: &Shared, path: Path, body: &Bytes) -> Result<Answer, serde_json::Error> {
+    let now_ms = clock::now_ms();
+    Ok(match path {
+        Path::Admit => {
+            let admit: Admit = serde_json::from_slice(body)?;
+            let reply = shared.core().admit(&admit, now_ms);
+            json(&reply)
+        }
+        Path::Key => {
+            let lookup: KeyLookup = serde_json::from_slice(body)?;
+            let reply = shared.core().key(&lookup.key_hash, now_ms);
+            json(&reply)
+        }
+        Path::Renew => {
+            let renew: Renew = serde_json::from_slice(body)?;
+            let reply = shared.core().renew(&renew, now_ms);
+            json(&reply)
+        }
+        Path::Policy => {
+            let poll: PolicyPoll = serde_json::from_slice(body)?;
+            json(&shared.core().policy(&poll, now_ms))
+        }
+        Path::Cache => {
+            let put: CachePutText = serde_json::from_slice(body)?;
+            let _checked: engine::wire::CachedAnswer = serde_json::from_str(put.answer.get())?;
+            shared.core().cache.put(put.key, put.answer.into(), put.ttl_s, now_ms);
+            listen::empty(StatusCode::NO_CONTENT)
+        }
+        Path::Settle => listen::empty(StatusCode::NOT_FOUND),
+    })
+}
+
+fn json(reply: &impl Serialize) -> Answer {
+    match serde_json::to_vec(reply) {
+        Ok(body) => listen::answer(StatusCode::OK, JSON, body),
+        Err(_) => listen::empty(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}

@@ -1,0 +1,220 @@
+//! Holds on disk, so that a restarted service still knows what is promised.
+//!
+//! One line of JSON for each admission, written by one `write(2)` before the admission is answered
+//! and not synced: it survives the death of the process, which is all that is asked. After a loss
+//! of power the ledger is still exact; only holds may be missing, and their settlements charge
+//! without them. Settlements are not written here: the ledger's table says what was settled.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use engine::ledger::{Hold, Ledger};
+use engine::usage::NanoUsd;
+use serde::{Deserialize, Serialize};
+
+/// Size at which the journal is rewritten with the holds that are still open. When these alone take
+/// more than half of it, it grows to twice their size first.
+pub(crate) const JOURNAL_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// One line.
+#[derive(Serialize)]
+enum Line<'a> {
+    /// A hold was made.
+    #[serde(rename = "h")]
+    Held {
+        #[serde(rename = "x")]
+        exchange: &'a str,
+        #[serde(rename = "k")]
+        key: &'a str,
+        #[serde(rename = "p")]
+        provider: &'a str,
+        #[serde(rename = "m")]
+        model: &'a str,
+        #[serde(rename = "a")]
+        amount_nano: NanoUsd,
+        #[serde(rename = "c")]
+        metered_nano: NanoUsd,
+        #[serde(rename = "t")]
+        admitted_ms: u64,
+        #[serde(rename = "n")]
+        tokens_in: u64,
+    },
+    /// An exchange has cost this much so far.
+    #[serde(rename = "r")]
+    Renewed(Vec<(&'a str, NanoUsd)>),
+}
+
+/// The open journal.
+pub(crate) struct Journal {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    bytes_max: u64,
+    line: Vec<u8>,
+}
+
+impl Journal {
+    /// Opens the journal in `path`, or starts one.
+    pub(crate) fn open(path: &Path) -> io::Result<Journal> {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Journal {
+            path: path.to_owned(),
+            file,
+            bytes,
+            bytes_max: JOURNAL_BYTES_MAX,
+            line: Vec::with_capacity(512),
+        })
+    }
+
+    /// Notes one hold.
+    pub(crate) fn hold(&mut self, exchange: &str, hold: &Hold) -> io::Result<()> {
+        self.line.clear();
+        write_hold(&mut self.line, exchange, hold)?;
+        self.append()
+    }
+
+    /// Notes what running exchanges have cost so far.
+    pub(crate) fn renew(&mut self, live: &[(String, NanoUsd)]) -> io::Result<()> {
+        if live.is_empty() {
+            return Ok(());
+        }
+        self.line.clear();
+        let live = live.iter().map(|(exchange, cost)| (exchange.as_str(), *cost)).collect();
+        write_line(&mut self.line, &Line::Renewed(live))?;
+        self.append()
+    }
+
+    /// Whether [`Journal::compact`] is due.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= self.bytes_max
+    }
+
+    /// Rewrites the journal with the holds of `ledger` alone.
+    pub(crate) fn compact(&mut self, ledger: &Ledger) -> io::Result<()> {
+        let fresh = self.path.with_extension("new");
+        let mut lines = Vec::new();
+        for (exchange, hold) in ledger.holds() {
+            write_hold(&mut lines, exchange, hold)?;
+        }
+        fs::write(&fresh, &lines)?;
+        fs::rename(&fresh, &self.path)?;
+        *self = Journal::open(&self.path)?;
+        self.bytes_max = JOURNAL_BYTES_MAX.max(self.bytes.saturating_mul(2));
+        Ok(())
+    }
+
+    fn append(&mut self) -> io::Result<()> {
+        self.file.write_all(&self.line)?;
+        self.bytes = self.bytes.saturating_add(self.line.len() as u64);
+        Ok(())
+    }
+}
+
+fn write_hold(out: &mut Vec<u8>, exchange: &str, hold: &Hold) -> io::Result<()> {
+    let line = Line::Held {
+        exchange,
+        key: &hold.key,
+        provider: &hold.provider,
+        model: &hold.model,
+        amount_nano: hold.amount_nano,
+        metered_nano: hold.metered_nano,
+        admitted_ms: hold.admitted_ms,
+        tokens_in: hold.tokens_in,
+    };
+    write_line(out, &line)
+}
+
+fn write_line(out: &mut Vec<u8>, line: &Line<'_>) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.push(b'\n');
+    Ok(())
+}
+
+/// Reads a journal: holds by exchange, the last word on each; a torn last line is passed over.
+/// Their scopes are empty: the reader knows them by the key.
+pub(crate) fn replay(path: &Path) -> io::Result<Vec<(String, Hold)>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut holds = std::collections::HashMap::new();
+    for line in BufReader::new(file).split(b'\n') {
+        match serde_json::from_slice::<OwnedLine>(&line?) {
+            Ok(OwnedLine::Held { x, k, p, m, a, c, t, n }) => {
+                let hold = Hold {
+                    amount_nano: a,
+                    metered_nano: c,
+                    admitted_ms: t,
+                    expires_ms: 0,
+                    scopes: Vec::new(),
+                    key: k,
+                    provider: p,
+                    model: m,
+                    tokens_in: n,
+                };
+                holds.insert(x, hold);
+            }
+            Ok(OwnedLine::Renewed(live)) => {
+                for (exchange, cost) in live {
+                    if let Some(hold) = holds.get_mut(&exchange) {
+                        hold.metered_nano = hold.metered_nano.max(cost);
+                        hold.amount_nano = hold.amount_nano.max(cost);
+                    }
+                }
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(holds.into_iter().collect())
+}
+
+/// [`Line`] as it is read: escaped strings cannot be borrowed.
+#[derive(Deserialize)]
+enum OwnedLine {
+    #[serde(rename = "h")]
+    Held { x: String, k: String, p: String, m: String, a: NanoUsd, c: NanoUsd, t: u64, n: u64 },
+    #[serde(rename = "r")]
+    Renewed(Vec<(String, NanoUsd)>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_and_a_torn_line_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("holds.journal");
+        let mut journal = Journal::open(&path).unwrap();
+        let hold = Hold {
+            amount_nano: 100,
+            metered_nano: 7,
+            admitted_ms: 5,
+            expires_ms: 0,
+            scopes: Vec::new(),
+            key: "key_a".into(),
+            provider: "p".into(),
+            model: "quo\"te".into(),
+            tokens_in: 3,
+        };
+        journal.hold("a", &hold).unwrap();
+        journal.hold("b", &hold).unwrap();
+        journal.renew(&[("b".into(), 120), ("gone".into(), 1)]).unwrap();
+        fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"h\":{\"x\":\"c").unwrap();
+        let mut holds = replay(&path).unwrap();
+        holds.sort_by(|a, b| a.0.cmp(&b.0));
+        let raised = Hold { amount_nano: 120, metered_nano: 120, ..hold.clone() };
+        assert_eq!(holds, [("a".into(), hold.clone()), ("b".into(), raised)]);
+
+        let mut ledger = Ledger::default();
+        ledger.restore("a".into(), hold, 9);
+        journal.compact(&ledger).unwrap();
+        journal.renew(&[("a".into(), 50)]).unwrap();
+        let holds = replay(&path).unwrap();
+        assert_eq!((holds.len(), holds[0].1.metered_nano), (1, 50));
+        assert!(replay(&folder.path().join("none")).unwrap().is_empty());
+    }
+}

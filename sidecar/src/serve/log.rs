@@ -1,0 +1,167 @@
+//! Log lines: one JSON object each, on standard output. Nothing here takes a body or a key.
+
+use std::io::{self, Write};
+
+use engine::period;
+use engine::wire::{CacheStatus, Ending, PiiAction, UsageRecord};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::clock;
+
+/// How much a line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Level {
+    /// The level called `name`, in any case.
+    pub(crate) fn from_name(name: &str) -> Option<Level> {
+        match name.to_ascii_lowercase().as_str() {
+            "debug" | "trace" => Some(Level::Debug),
+            "info" => Some(Level::Info),
+            "warn" | "warning" => Some(Level::Warn),
+            "error" | "critical" => Some(Level::Error),
+            _ => None,
+        }
+    }
+}
+
+/// The log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Log {
+    /// Milder lines are dropped.
+    pub(crate) level: Level,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    level: Level,
+    trace_id: &'a str,
+    msg: &'a str,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
+
+/// The line of one exchange.
+#[derive(Serialize)]
+struct ExchangeLine<'a> {
+    timestamp: String,
+    level: Level,
+    trace_id: &'a str,
+    msg: &'static str,
+    exchange: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    key: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    user: &'a str,
+    provider: &'a str,
+    model: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    code: &'a str,
+    ending: Ending,
+    stream: bool,
+    attempts: u32,
+    duration_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_byte_ms: Option<u64>,
+    tokens_in: u64,
+    tokens_out: u64,
+    metered: bool,
+    cost_nano: i64,
+    cache: CacheStatus,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pii: &'a [(String, u32)],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pii_action: Option<PiiAction>,
+}
+
+impl Log {
+    /// Writes one line; `fields` is a JSON object.
+    pub(crate) fn line(&self, level: Level, msg: &str, fields: Value) {
+        if level < self.level {
+            return;
+        }
+        let fields = match fields {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        let timestamp = period::rfc3339(clock::now_ms());
+        let line = Line { timestamp, level, trace_id: "", msg, fields };
+        let mut out = Vec::new();
+        push(&mut out, &line);
+        emit(&out);
+    }
+
+    /// Adds the line of a finished exchange to `out`, for [`emit`].
+    pub(crate) fn exchange(&self, record: &UsageRecord, now_ms: u64, out: &mut Vec<u8>) {
+        let level = match record.status {
+            _ if record.ending == Ending::UpstreamCut => Level::Error,
+            500.. => Level::Error,
+            400.. => Level::Warn,
+            _ => Level::Info,
+        };
+        if level < self.level {
+            return;
+        }
+        let line = ExchangeLine {
+            timestamp: period::rfc3339(now_ms),
+            level,
+            trace_id: &record.trace_id,
+            msg: message(record),
+            exchange: &record.exchange,
+            key: &record.key,
+            user: &record.user,
+            provider: &record.provider,
+            model: &record.model,
+            status: record.status,
+            code: &record.code,
+            ending: record.ending,
+            stream: record.stream,
+            attempts: record.attempts,
+            duration_ms: record.duration_ms,
+            first_byte_ms: record.first_byte_ms,
+            tokens_in: record.usage.input,
+            tokens_out: record.usage.output,
+            metered: record.metered,
+            cost_nano: record.cost_nano,
+            cache: record.cache,
+            pii: &record.pii,
+            pii_action: record.pii_action,
+        };
+        push(out, &line);
+    }
+}
+
+fn message(record: &UsageRecord) -> &'static str {
+    match record.ending {
+        Ending::Done if record.status < 400 => "exchange done",
+        Ending::Done => "exchange failed",
+        Ending::ClientGone => "client left",
+        Ending::UpstreamCut => "provider's stream broke off",
+        Ending::Refused => "exchange refused",
+        Ending::Expired => "hold expired",
+    }
+}
+
+fn push(out: &mut Vec<u8>, line: &impl Serialize) {
+    // Serialising these types into memory cannot fail.
+    if serde_json::to_writer(&mut *out, line).is_ok() {
+        out.push(b'\n');
+    }
+}
+
+/// Writes whole lines at once. A log that cannot be written stops nothing.
+pub(crate) fn emit(lines: &[u8]) {
+    if !lines.is_empty() {
+        let mut stdout = io::stdout().lock();
+        let _lost = stdout.write_all(lines).and_then(|()| stdout.flush());
+    }
+}

@@ -1,0 +1,281 @@
+//! What the two interfaces and the writer share: everything that decides, behind one lock.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use engine::ledger::{Answer, Ask, Ledger, Scope, ScopeId};
+use engine::period::Period;
+use engine::reply::Code;
+use engine::wire::{
+    Admission, Admit, Grant, KeyAnswer, PolicyAnswer, PolicyPoll, RateState, Refused, Renew, Renewed,
+};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::cache::Cache;
+use super::journal::Journal;
+use super::keys::KeyTable;
+use super::log::Log;
+use super::metrics::{Gauges, Metrics};
+
+/// Filter VMs remembered for `/health`. Above it the list starts anew.
+const VMS_MAX: usize = 1_024;
+/// How long a VM counts as seen, in milliseconds.
+const VM_SEEN_MS: u64 = 5_000;
+
+/// What the threads of the service share.
+pub(crate) struct Shared {
+    core: Mutex<Core>,
+    metrics: Mutex<Metrics>,
+    /// Writes the service's own lines.
+    pub(crate) log: Log,
+    /// Whether the last write to the store succeeded.
+    store_works: AtomicBool,
+}
+
+/// Everything that decides.
+pub(crate) struct Core {
+    pub(crate) ledger: Ledger,
+    pub(crate) keys: KeyTable,
+    pub(crate) cache: Cache,
+    pub(crate) journal: Journal,
+    pub(crate) policy: CompiledPolicy,
+    pub(crate) keys_version: u64,
+    pub(crate) global: ScopeId,
+    vms: HashMap<String, u64>,
+}
+
+/// The policy as it is sent.
+pub(crate) struct CompiledPolicy {
+    /// Changes when the policy does, restarts included: it is taken from the content.
+    pub(crate) version: u64,
+    /// JSON of an [`engine::wire::Policy`].
+    pub(crate) json: Box<RawValue>,
+}
+
+/// [`Admission`] with a cached answer that is sent as it was stored.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum AdmitReply {
+    Decided(Admission),
+    Cached(CachedReply),
+}
+
+/// Mirrors [`Admission::Cached`].
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CachedReply {
+    Cached {
+        #[serde(serialize_with = "as_stored")]
+        answer: Arc<RawValue>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rate: Option<RateState>,
+    },
+}
+
+/// Mirrors [`PolicyAnswer`].
+#[derive(Serialize)]
+pub(crate) struct PolicyReply<'a> {
+    version: u64,
+    keys_version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a RawValue>,
+}
+
+impl Shared {
+    pub(crate) fn new(core: Core, metrics: Metrics, log: Log) -> Shared {
+        Shared {
+            core: Mutex::new(core),
+            metrics: Mutex::new(metrics),
+            log,
+            store_works: AtomicBool::new(true),
+        }
+    }
+
+    /// The lock is held for single decisions, never over I/O other than the journal's one write.
+    pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn metrics(&self) -> MutexGuard<'_, Metrics> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn store_works(&self) -> bool {
+        self.store_works.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_store(&self, works: bool) {
+        self.store_works.store(works, Ordering::Relaxed);
+    }
+}
+
+impl Core {
+    pub(crate) fn new(
+        mut ledger: Ledger,
+        keys: KeyTable,
+        journal: Journal,
+        policy: CompiledPolicy,
+        keys_version: u64,
+    ) -> Core {
+        let global = ledger.open(Scope::Global);
+        let (cache, vms) = (Cache::new(), HashMap::new());
+        Core { ledger, keys, cache, journal, policy, keys_version, global, vms }
+    }
+
+    /// Who the key with this hash belongs to.
+    pub(crate) fn key(&self, hash: &str, now_ms: u64) -> KeyAnswer {
+        match self.keys.by_hash(hash) {
+            None => KeyAnswer::Refused(refused(Code::InvalidApiKey)),
+            Some(entry) => match entry.key.refusal(now_ms) {
+                Some(code) => KeyAnswer::Refused(refused(code)),
+                None => KeyAnswer::Known(entry.record.clone()),
+            },
+        }
+    }
+
+    /// Limits, cache, budgets, in this order; only what goes on counts against the limit.
+    pub(crate) fn admit(&mut self, admit: &Admit, now_ms: u64) -> AdmitReply {
+        let Some(entry) = self.keys.by_id_mut(&admit.key) else {
+            return refuse(refused(Code::InvalidApiKey));
+        };
+        if let Some(code) = entry.key.refusal(now_ms) {
+            return refuse(refused(code));
+        }
+        let limit = entry.key.rate_limit;
+        let mut rate = None;
+        if let Some(limit) = limit {
+            let (fits, state) = entry.rate.check(limit, now_ms);
+            rate = Some(state);
+            if !fits {
+                return refuse(rate_refusal(limit, state));
+            }
+        }
+        let asked = admit.cache.as_ref().filter(|cache| cache.read);
+        if let Some(answer) = asked.and_then(|ask| self.cache.get(&ask.key, now_ms)) {
+            let rate = limit.map(|limit| entry.rate.count(limit, now_ms));
+            return AdmitReply::Cached(CachedReply::Cached { answer, rate });
+        }
+        let ask = Ask {
+            exchange: &admit.exchange,
+            key: &admit.key,
+            scopes: &entry.scopes,
+            quotes: &admit.targets,
+            output_cap: admit.output_cap,
+            choices: admit.choices,
+            tokens_in: admit.tokens_in,
+        };
+        match self.ledger.admit(&ask, now_ms) {
+            Answer::Granted { hold_nano, output_cap } => {
+                let hold = self.ledger.hold(&admit.exchange);
+                let noted = hold.map(|hold| self.journal.hold(&admit.exchange, hold));
+                if !matches!(noted, Some(Ok(()))) {
+                    self.ledger.cancel(&admit.exchange);
+                    return refuse(refused(Code::StateUnavailable));
+                }
+                let rate = limit.map(|limit| entry.rate.count(limit, now_ms));
+                let credentials = entry.credentials.clone();
+                AdmitReply::Decided(Admission::Granted(Grant {
+                    hold_nano,
+                    output_cap,
+                    credentials,
+                    rate,
+                }))
+            }
+            Answer::Refused(overdrawn) => refuse(Refused {
+                code: Code::BudgetExceeded.row().name.to_owned(),
+                message: overdrawn.message(),
+                retry_after_s: overdrawn.retry_after_s,
+                rate,
+            }),
+            Answer::Full => refuse(refused(Code::StateUnavailable)),
+        }
+    }
+
+    /// Extends the holds of running exchanges.
+    pub(crate) fn renew(&mut self, renew: &Renew, now_ms: u64) -> Renewed {
+        let mut extended: u32 = 0;
+        for (exchange, cost_nano) in &renew.live {
+            if self.ledger.renew(exchange, *cost_nano, now_ms) {
+                extended = extended.saturating_add(1);
+            }
+        }
+        // Without this line a crash charges less for these exchanges than they have cost, which is
+        // no reason to cut them.
+        let _unwritten = self.journal.renew(&renew.live);
+        Renewed { extended }
+    }
+
+    /// What has changed for a filter.
+    pub(crate) fn policy(&mut self, poll: &PolicyPoll, now_ms: u64) -> PolicyReply<'_> {
+        if self.vms.len() >= VMS_MAX && !self.vms.contains_key(&poll.vm) {
+            self.vms.clear();
+        }
+        match self.vms.get_mut(&poll.vm) {
+            Some(seen_ms) => *seen_ms = now_ms,
+            None => {
+                self.vms.insert(poll.vm.clone(), now_ms);
+            }
+        }
+        let policy = (poll.version != self.policy.version).then_some(&*self.policy.json);
+        PolicyReply { version: self.policy.version, keys_version: self.keys_version, policy }
+    }
+
+    /// Filter VMs that asked for the policy lately.
+    pub(crate) fn vms(&self, now_ms: u64) -> usize {
+        let recent = |seen_ms: &&u64| seen_ms.saturating_add(VM_SEEN_MS) >= now_ms;
+        self.vms.values().filter(recent).count()
+    }
+
+    /// What `/metrics` shows of the present.
+    pub(crate) fn gauges(&mut self, now_ms: u64) -> Gauges {
+        let spend = self.ledger.spend(self.global, Period::Monthly, now_ms);
+        Gauges {
+            holds_open: self.ledger.holds().len(),
+            keys: self.keys.all().count(),
+            cache_entries: self.cache.len(),
+            cache_bytes: self.cache.bytes(),
+            vms: self.vms(now_ms),
+            spent_month_nano: spend.spent_nano,
+            held_nano: spend.held_nano,
+            ..Gauges::default()
+        }
+    }
+
+    /// Scopes that a key's spend counts in.
+    pub(crate) fn scopes(&self, key_id: &str) -> Vec<ScopeId> {
+        match self.keys.by_id(key_id) {
+            Some(entry) => entry.scopes.to_vec(),
+            None => vec![self.global],
+        }
+    }
+}
+
+fn as_stored<S: Serializer>(answer: &Arc<RawValue>, serializer: S) -> Result<S::Ok, S::Error> {
+    RawValue::serialize(answer, serializer)
+}
+
+fn refuse(refused: Refused) -> AdmitReply {
+    AdmitReply::Decided(Admission::Refused(refused))
+}
+
+fn refused(code: Code) -> Refused {
+    let message = String::new();
+    Refused { code: code.row().name.to_owned(), message, retry_after_s: None, rate: None }
+}
+
+fn rate_refusal(limit: u64, state: RateState) -> Refused {
+    let wait_s = state.reset_ms.div_ceil(1_000);
+    Refused {
+        code: Code::RateLimitExceeded.row().name.to_owned(),
+        message: format!(
+            "Rate limit reached: {limit} requests per minute. Please try again in {wait_s}s."
+        ),
+        retry_after_s: Some(wait_s),
+        rate: Some(state),
+    }
+}
+
+// The reply types must keep saying what the wire says.
+const _: fn(PolicyAnswer) -> (u64, u64) = |answer| (answer.version, answer.keys_version);

@@ -1,0 +1,183 @@
+//! Rows of `llm_usage_log` and their daily sums.
+
+use engine::period;
+use engine::usage::NanoUsd;
+use engine::wire::{CacheStatus, Ending, UsageRecord};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+/// What writing a record came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It is new.
+    New,
+    /// It stands in place of an expired hold's record; the difference of the costs, and the
+    /// instant that record was charged at.
+    Replaced { more_nano: NanoUsd, charged_ms: u64 },
+    /// It was known.
+    Known,
+}
+
+/// The record that stands for an expired hold.
+struct Stand {
+    cost_nano: NanoUsd,
+    at: String,
+    provider: String,
+    model: String,
+    tokens: i64,
+}
+
+/// Writes one record, charged at `charged_ms`, and its daily sums.
+pub(crate) fn write(
+    step: &Transaction<'_>,
+    record: &UsageRecord,
+    charged_ms: u64,
+) -> rusqlite::Result<Written> {
+    if insert(step, record, charged_ms, "INSERT OR IGNORE")? == 1 {
+        sum(step, record, charged_ms)?;
+        return Ok(Written::New);
+    }
+    let sql = "SELECT cost_nano, timestamp, provider, model, prompt_tokens FROM llm_usage_log \
+               WHERE exchange_id = ? AND ending = 'expired'";
+    let old = step
+        .prepare_cached(sql)?
+        .query_row([&record.exchange], |row| {
+            Ok(Stand {
+                cost_nano: row.get(0)?,
+                at: row.get(1)?,
+                provider: row.get(2)?,
+                model: row.get(3)?,
+                tokens: row.get(4)?,
+            })
+        })
+        .optional()?;
+    let Some(old) = old.filter(|_| record.ending != Ending::Expired) else {
+        return Ok(Written::Known);
+    };
+    let charged_ms = period::parse(&old.at).unwrap_or(charged_ms);
+    insert(step, record, charged_ms, "INSERT OR REPLACE")?;
+    // The sums of the record that stood for the expired hold are taken back first.
+    step.prepare_cached(
+        "UPDATE usage_daily SET requests = requests - 1, errors = errors - 1, \
+         cost_nano = cost_nano - ?, prompt_tokens = prompt_tokens - ? \
+         WHERE day = ? AND key_id = ? AND provider = ? AND model = ?",
+    )?
+    .execute(params![
+        old.cost_nano,
+        old.tokens,
+        period::day(charged_ms),
+        record.key,
+        old.provider,
+        old.model
+    ])?;
+    sum(step, record, charged_ms)?;
+    Ok(Written::Replaced { more_nano: record.cost_nano.saturating_sub(old.cost_nano), charged_ms })
+}
+
+fn insert(
+    step: &Transaction<'_>,
+    record: &UsageRecord,
+    charged_ms: u64,
+    verb: &str,
+) -> rusqlite::Result<usize> {
+    let mut statement = step.prepare_cached(&format!(
+        "{verb} INTO llm_usage_log (exchange_id, timestamp, key_id, user_id, provider, model, \
+         cost_nano, prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, \
+         reasoning_tokens, metered, status, code, ending, stream, attempts, cache, duration_ms, \
+         first_byte_ms, trace_id, pii) \
+         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    ))?;
+    let pii = match record.pii.as_slice() {
+        [] => None,
+        found => serde_json::to_string(found).ok(),
+    };
+    statement.execute(params![
+        record.exchange,
+        period::sql(charged_ms),
+        record.key,
+        record.user,
+        record.provider,
+        record.model,
+        record.cost_nano,
+        signed(record.usage.input),
+        signed(record.usage.output),
+        signed(record.usage.cached_input),
+        signed(record.usage.cache_write),
+        signed(record.usage.reasoning),
+        record.metered,
+        record.status,
+        record.code,
+        ending_name(record.ending),
+        record.stream,
+        record.attempts,
+        cache_name(record.cache),
+        signed(record.duration_ms),
+        record.first_byte_ms.map(signed),
+        record.trace_id,
+        pii,
+    ])
+}
+
+fn sum(
+    step: &Transaction<'_>,
+    record: &UsageRecord,
+    charged_ms: u64,
+) -> rusqlite::Result<()> {
+    let mut statement = step.prepare_cached(
+        "INSERT INTO usage_daily VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8) \
+         ON CONFLICT DO UPDATE SET requests = requests + 1, errors = errors + ?5, \
+         cost_nano = cost_nano + ?6, prompt_tokens = prompt_tokens + ?7, \
+         completion_tokens = completion_tokens + ?8",
+    )?;
+    statement.execute(params![
+        period::day(charged_ms),
+        record.key,
+        record.provider,
+        record.model,
+        i64::from(!record.succeeded()),
+        record.cost_nano,
+        signed(record.usage.input),
+        signed(record.usage.output),
+    ])?;
+    Ok(())
+}
+
+/// Whether an exchange is settled.
+pub(crate) fn is_settled(db: &Connection, exchange: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM llm_usage_log WHERE exchange_id = ?";
+    db.prepare_cached(sql)?.exists([exchange])
+}
+
+/// Spend by UTC day (as an instant) and key.
+pub(crate) fn spend_by_day(db: &Connection) -> rusqlite::Result<Vec<(u64, String, NanoUsd)>> {
+    let sql = "SELECT day, key_id, SUM(cost_nano) FROM usage_daily GROUP BY day, key_id";
+    let mut statement = db.prepare(sql)?;
+    let rows = statement.query_map([], |row| {
+        let day: String = row.get(0)?;
+        Ok((period::parse(&day).unwrap_or(0), row.get(1)?, row.get(2)?))
+    })?;
+    rows.collect()
+}
+
+/// Value of `ending`.
+fn ending_name(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Done => "done",
+        Ending::ClientGone => "client_gone",
+        Ending::UpstreamCut => "upstream_cut",
+        Ending::Refused => "refused",
+        Ending::Expired => "expired",
+    }
+}
+
+fn cache_name(cache: CacheStatus) -> &'static str {
+    match cache {
+        CacheStatus::Hit => "hit",
+        CacheStatus::Miss => "miss",
+        CacheStatus::Refresh => "refresh",
+        CacheStatus::Off => "off",
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

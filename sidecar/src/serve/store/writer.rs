@@ -1,0 +1,300 @@
+//! The one thread that writes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use engine::ledger::Hold;
+use engine::usage::Usage;
+use engine::wire::{CacheStatus, Ending, Settle, Settled, UsageRecord};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::super::log::{self, Level};
+use super::super::state::{Core, Shared};
+use super::usage::{self, Written};
+use crate::clock;
+
+/// Jobs that may wait. Above it callers are told to come again.
+const JOBS_MAX: usize = 1_024;
+/// Records of one transaction, so that a long queue does not make the first caller wait for all.
+const RECORDS_PER_COMMIT_MAX: usize = 5_000;
+
+/// Why a job was not done. The caller may try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The body is not a [`Settle`].
+    Malformed,
+    /// The store does not take writes, the queue is full, or the service is ending.
+    Unavailable,
+}
+
+type Change = Box<dyn FnOnce(&mut Connection) + Send>;
+
+enum Job {
+    /// Records as they came, decoded here to keep the internal interface's thread free.
+    Settle(Bytes, oneshot::Sender<Result<Settled, Failure>>),
+    /// Holds that nobody renewed.
+    Expire(Vec<(String, Hold)>),
+    /// Anything else that writes, in transactions of its own.
+    Change(Change),
+    /// The end, after everything before it.
+    Stop,
+}
+
+/// A handle to the thread.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    jobs: SyncSender<Job>,
+    waiting: Arc<AtomicUsize>,
+}
+
+struct Batch {
+    records: Vec<UsageRecord>,
+    reply: Option<oneshot::Sender<Result<Settled, Failure>>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(crate) fn start(
+        db: Connection,
+        shared: Arc<Shared>,
+    ) -> std::io::Result<(Writer, JoinHandle<()>)> {
+        let (jobs, queue) = sync_channel(JOBS_MAX);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let writer = Writer { jobs, waiting: Arc::clone(&waiting) };
+        let thread = Thread { db, shared, queue, waiting };
+        let handle = std::thread::Builder::new().name("weir-store".into()).spawn(|| thread.run())?;
+        Ok((writer, handle))
+    }
+
+    /// Settles the records of `body`; the answer comes once they are durable and counted.
+    pub(crate) async fn settle(&self, body: Bytes) -> Result<Settled, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Settle(body, reply))?;
+        answer.await.unwrap_or(Err(Failure::Unavailable))
+    }
+
+    /// Settles holds that nobody renewed.
+    pub(crate) fn expire(&self, holds: Vec<(String, Hold)>) -> Result<(), Failure> {
+        self.send(Job::Expire(holds))
+    }
+
+    /// Runs `change` on the writer's connection.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Connection) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let change = move |db: &mut Connection| {
+            // A caller that has gone does not undo the change.
+            let _gone = reply.send(change(db));
+        };
+        self.send(Job::Change(Box::new(change)))?;
+        answer.await.map_err(|_| Failure::Unavailable)
+    }
+
+    /// Ends the thread once everything sent before is written.
+    pub(crate) fn stop(&self) {
+        // A thread that has ended already needs no telling.
+        let _ended = self.jobs.send(Job::Stop);
+    }
+
+    /// Jobs that wait.
+    pub(crate) fn queue(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    fn send(&self, job: Job) -> Result<(), Failure> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        match self.jobs.try_send(job) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                Err(Failure::Unavailable)
+            }
+        }
+    }
+}
+
+struct Thread {
+    db: Connection,
+    shared: Arc<Shared>,
+    queue: Receiver<Job>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        let mut next = self.queue.recv().ok();
+        while let Some(job) = next.take() {
+            let mut batches = Vec::new();
+            match job {
+                Job::Stop => return,
+                Job::Change(change) => {
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                    change(&mut self.db);
+                }
+                job => {
+                    self.gather(job, &mut batches);
+                    let mut records: usize = 0;
+                    while records < RECORDS_PER_COMMIT_MAX {
+                        match self.queue.try_recv() {
+                            Ok(job @ (Job::Settle(..) | Job::Expire(_))) => {
+                                self.gather(job, &mut batches);
+                            }
+                            Ok(job) => {
+                                next = Some(job);
+                                break;
+                            }
+                            Err(_) => break,
+                        }
+                        records = batches.iter().map(|batch| batch.records.len()).sum();
+                    }
+                    self.commit(batches);
+                }
+            }
+            if next.is_none() {
+                next = self.queue.recv().ok();
+            }
+        }
+    }
+
+    fn gather(&self, job: Job, batches: &mut Vec<Batch>) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        match job {
+            Job::Settle(body, reply) => match serde_json::from_slice::<Settle>(&body) {
+                Ok(settle) => batches.push(Batch { records: settle.records, reply: Some(reply) }),
+                Err(_) => {
+                    let _gone = reply.send(Err(Failure::Malformed));
+                }
+            },
+            Job::Expire(holds) => {
+                let now_ms = clock::now_ms();
+                let records = holds.into_iter().map(|hold| expired(hold, now_ms)).collect();
+                batches.push(Batch { records, reply: None });
+            }
+            Job::Change(_) | Job::Stop => {}
+        }
+    }
+
+    /// Makes all batches durable together, counts them, answers.
+    fn commit(&mut self, batches: Vec<Batch>) {
+        let records: Vec<&UsageRecord> = batches.iter().flat_map(|batch| &batch.records).collect();
+        let now_ms = clock::now_ms();
+        let charged: Vec<u64> = {
+            let core = self.shared.core();
+            let at = |record: &&UsageRecord| {
+                core.ledger.charged_ms(&record.exchange, record.at_ms, now_ms)
+            };
+            records.iter().map(at).collect()
+        };
+        match write(&mut self.db, &records, &charged) {
+            Ok(written) => {
+                self.shared.note_store(true);
+                self.apply(&records, &charged, &written, now_ms);
+                for batch in batches {
+                    let durable = u32::try_from(batch.records.len()).unwrap_or(u32::MAX);
+                    if let Some(reply) = batch.reply {
+                        let _gone = reply.send(Ok(Settled { durable }));
+                    }
+                }
+            }
+            Err(error) => {
+                self.shared.note_store(false);
+                let fields = serde_json::json!({"error": error.to_string(), "records": records.len()});
+                self.shared.log.line(Level::Error, "the store does not take records", fields);
+                for reply in batches.into_iter().filter_map(|batch| batch.reply) {
+                    let _gone = reply.send(Err(Failure::Unavailable));
+                }
+            }
+        }
+    }
+
+    fn apply(&self, records: &[&UsageRecord], charged: &[u64], written: &[Written], now_ms: u64) {
+        let all = || records.iter().zip(charged).zip(written);
+        {
+            let mut core = self.shared.core();
+            for ((record, charged_ms), written) in all() {
+                let scopes = core.scopes(&record.key);
+                let ledger = &mut core.ledger;
+                match written {
+                    Written::New if record.key.is_empty() => ledger.cancel(&record.exchange),
+                    Written::New => {
+                        ledger.settle(&record.exchange, &scopes, *charged_ms, record.cost_nano);
+                    }
+                    Written::Replaced { more_nano, charged_ms } => {
+                        ledger.cancel(&record.exchange);
+                        ledger.charge(&scopes, *charged_ms, *more_nano);
+                    }
+                    Written::Known => ledger.cancel(&record.exchange),
+                }
+            }
+            let Core { journal, ledger, .. } = &mut *core;
+            if journal.is_full()
+                && let Err(error) = journal.compact(ledger)
+            {
+                let fields = serde_json::json!({"error": error.to_string()});
+                self.shared.log.line(Level::Error, "the journal of holds cannot be rewritten", fields);
+            }
+        }
+        let mut lines = Vec::new();
+        let mut metrics = self.shared.metrics();
+        for ((record, _), written) in all() {
+            match written {
+                Written::New => metrics.observe(record),
+                Written::Replaced { more_nano, .. } => metrics.correct(record, *more_nano),
+                Written::Known => continue,
+            }
+            self.shared.log.exchange(record, now_ms, &mut lines);
+        }
+        drop(metrics);
+        log::emit(&lines);
+    }
+}
+
+fn write(
+    db: &mut Connection,
+    records: &[&UsageRecord],
+    charged: &[u64],
+) -> rusqlite::Result<Vec<Written>> {
+    let step = db.transaction()?;
+    let mut written = Vec::with_capacity(records.len());
+    for (record, charged_ms) in records.iter().zip(charged) {
+        written.push(match record.key.as_str() {
+            // Nobody to charge: it is counted and logged only.
+            "" => Written::New,
+            _ => usage::write(&step, record, *charged_ms)?,
+        });
+    }
+    step.commit()?;
+    Ok(written)
+}
+
+/// The record that stands for an exchange nobody settled.
+fn expired((exchange, hold): (String, Hold), now_ms: u64) -> UsageRecord {
+    UsageRecord {
+        trace_id: exchange.clone(),
+        exchange,
+        key: hold.key,
+        user: String::new(),
+        at_ms: hold.admitted_ms,
+        duration_ms: now_ms.saturating_sub(hold.admitted_ms),
+        first_byte_ms: None,
+        provider: hold.provider,
+        model: hold.model,
+        status: 500,
+        code: String::new(),
+        ending: Ending::Expired,
+        stream: false,
+        attempts: 0,
+        usage: Usage { input: hold.tokens_in, ..Usage::default() },
+        metered: true,
+        cost_nano: hold.metered_nano,
+        cache: CacheStatus::Off,
+        pii: Vec::new(),
+        pii_action: None,
+    }
+}
