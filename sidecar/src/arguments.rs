@@ -85,11 +85,18 @@ impl Arguments {
                 Long("listen") => given.listen = Some(parser.value()?.string()?),
                 Long("set") => {
                     let text = parser.value()?.string()?;
-                    let (name, value) = text.split_once('=').ok_or_else(|| format!("--set {text}: expected NAME=VALUE"))?;
+                    let (name, value) = text
+                        .split_once('=')
+                        .ok_or_else(|| format!("--set {text}: expected NAME=VALUE"))?;
                     given.members.push((name.to_owned(), value.to_owned()));
                 }
                 Long("help") | Short('h') => return Ok(all),
-                Long("version") | Short('V') => return Ok(Arguments { command: Command::Version, ..all }),
+                Long("version") | Short('V') => {
+                    return Ok(Arguments {
+                        command: Command::Version,
+                        ..all
+                    });
+                }
                 _ => return Err(arg.unexpected()),
             }
         }
@@ -99,11 +106,18 @@ impl Arguments {
 
     /// What `render` needs besides the configuration.
     pub(crate) fn render(&self, env: &dyn Fn(&str) -> Option<String>) -> render::Options {
-        let mut options = render::Options { port: self.port, ..render::Options::default() };
+        let mut options = render::Options {
+            port: self.port,
+            ..render::Options::default()
+        };
         if let Some(wasm) = &self.wasm {
             options.wasm = wasm.display().to_string();
         }
-        if let Some(ca) = self.ca.clone().or_else(|| env("SSL_CERT_FILE").filter(|path| !path.is_empty())) {
+        if let Some(ca) = self
+            .ca
+            .clone()
+            .or_else(|| env("SSL_CERT_FILE").filter(|path| !path.is_empty()))
+        {
             options.ca = ca;
         }
         options
@@ -113,7 +127,10 @@ impl Arguments {
     pub(crate) fn up(&self) -> up::Options {
         up::Options {
             config: self.config.clone(),
-            wasm: self.wasm.clone().unwrap_or_else(|| render::Options::default().wasm.into()),
+            wasm: self
+                .wasm
+                .clone()
+                .unwrap_or_else(|| render::Options::default().wasm.into()),
             envoy: self.envoy.clone(),
             port: self.port,
         }
@@ -127,11 +144,18 @@ fn command(given: Given) -> Result<Command, String> {
         ["check"] => Command::Check,
         ["demo"] => {
             let text = given.listen.ok_or("demo needs --listen")?;
-            Command::Demo(Address::parse(&text).ok_or_else(|| format!("--listen {text}: expected IP:PORT or unix:PATH"))?)
+            Command::Demo(
+                Address::parse(&text)
+                    .ok_or_else(|| format!("--listen {text}: expected IP:PORT or unix:PATH"))?,
+            )
         }
         ["keys"] | ["keys", "list"] => Command::Keys(keys::Action::List),
-        ["keys", "create", name] => Command::Keys(keys::Action::Create((*name).to_owned(), given.members)),
-        ["keys", "rotate", id] => Command::Keys(keys::Action::Rotate((*id).to_owned(), given.members)),
+        ["keys", "create", name] => {
+            Command::Keys(keys::Action::Create((*name).to_owned(), given.members))
+        }
+        ["keys", "rotate", id] => {
+            Command::Keys(keys::Action::Rotate((*id).to_owned(), given.members))
+        }
         ["keys", "delete", id] => Command::Keys(keys::Action::Delete((*id).to_owned())),
         ["render"] => Command::Render,
         ["render", snippet] => Command::Snippet((*snippet).to_owned()),

@@ -37,23 +37,47 @@ pub async fn call(
     token: Option<&Secret>,
     body: Option<String>,
 ) -> Result<Answer, String> {
-    let mut request = Request::builder().method(method).uri(path).header("host", "weir");
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "weir");
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {}", token.expose()));
     }
     if body.is_some() {
         request = request.header("content-type", "application/json");
     }
-    let request = request.body(Full::new(Bytes::from(body.unwrap_or_default()))).map_err(|error| error.to_string())?;
+    let request = request
+        .body(Full::new(Bytes::from(body.unwrap_or_default())))
+        .map_err(|error| error.to_string())?;
     let connected = async {
         match address {
-            Address::Tcp(at) => send(TcpStream::connect(at).await.map_err(|error| error.to_string())?, request).await,
-            Address::Unix(at) => send(UnixStream::connect(at).await.map_err(|error| error.to_string())?, request).await,
+            Address::Tcp(at) => {
+                send(
+                    TcpStream::connect(at)
+                        .await
+                        .map_err(|error| error.to_string())?,
+                    request,
+                )
+                .await
+            }
+            Address::Unix(at) => {
+                send(
+                    UnixStream::connect(at)
+                        .await
+                        .map_err(|error| error.to_string())?,
+                    request,
+                )
+                .await
+            }
         }
     };
     match tokio::time::timeout(CALL_TIME_MAX, connected).await {
         Ok(answer) => answer.map_err(|error| format!("{address} does not answer: {error}")),
-        Err(_) => Err(format!("{address} did not answer within {} s", CALL_TIME_MAX.as_secs())),
+        Err(_) => Err(format!(
+            "{address} did not answer within {} s",
+            CALL_TIME_MAX.as_secs()
+        )),
     }
 }
 
@@ -61,11 +85,22 @@ async fn send<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, Str
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
     let driver = tokio::spawn(connection);
-    let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|error| error.to_string())?;
     let status = response.status().as_u16();
-    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| error.to_string())?;
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+        .collect()
+        .await
+        .map_err(|error| error.to_string())?;
     driver.abort();
-    Ok(Answer { status, body: String::from_utf8_lossy(&body.to_bytes()).into_owned() })
+    Ok(Answer {
+        status,
+        body: String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+    })
 }

@@ -5,12 +5,19 @@ use sidecar::{envoy, render};
 
 use crate::arguments::Arguments;
 
-pub(crate) fn run(arguments: &Arguments, env: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
+pub(crate) fn run(
+    arguments: &Arguments,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), String> {
     let config = Config::load(&arguments.config, env).map_err(|error| error.to_string())?;
     for warning in &config.warnings {
         println!("warning: {warning}");
     }
-    let names: Vec<&str> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
+    let names: Vec<&str> = config
+        .providers
+        .iter()
+        .map(|provider| provider.name.as_str())
+        .collect();
     println!(
         "{}: {} providers ({}), {} models, {} virtual keys",
         arguments.config.display(),
@@ -21,7 +28,10 @@ pub(crate) fn run(arguments: &Arguments, env: &dyn Fn(&str) -> Option<String>) -
     );
     let options = arguments.render(env);
     if !std::path::Path::new(&options.wasm).is_file() {
-        println!("not checked by Envoy: there is no filter at {}", options.wasm);
+        println!(
+            "not checked by Envoy: there is no filter at {}",
+            options.wasm
+        );
         return Ok(());
     }
     let program = match envoy::find(arguments.envoy.as_deref(), env) {

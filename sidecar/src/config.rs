@@ -245,14 +245,25 @@ impl Config {
     ///
     /// # Errors
     /// As [`Config::load`].
-    pub fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
-        let failed = |problems| ConfigError { path: path.to_owned(), problems };
+    pub fn parse(
+        path: &Path,
+        text: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Config, ConfigError> {
+        let failed = |problems| ConfigError {
+            path: path.to_owned(),
+            problems,
+        };
         let root = document::parse(text).map_err(|problem| failed(vec![problem]))?;
         let mut reader = reader::Reader::new(env);
         let catalogue = engine::price::parse_catalogue(engine::price::CATALOGUE)
             .map_err(|error| ConfigError::unreadable(path, error.to_string()))?;
         let config = sections::config(&root, &catalogue, &mut reader);
-        let reader::Reader { mut problems, warnings, .. } = reader;
+        let reader::Reader {
+            mut problems,
+            warnings,
+            ..
+        } = reader;
         problems.sort_by_key(|problem| (problem.line, problem.column));
         let mut config = match config {
             Some(config) if problems.is_empty() => config,
@@ -271,8 +282,13 @@ impl Config {
             self.admin_token = variable(ADMIN_TOKEN_VARIABLE).map(Secret);
         }
         if let Some(key) = variable(DEV_KEY_VARIABLE) {
-            if !self.virtual_keys.iter().any(|other| other.name == DEV_KEY_NAME || other.key.expose() == key) {
-                self.virtual_keys.push(VirtualKeyConfig::new(DEV_KEY_NAME, Secret(key)));
+            if !self
+                .virtual_keys
+                .iter()
+                .any(|other| other.name == DEV_KEY_NAME || other.key.expose() == key)
+            {
+                self.virtual_keys
+                    .push(VirtualKeyConfig::new(DEV_KEY_NAME, Secret(key)));
             }
         }
     }
@@ -281,7 +297,9 @@ impl Config {
     pub fn policy(&self) -> Policy {
         let configured = self.models.iter().map(ModelConfig::wire);
         let known = self.catalogue.iter().filter(|known| {
-            self.providers.iter().any(|provider| provider.name == known.provider)
+            self.providers
+                .iter()
+                .any(|provider| provider.name == known.provider)
                 && !self.models.iter().any(|model| model.id == known.id)
         });
         Policy {
@@ -317,7 +335,11 @@ impl ProviderConfig {
             auth_header: self.auth_header.clone(),
             auth_prefix: self.auth_prefix.clone(),
             api_key: self.api_key.as_ref().map(|key| key.expose().to_owned()),
-            headers: self.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+            headers: self
+                .headers
+                .iter()
+                .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+                .collect(),
             default_price: self.default_price,
         }
     }
@@ -357,13 +379,18 @@ impl Default for DefaultsConfig {
 
 impl Default for EnvoyConfig {
     fn default() -> EnvoyConfig {
-        EnvoyConfig { admin: ([127, 0, 0, 1], 9901).into(), workers: None }
+        EnvoyConfig {
+            admin: ([127, 0, 0, 1], 9901).into(),
+            workers: None,
+        }
     }
 }
 
 impl Default for LimitsConfig {
     fn default() -> LimitsConfig {
-        LimitsConfig { request_body_bytes: REQUEST_BODY_BYTES }
+        LimitsConfig {
+            request_body_bytes: REQUEST_BODY_BYTES,
+        }
     }
 }
 

@@ -73,7 +73,9 @@ where
     };
     tokio::spawn(async move {
         // A broken connection concerns nobody but its peer.
-        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(respond)).await;
+        let _ = http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), service_fn(respond))
+            .await;
     });
 }
 
@@ -88,7 +90,10 @@ async fn respond(request: Request<Incoming>) -> Result<Answer, Infallible> {
 }
 
 async fn chat(request: Request<Incoming>) -> Answer {
-    let Ok(body) = Limited::new(request.into_body(), REQUEST_BYTES_MAX).collect().await else {
+    let Ok(body) = Limited::new(request.into_body(), REQUEST_BYTES_MAX)
+        .collect()
+        .await
+    else {
         return refuse(&Refusal::unreadable());
     };
     let chat = match Chat::parse(&body.to_bytes()) {
@@ -111,17 +116,26 @@ async fn chat(request: Request<Incoming>) -> Answer {
 }
 
 fn whole(status: StatusCode, body: String) -> Answer {
-    response(status, "application/json", Full::new(Bytes::from(body)).boxed())
+    response(
+        status,
+        "application/json",
+        Full::new(Bytes::from(body)).boxed(),
+    )
 }
 
 fn refuse(refusal: &Refusal) -> Answer {
-    whole(StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST), refusal.body())
+    whole(
+        StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST),
+        refusal.body(),
+    )
 }
 
 fn response(status: StatusCode, kind: &'static str, body: BoxBody<Bytes, Infallible>) -> Answer {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let kind = hyper::header::HeaderValue::from_static(kind);
-    response.headers_mut().insert(hyper::header::CONTENT_TYPE, kind);
+    response
+        .headers_mut()
+        .insert(hyper::header::CONTENT_TYPE, kind);
     response
 }

@@ -22,13 +22,20 @@ pub struct Envoy {
 /// # Errors
 /// There is none or it is too old; worded for the operator.
 pub fn find(given: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Envoy, String> {
-    if let Some(path) = given.map(Path::to_owned).or_else(|| env("ENVOY_BIN").map(PathBuf::from)) {
+    if let Some(path) = given
+        .map(Path::to_owned)
+        .or_else(|| env("ENVOY_BIN").map(PathBuf::from))
+    {
         return usable(&path);
     }
     let path = env("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join("envoy"));
-    let mut reason = "there is no Envoy: `make setup` fetches one, or name one with --envoy".to_owned();
-    for candidate in std::iter::once(PathBuf::from(PRIVATE)).chain(on_path).filter(|path| path.is_file()) {
+    let mut reason =
+        "there is no Envoy: `make setup` fetches one, or name one with --envoy".to_owned();
+    for candidate in std::iter::once(PathBuf::from(PRIVATE))
+        .chain(on_path)
+        .filter(|path| path.is_file())
+    {
         match usable(&candidate) {
             Ok(envoy) => return Ok(envoy),
             Err(message) => reason = message,
@@ -39,16 +46,27 @@ pub fn find(given: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Resul
 
 fn usable(path: &Path) -> Result<Envoy, String> {
     let shown = path.display();
-    let output = Command::new(path).arg("--version").output().map_err(|error| format!("{shown}: {error}"))?;
+    let output = Command::new(path)
+        .arg("--version")
+        .output()
+        .map_err(|error| format!("{shown}: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let version = version(&text).ok_or_else(|| format!("{shown} --version does not look like Envoy's"))?;
-    let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let version =
+        version(&text).ok_or_else(|| format!("{shown} --version does not look like Envoy's"))?;
+    let mut numbers = version
+        .split('.')
+        .map(|part| part.parse::<u32>().unwrap_or(0));
     let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if found < VERSION_MIN {
         let (major, minor) = VERSION_MIN;
-        return Err(format!("{shown} is Envoy {version}; Weir needs {major}.{minor} or later"));
+        return Err(format!(
+            "{shown} is Envoy {version}; Weir needs {major}.{minor} or later"
+        ));
     }
-    Ok(Envoy { path: path.to_owned(), version: version.to_owned() })
+    Ok(Envoy {
+        path: path.to_owned(),
+        version: version.to_owned(),
+    })
 }
 
 /// The version in `envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`.
@@ -63,12 +81,20 @@ impl Envoy {
     /// Envoy's own words.
     pub fn validate(&self, config: &Path) -> Result<(), String> {
         let mut command = Command::new(&self.path);
-        command.args(["--mode", "validate", "-l", "error", "-c"]).arg(config);
-        let output = command.output().map_err(|error| format!("{}: {error}", self.path.display()))?;
+        command
+            .args(["--mode", "validate", "-l", "error", "-c"])
+            .arg(config);
+        let output = command
+            .output()
+            .map_err(|error| format!("{}: {error}", self.path.display()))?;
         if output.status.success() {
             return Ok(());
         }
-        Err(format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout)))
+        Err(format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stderr),
+            String::from_utf8_lossy(&output.stdout)
+        ))
     }
 }
 

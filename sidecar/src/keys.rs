@@ -30,15 +30,24 @@ pub async fn run(action: &Action, config: &Config) -> Result<String, String> {
     let (method, path, body) = match action {
         Action::Create(name, members) => {
             let name = ("name".to_owned(), name.clone());
-            ("POST", PATH.to_owned(), Some(object([&name].into_iter().chain(members))))
+            (
+                "POST",
+                PATH.to_owned(),
+                Some(object([&name].into_iter().chain(members))),
+            )
         }
         Action::Delete(id) => ("DELETE", path_of(id, "")?, None),
         Action::List => ("GET", PATH.to_owned(), None),
         Action::Rotate(id, members) => ("PUT", path_of(id, "/rotate")?, Some(object(members))),
     };
-    let Answer { status, body } = call(&config.sidecar.admin, method, &path, Some(&token), body).await?;
+    let Answer { status, body } =
+        call(&config.sidecar.admin, method, &path, Some(&token), body).await?;
     let shown = serde_json::from_str::<Value>(&body).map_or(body, |json| format!("{json:#}"));
-    if status < 400 { Ok(shown) } else { Err(format!("refused with {status}: {shown}")) }
+    if status < 400 {
+        Ok(shown)
+    } else {
+        Err(format!("refused with {status}: {shown}"))
+    }
 }
 
 /// The token of a running `weir up`.
@@ -51,7 +60,10 @@ fn kept_token(config: &Config) -> Option<Secret> {
 /// Members as a JSON object; a value is JSON where it can be, else text.
 fn object<'a>(members: impl IntoIterator<Item = &'a (String, String)>) -> String {
     let value = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
-    let object: Map<String, Value> = members.into_iter().map(|(name, text)| (name.clone(), value(text))).collect();
+    let object: Map<String, Value> = members
+        .into_iter()
+        .map(|(name, text)| (name.clone(), value(text)))
+        .collect();
     Value::Object(object).to_string()
 }
 

@@ -1,10 +1,14 @@
 //! `weir`: the state service and the command line.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line prints"
+)]
 
 use std::process::ExitCode;
 
 use sidecar::config::{Address, Config};
-use sidecar::{demo, keys, render, up};
+use sidecar::{demo, keys, render, serve, up};
 
 mod arguments;
 mod check;
@@ -44,17 +48,26 @@ fn run(arguments: Arguments) -> Result<(), String> {
     match &arguments.command {
         Command::Help => print!("{}", arguments::USAGE),
         Command::Version => println!("weir {}", env!("CARGO_PKG_VERSION")),
-        Command::Render => print!("{}", render::bootstrap(&load(&arguments)?, &arguments.render(&env))),
-        Command::Snippet(name) => print!("{}", render::snippet::text(name, &load(&arguments)?, &arguments.render(&env))?),
+        Command::Render => print!(
+            "{}",
+            render::bootstrap(&load(&arguments)?, &arguments.render(&env))
+        ),
+        Command::Snippet(name) => print!(
+            "{}",
+            render::snippet::text(name, &load(&arguments)?, &arguments.render(&env))?
+        ),
         Command::Check => check::run(&arguments, &env)?,
         Command::Serve => {
             let config = load(&arguments)?;
-            several_threads()?.block_on(async { Err(format!("no service for {}", config.data.display())) })?;
+            several_threads()?
+                .block_on(serve::run(config))
+                .map_err(|error| error.to_string())?;
         }
         Command::Demo(address) => single_thread()?.block_on(demonstrate(address))?,
         Command::Up => single_thread()?.block_on(up::run(&arguments.up(), &env))?,
         Command::Keys(action) => {
-            let config = Config::load(&arguments.config, &env).map_err(|error| error.to_string())?;
+            let config =
+                Config::load(&arguments.config, &env).map_err(|error| error.to_string())?;
             println!("{}", single_thread()?.block_on(keys::run(action, &config))?);
         }
     }
@@ -62,13 +75,22 @@ fn run(arguments: Arguments) -> Result<(), String> {
 }
 
 async fn demonstrate(address: &Address) -> Result<(), String> {
-    demo::run(address).await.map(|_| ()).map_err(|error| format!("cannot listen on {address}: {error}"))
+    demo::run(address)
+        .await
+        .map(|_| ())
+        .map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
 fn single_thread() -> Result<tokio::runtime::Runtime, String> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())
 }
 
 fn several_threads() -> Result<tokio::runtime::Runtime, String> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())
 }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use crate::config::{Address, Config, Endpoint, Host, ProviderConfig};
 
-pub mod snippet;
 mod piece;
+pub mod snippet;
 
 use piece::Piece;
 
@@ -28,14 +28,20 @@ pub const IDLE_TIERS_S: [u32; 9] = [1, 2, 5, 10, 30, 60, 120, 300, 600];
 pub const SYSTEM_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Where other systems keep them.
-const OTHER_CA: [&str; 3] = ["/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
+const OTHER_CA: [&str; 3] = [
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
 /// The certificates of public authorities on this machine: `SSL_CERT_FILE`, else where the system
 /// keeps them.
 pub fn system_ca(env: &dyn Fn(&str) -> Option<String>) -> String {
     let places = [SYSTEM_CA].into_iter().chain(OTHER_CA).map(str::to_owned);
     let mut places = env("SSL_CERT_FILE").into_iter().chain(places);
-    places.find(|path| std::path::Path::new(path).is_file()).unwrap_or_else(|| SYSTEM_CA.to_owned())
+    places
+        .find(|path| std::path::Path::new(path).is_file())
+        .unwrap_or_else(|| SYSTEM_CA.to_owned())
 }
 
 /// What the configuration does not say.
@@ -52,13 +58,20 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         let wasm = "target/wasm32-wasip1/release/weir_filter.wasm".to_owned();
-        Options { wasm, ca: SYSTEM_CA.to_owned(), port: None }
+        Options {
+            wasm,
+            ca: SYSTEM_CA.to_owned(),
+            port: None,
+        }
     }
 }
 
 /// The bootstrap of an Envoy that is Weir's alone.
 pub fn bootstrap(config: &Config, options: &Options) -> String {
-    let listen = SocketAddr::new(config.listen.ip(), options.port.unwrap_or(config.listen.port()));
+    let listen = SocketAddr::new(
+        config.listen.ip(),
+        options.port.unwrap_or(config.listen.port()),
+    );
     Piece::new(include_str!("render/bootstrap.yaml"))
         .value("envoy_admin_ip", config.envoy.admin.ip())
         .value("envoy_admin_port", config.envoy.admin.port())
@@ -76,7 +89,10 @@ pub fn bootstrap(config: &Config, options: &Options) -> String {
 }
 
 fn buffer_bytes(config: &Config) -> u32 {
-    config.limits.request_body_bytes.saturating_add(BUFFER_MARGIN_BYTES)
+    config
+        .limits
+        .request_body_bytes
+        .saturating_add(BUFFER_MARGIN_BYTES)
 }
 
 fn filter(role: &str, config: &Config, options: &Options) -> String {
@@ -89,23 +105,38 @@ fn filter(role: &str, config: &Config, options: &Options) -> String {
 
 fn target_matcher(config: &Config) -> String {
     let target = |name: &str, cluster: &str| {
-        Piece::new(include_str!("render/target.yaml")).text("target", name).text("cluster", cluster).finish()
+        Piece::new(include_str!("render/target.yaml"))
+            .text("target", name)
+            .text("cluster", cluster)
+            .finish()
     };
     let targets: String = config
         .providers
         .iter()
         .flat_map(|ProviderConfig { name, .. }| {
-            [target(name, &format!("provider/{name}")), target(&format!("{name}/direct"), &format!("direct/{name}"))]
+            [
+                target(name, &format!("provider/{name}")),
+                target(&format!("{name}/direct"), &format!("direct/{name}")),
+            ]
         })
         .collect();
-    Piece::new(include_str!("render/matcher.yaml")).block("targets", &targets).finish()
+    Piece::new(include_str!("render/matcher.yaml"))
+        .block("targets", &targets)
+        .finish()
 }
 
 /// Routes to the state service, past the filter.
 fn service_routes() -> String {
-    let routes = [("{path: /health}", "5s"), ("{path: /metrics}", "10s"), ("{path_separated_prefix: /admin}", "60s")];
+    let routes = [
+        ("{path: /health}", "5s"),
+        ("{path: /metrics}", "10s"),
+        ("{path_separated_prefix: /admin}", "60s"),
+    ];
     let route = |(path, timeout): (&str, &str)| {
-        Piece::new(include_str!("render/service_route.yaml")).value("match", path).value("timeout", timeout).finish()
+        Piece::new(include_str!("render/service_route.yaml"))
+            .value("match", path)
+            .value("timeout", timeout)
+            .finish()
     };
     routes.into_iter().map(route).collect()
 }
@@ -126,10 +157,14 @@ fn target_routes(config: &Config) -> String {
         text
     };
     let tiers = IDLE_TIERS_S.iter().map(|tier| {
-        let path = format!("{{prefix: /, headers: [{{name: x-weir-idle, string_match: {{exact: \"{tier}\"}}}}]}}");
+        let path = format!(
+            "{{prefix: /, headers: [{{name: x-weir-idle, string_match: {{exact: \"{tier}\"}}}}]}}"
+        );
         route(path, Some(*tier))
     });
-    tiers.chain([route("{prefix: /}".to_owned(), None)]).collect()
+    tiers
+        .chain([route("{prefix: /}".to_owned(), None)])
+        .collect()
 }
 
 fn service_clusters(config: &Config) -> String {
@@ -140,12 +175,17 @@ fn service_clusters(config: &Config) -> String {
             .value("address", service_address(address))
             .finish()
     };
-    [cluster("weir_internal", &config.sidecar.internal), cluster("weir_admin", &config.sidecar.admin)].concat()
+    [
+        cluster("weir_internal", &config.sidecar.internal),
+        cluster("weir_admin", &config.sidecar.admin),
+    ]
+    .concat()
 }
 
 fn provider_clusters(config: &Config, options: &Options) -> String {
-    let adapter =
-        Piece::new(include_str!("render/adapter.yaml")).block("filter", &filter("adapter", config, options)).finish();
+    let adapter = Piece::new(include_str!("render/adapter.yaml"))
+        .block("filter", &filter("adapter", config, options))
+        .finish();
     let clusters = config.providers.iter().flat_map(|provider| {
         [("provider", adapter.as_str()), ("direct", "")].map(|(kind, adapter)| {
             let name = format!("{kind}/{}", provider.name);
@@ -155,17 +195,36 @@ fn provider_clusters(config: &Config, options: &Options) -> String {
     clusters.collect()
 }
 
-fn provider_cluster(name: &str, endpoint: &Endpoint, adapter: &str, config: &Config, options: &Options) -> String {
+fn provider_cluster(
+    name: &str,
+    endpoint: &Endpoint,
+    adapter: &str,
+    config: &Config,
+    options: &Options,
+) -> String {
     let (discovery, address) = match &endpoint.host {
         Host::Name(name, port) => ("STRICT_DNS", socket_address(name, *port)),
-        Host::Ip(address) => ("STATIC", socket_address(&address.ip().to_string(), address.port())),
+        Host::Ip(address) => (
+            "STATIC",
+            socket_address(&address.ip().to_string(), address.port()),
+        ),
         Host::Demo(path) => ("STATIC", pipe(&path.display().to_string())),
     };
-    let refusing = if discovery == "STRICT_DNS" { include_str!("render/refusing.yaml") } else { "" };
-    let (transport, protocol) = if endpoint.tls {
-        (tls(endpoint, options), "auto_config: {http_protocol_options: {}, http2_protocol_options: {}}")
+    let refusing = if discovery == "STRICT_DNS" {
+        include_str!("render/refusing.yaml")
     } else {
-        (String::new(), "explicit_http_config: {http_protocol_options: {}}")
+        ""
+    };
+    let (transport, protocol) = if endpoint.tls {
+        (
+            tls(endpoint, options),
+            "auto_config: {http_protocol_options: {}, http2_protocol_options: {}}",
+        )
+    } else {
+        (
+            String::new(),
+            "explicit_http_config: {http_protocol_options: {}}",
+        )
     };
     Piece::new(include_str!("render/provider_cluster.yaml"))
         .value("name", name)
@@ -186,7 +245,10 @@ fn tls(endpoint: &Endpoint, options: &Options) -> String {
         Host::Ip(address) => address.ip().to_string(),
         Host::Demo(_) => String::new(),
     };
-    Piece::new(include_str!("render/tls.yaml")).text("sni", &name).text("ca", &options.ca).finish()
+    Piece::new(include_str!("render/tls.yaml"))
+        .text("sni", &name)
+        .text("ca", &options.ca)
+        .finish()
 }
 
 fn service_address(address: &Address) -> String {
@@ -197,7 +259,10 @@ fn service_address(address: &Address) -> String {
 }
 
 fn socket_address(host: &str, port: u16) -> String {
-    format!("{{socket_address: {{address: {}, port_value: {port}}}}}", piece::quoted(host))
+    format!(
+        "{{socket_address: {{address: {}, port_value: {port}}}}}",
+        piece::quoted(host)
+    )
 }
 
 fn pipe(path: &str) -> String {

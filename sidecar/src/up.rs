@@ -2,7 +2,11 @@
 //!
 //! Each part is a child process with a log of its own. One that stops is started again; one that
 //! keeps stopping ends the whole with the last lines of its log.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the person who started it")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it talks to the person who started it"
+)]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -62,10 +66,16 @@ pub async fn run(options: &Options, env: &dyn Fn(&str) -> Option<String>) -> Res
         eprintln!("warning: {warning}");
     }
     let failed = |error: std::io::Error| error.to_string();
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt()).map_err(failed)?, signal(SignalKind::terminate()).map_err(failed)?);
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt()).map_err(failed)?,
+        signal(SignalKind::terminate()).map_err(failed)?,
+    );
     let (events, mut heard) = mpsc::channel(16);
-    let children: Vec<Child> = plan.programs.iter().map(|program| Child::start(program.clone(), events.clone())).collect();
+    let children: Vec<Child> = plan
+        .programs
+        .iter()
+        .map(|program| Child::start(program.clone(), events.clone()))
+        .collect();
     let work = async {
         wait_until_up(&plan, &mut heard).await?;
         announce(&plan)?;
@@ -90,9 +100,15 @@ fn plan(options: &Options, env: &dyn Fn(&str) -> Option<String>) -> Result<Plan,
     let config = Config::load(&options.config, env).map_err(|error| error.to_string())?;
     let envoy = envoy::find(options.envoy.as_deref(), env)?;
     if !options.wasm.is_file() {
-        return Err(format!("there is no filter at {}: `make wasm` builds it", options.wasm.display()));
+        return Err(format!(
+            "there is no filter at {}: `make wasm` builds it",
+            options.wasm.display()
+        ));
     }
-    let listen = std::net::SocketAddr::new(config.listen.ip(), options.port.unwrap_or(config.listen.port()));
+    let listen = std::net::SocketAddr::new(
+        config.listen.ip(),
+        options.port.unwrap_or(config.listen.port()),
+    );
     let data = config.data.clone();
     let logs = data.join("log");
     secrets::folder(&data)?;
@@ -101,12 +117,22 @@ fn plan(options: &Options, env: &dyn Fn(&str) -> Option<String>) -> Result<Plan,
     preflight::ports(&config, listen)?;
     let secrets = Secrets::load_or_make(&data, config.admin_token.clone())?;
     let ca = render::system_ca(env);
-    let rendered = render::Options { wasm: options.wasm.display().to_string(), ca, port: options.port };
+    let rendered = render::Options {
+        wasm: options.wasm.display().to_string(),
+        ca,
+        port: options.port,
+    };
     let bootstrap = data.join("envoy.yaml");
     std::fs::write(&bootstrap, render::bootstrap(&config, &rendered))
         .map_err(|error| format!("cannot write {}: {error}", bootstrap.display()))?;
     let programs = programs(&config, &secrets, &envoy, &options.config, &bootstrap)?;
-    Ok(Plan { config, secrets, envoy, listen, programs })
+    Ok(Plan {
+        config,
+        secrets,
+        envoy,
+        listen,
+        programs,
+    })
 }
 
 fn programs(
@@ -116,7 +142,8 @@ fn programs(
     file: &Path,
     bootstrap: &Path,
 ) -> Result<Vec<Program>, String> {
-    let this = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let this =
+        std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let text = |path: &Path| path.display().to_string();
     let log = |name: &str| config.data.join("log").join(format!("{name}.log"));
     let mut programs = vec![Program {
@@ -130,10 +157,13 @@ fn programs(
         log: log("serve"),
         pids: config.data.clone(),
     }];
-    let demo = config.providers.iter().find_map(|provider| match &provider.endpoint.host {
-        Host::Demo(path) => Some(Address::Unix(path.clone())),
-        _ => None,
-    });
+    let demo = config
+        .providers
+        .iter()
+        .find_map(|provider| match &provider.endpoint.host {
+            Host::Demo(path) => Some(Address::Unix(path.clone())),
+            _ => None,
+        });
     if let Some(address) = demo {
         programs.push(Program {
             name: "demo provider",
@@ -144,8 +174,9 @@ fn programs(
             pids: config.data.clone(),
         });
     }
-    let mut arguments: Vec<String> =
-        ["--disable-hot-restart", "--log-level", "warning", "-c"].map(str::to_owned).into();
+    let mut arguments: Vec<String> = ["--disable-hot-restart", "--log-level", "warning", "-c"]
+        .map(str::to_owned)
+        .into();
     arguments.push(text(bootstrap));
     if let Some(workers) = config.envoy.workers {
         arguments.extend(["--concurrency".to_owned(), workers.to_string()]);
@@ -185,8 +216,13 @@ async fn wait_until_up(plan: &Plan, heard: &mut mpsc::Receiver<Event>) -> Result
 async fn healthy(plan: &Plan) -> bool {
     let at = Address::Tcp(reachable(plan.listen));
     let key = Secret::new(plan.secrets.virtual_key.expose());
-    let answers = [call(&at, "GET", "/health", None, None).await, call(&at, "GET", "/v1/models", Some(&key), None).await];
-    answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200))
+    let answers = [
+        call(&at, "GET", "/health", None, None).await,
+        call(&at, "GET", "/v1/models", Some(&key), None).await,
+    ];
+    answers
+        .iter()
+        .all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200))
 }
 
 /// An address of this machine at which a service that listens on `listen` answers.
@@ -204,7 +240,10 @@ fn reachable(listen: std::net::SocketAddr) -> std::net::SocketAddr {
 
 fn announce(plan: &Plan) -> Result<(), String> {
     let url = format!("http://{}", reachable(plan.listen));
-    let (key, token) = (plan.secrets.virtual_key.expose(), plan.secrets.admin_token.expose());
+    let (key, token) = (
+        plan.secrets.virtual_key.expose(),
+        plan.secrets.admin_token.expose(),
+    );
     let dev = json!({
         "url": url,
         "virtual_key": key,
@@ -214,7 +253,12 @@ fn announce(plan: &Plan) -> Result<(), String> {
         "pid": std::process::id(),
     });
     secrets::write(&plan.config.data.join(DEV_FILE), &format!("{dev:#}\n"))?;
-    let providers: Vec<&str> = plan.config.providers.iter().map(|provider| provider.name.as_str()).collect();
+    let providers: Vec<&str> = plan
+        .config
+        .providers
+        .iter()
+        .map(|provider| provider.name.as_str())
+        .collect();
     let model = model(&plan.config);
     println!(
         "\nWeir is up: {url}  (Envoy {}, providers: {}, logs: {})\n\n\
@@ -228,7 +272,9 @@ fn announce(plan: &Plan) -> Result<(), String> {
         plan.config.data.join("log").display(),
     );
     if providers == ["demo"] {
-        println!("The demo provider answers. With OPENAI_API_KEY or ANTHROPIC_API_KEY set, the real ones do.");
+        println!(
+            "The demo provider answers. With OPENAI_API_KEY or ANTHROPIC_API_KEY set, the real ones do."
+        );
     }
     println!("Ctrl-C stops everything.");
     Ok(())
@@ -236,8 +282,13 @@ fn announce(plan: &Plan) -> Result<(), String> {
 
 /// A model for the first request: of the default provider when it has one.
 fn model(config: &Config) -> &str {
-    let of_default = config.models.iter().find(|model| Some(&model.provider) == config.defaults.provider.as_ref());
-    of_default.or(config.models.first()).map_or("gpt-4o-mini", |model| model.id.as_str())
+    let of_default = config
+        .models
+        .iter()
+        .find(|model| Some(&model.provider) == config.defaults.provider.as_ref());
+    of_default
+        .or(config.models.first())
+        .map_or("gpt-4o-mini", |model| model.id.as_str())
 }
 
 /// Tells what stops and starts, until a child keeps stopping.
@@ -246,7 +297,10 @@ async fn watch(heard: &mut mpsc::Receiver<Event>) -> Result<(), String> {
         if event.last {
             return Err(event.report());
         }
-        eprintln!("{} stopped ({}); starting it again", event.name, event.status);
+        eprintln!(
+            "{} stopped ({}); starting it again",
+            event.name, event.status
+        );
     }
     Ok(())
 }

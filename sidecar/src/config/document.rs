@@ -68,20 +68,27 @@ impl Node {
             Value::Scalar { text, plain: true } => match text.as_str() {
                 "true" | "True" | "TRUE" => true.into(),
                 "false" | "False" | "FALSE" => false.into(),
-                number => serde_json::from_str::<serde_json::Number>(number).map_or_else(|_| number.into(), Into::into),
+                number => serde_json::from_str::<serde_json::Number>(number)
+                    .map_or_else(|_| number.into(), Into::into),
             },
             Value::Scalar { text, plain: false } => text.as_str().into(),
             Value::Sequence(items) => items.iter().map(Node::to_json).collect::<Vec<_>>().into(),
-            Value::Mapping(members) => {
-                members.iter().map(|(key, value)| (key.text.clone(), value.to_json())).collect::<serde_json::Map<_, _>>().into()
-            }
+            Value::Mapping(members) => members
+                .iter()
+                .map(|(key, value)| (key.text.clone(), value.to_json()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
         }
     }
 }
 
 /// Reads the single document of `text`; an empty one is an empty mapping.
 pub(super) fn parse(text: &str) -> Result<Node, Problem> {
-    let mut tree = Tree { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+    let mut tree = Tree {
+        parser: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        nodes: 0,
+    };
     loop {
         match tree.next()? {
             (Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _) => {}
@@ -90,7 +97,10 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
                 let root = tree.node(event, span, 0)?;
                 return match tree.rest()? {
                     None => Ok(if root.is_null() { empty(span) } else { root }),
-                    Some(span) => Err(problem(span, "a second document starts here; one file holds one")),
+                    Some(span) => Err(problem(
+                        span,
+                        "a second document starts here; one file holds one",
+                    )),
                 };
             }
         }
@@ -134,14 +144,20 @@ impl<'a> Tree<'a> {
     fn count(&mut self, more: usize, span: Span) -> Result<(), Problem> {
         self.nodes = self.nodes.saturating_add(more);
         if self.nodes > NODES_MAX {
-            return Err(problem(span, &format!("the document has more than {NODES_MAX} parts")));
+            return Err(problem(
+                span,
+                &format!("the document has more than {NODES_MAX} parts"),
+            ));
         }
         Ok(())
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Problem> {
         if depth > DEPTH_MAX {
-            return Err(problem(span, &format!("nested deeper than {DEPTH_MAX} levels")));
+            return Err(problem(
+                span,
+                &format!("nested deeper than {DEPTH_MAX} levels"),
+            ));
         }
         let before = self.nodes;
         self.count(1, span)?;
@@ -151,16 +167,24 @@ impl<'a> Tree<'a> {
             Event::MappingStart(anchor, _) => (self.mapping(depth)?, anchor),
             Event::Alias(anchor) => {
                 let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
-                    return Err(problem(span, "an alias of something that is not defined above it"));
+                    return Err(problem(
+                        span,
+                        "an alias of something that is not defined above it",
+                    ));
                 };
                 self.count(size, span)?;
                 (node.value, 0)
             }
             _ => return Err(problem(span, "a value is missing here")),
         };
-        let node = Node { line: span.start.line(), column: span.start.col().saturating_add(1), value };
+        let node = Node {
+            line: span.start.line(),
+            column: span.start.col().saturating_add(1),
+            value,
+        };
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), self.nodes.saturating_sub(before)));
+            self.anchors
+                .insert(anchor, (node.clone(), self.nodes.saturating_sub(before)));
         }
         Ok(node)
     }
@@ -191,17 +215,31 @@ impl<'a> Tree<'a> {
             }
             let (event, value_span) = self.next()?;
             let value = self.node(event, value_span, depth.saturating_add(1))?;
-            members.push((Key { text, line: name.line, column: name.column }, value));
+            members.push((
+                Key {
+                    text,
+                    line: name.line,
+                    column: name.column,
+                },
+                value,
+            ));
         }
     }
 }
 
 fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Value {
-    Value::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain }
+    Value::Scalar {
+        text: text.into_owned(),
+        plain: style == ScalarStyle::Plain,
+    }
 }
 
 fn empty(span: Span) -> Node {
-    Node { line: span.start.line().max(1), column: 1, value: Value::Mapping(Vec::new()) }
+    Node {
+        line: span.start.line().max(1),
+        column: 1,
+        value: Value::Mapping(Vec::new()),
+    }
 }
 
 fn problem(span: Span, message: &str) -> Problem {

@@ -15,7 +15,12 @@ impl Endpoint {
     pub(super) fn parse(url: &str, data: &Path) -> Result<Endpoint, String> {
         if url == DEMO {
             let host = Host::Demo(data.join(DEMO_SOCKET));
-            return Ok(Endpoint { tls: false, host, authority: DEMO.to_owned(), base_path: "/v1".to_owned() });
+            return Ok(Endpoint {
+                tls: false,
+                host,
+                authority: DEMO.to_owned(),
+                base_path: "/v1".to_owned(),
+            });
         }
         let (tls, rest) = match url.split_once("://") {
             Some(("https", rest)) => (true, rest),
@@ -26,23 +31,45 @@ impl Endpoint {
             Some((authority, path)) => (authority, format!("/{path}")),
             None => (rest, String::new()),
         };
-        let odd = |byte: u8| byte <= b' ' || byte >= 0x7f || matches!(byte, b'?' | b'#' | b'@' | b'"' | b'\\' | b'<' | b'>');
+        let odd = |byte: u8| {
+            byte <= b' '
+                || byte >= 0x7f
+                || matches!(byte, b'?' | b'#' | b'@' | b'"' | b'\\' | b'<' | b'>')
+        };
         if rest.bytes().any(odd) {
-            return Err(format!("`{url}` has a user, a query, a fragment or a character that a base URL can not have"));
+            return Err(format!(
+                "`{url}` has a user, a query, a fragment or a character that a base URL can not have"
+            ));
         }
-        let (name, port) = split_port(authority).ok_or_else(|| format!("`{url}` has a port that is not one"))?;
+        let (name, port) =
+            split_port(authority).ok_or_else(|| format!("`{url}` has a port that is not one"))?;
         let default = if tls { 443 } else { 80 };
         let number = port.unwrap_or(default);
         if name.is_empty() || number == 0 {
             return Err(format!("`{url}` names no host or port"));
         }
-        let host = match name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        let host = match name
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>()
+        {
             Ok(ip) => Host::Ip(SocketAddr::new(ip, number)),
-            Err(_) if name.starts_with('[') => return Err(format!("`{url}` has a broken IPv6 address")),
+            Err(_) if name.starts_with('[') => {
+                return Err(format!("`{url}` has a broken IPv6 address"));
+            }
             Err(_) => Host::Name(name.to_ascii_lowercase(), number),
         };
-        let shown = if number == default { name.to_owned() } else { format!("{name}:{number}") };
-        Ok(Endpoint { tls, host, authority: shown, base_path: path.trim_end_matches('/').to_owned() })
+        let shown = if number == default {
+            name.to_owned()
+        } else {
+            format!("{name}:{number}")
+        };
+        Ok(Endpoint {
+            tls,
+            host,
+            authority: shown,
+            base_path: path.trim_end_matches('/').to_owned(),
+        })
     }
 }
 

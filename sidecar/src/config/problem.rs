@@ -28,8 +28,16 @@ pub struct ConfigError {
 impl ConfigError {
     /// The file as a whole cannot be used.
     pub fn unreadable(path: &Path, message: impl Into<String>) -> ConfigError {
-        let problem = Problem { line: 0, column: 0, member: String::new(), message: message.into() };
-        ConfigError { path: path.to_owned(), problems: vec![problem] }
+        let problem = Problem {
+            line: 0,
+            column: 0,
+            member: String::new(),
+            message: message.into(),
+        };
+        ConfigError {
+            path: path.to_owned(),
+            problems: vec![problem],
+        }
     }
 }
 
@@ -63,7 +71,9 @@ pub(super) fn closest(word: &str, candidates: &[&str]) -> String {
         .map(|candidate| (distance(word, candidate), *candidate))
         .filter(|(distance, _)| *distance <= far)
         .min()
-        .map_or_else(String::new, |(_, candidate)| format!("; did you mean `{candidate}`?"))
+        .map_or_else(String::new, |(_, candidate)| {
+            format!("; did you mean `{candidate}`?")
+        })
 }
 
 /// Edits between two words, an exchange of neighbours counting as one.

@@ -1,8 +1,8 @@
 //! Typed reading of the tree. A wrong part becomes a [`Problem`] and `None`; reading goes on.
 
+use super::Secret;
 use super::document::{Key, Node, Value};
 use super::problem::{Problem, closest};
-use super::Secret;
 use engine::usage::NanoUsd;
 
 /// Collects problems while the tree is read.
@@ -36,7 +36,11 @@ pub(super) enum SecretSource {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(env: &'a dyn Fn(&str) -> Option<String>) -> Reader<'a> {
-        Reader { problems: Vec::new(), warnings: Vec::new(), env }
+        Reader {
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            env,
+        }
     }
 
     /// An environment variable; an empty one counts as unset.
@@ -62,7 +66,11 @@ impl<'a> Reader<'a> {
 
     pub(super) fn object<'n>(&mut self, field: Field<'n>) -> Option<Object<'n>> {
         match &field.node.value {
-            Value::Mapping(members) => Some(Object { members, field, known: Vec::new() }),
+            Value::Mapping(members) => Some(Object {
+                members,
+                field,
+                known: Vec::new(),
+            }),
             _ => self.wrong(&field, "a mapping"),
         }
     }
@@ -72,7 +80,10 @@ impl<'a> Reader<'a> {
             Value::Sequence(items) => items
                 .iter()
                 .enumerate()
-                .map(|(index, node)| Field { node, path: format!("{}[{index}]", field.path) })
+                .map(|(index, node)| Field {
+                    node,
+                    path: format!("{}[{index}]", field.path),
+                })
                 .collect(),
             _ if field.node.is_null() => Vec::new(),
             _ => self.wrong::<Vec<_>>(field, "a list").unwrap_or_default(),
@@ -84,7 +95,15 @@ impl<'a> Reader<'a> {
         match &field.node.value {
             Value::Mapping(members) => members
                 .iter()
-                .map(|(key, node)| (key.text.as_str(), Field { node, path: format!("{}.{}", field.path, key.text) }))
+                .map(|(key, node)| {
+                    (
+                        key.text.as_str(),
+                        Field {
+                            node,
+                            path: format!("{}.{}", field.path, key.text),
+                        },
+                    )
+                })
                 .collect(),
             _ if field.node.is_null() => Vec::new(),
             _ => self.wrong::<Vec<_>>(field, "a mapping").unwrap_or_default(),
@@ -93,13 +112,18 @@ impl<'a> Reader<'a> {
 
     pub(super) fn text(&mut self, field: &Field<'_>) -> Option<String> {
         match &field.node.value {
-            Value::Scalar { text, .. } if !text.is_empty() && !field.node.is_null() => Some(text.clone()),
+            Value::Scalar { text, .. } if !text.is_empty() && !field.node.is_null() => {
+                Some(text.clone())
+            }
             _ => self.wrong(field, "text"),
         }
     }
 
     pub(super) fn texts(&mut self, field: &Field<'_>) -> Vec<String> {
-        self.list(field).iter().filter_map(|item| self.text(item)).collect()
+        self.list(field)
+            .iter()
+            .filter_map(|item| self.text(item))
+            .collect()
     }
 
     /// A whole number of `min..=max`.
@@ -122,19 +146,29 @@ impl<'a> Reader<'a> {
         };
         match amount {
             Some(amount) => Some(amount),
-            None => self.wrong(field, "dollars such as 0.15 (not negative, at most nine decimal places)"),
+            None => self.wrong(
+                field,
+                "dollars such as 0.15 (not negative, at most nine decimal places)",
+            ),
         }
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(&mut self, field: &Field<'_>, choices: &[(&str, T)]) -> Option<T> {
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        field: &Field<'_>,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
         let text = self.text(field)?;
         if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
             return Some(*value);
         }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         let hint = closest(&text, &names);
-        self.problem(field, format!("`{text}` is none of {}{hint}", names.join(", ")));
+        self.problem(
+            field,
+            format!("`{text}` is none of {}{hint}", names.join(", ")),
+        );
         None
     }
 
@@ -145,21 +179,28 @@ impl<'a> Reader<'a> {
         if text.len() <= 64 && text.bytes().all(fits) {
             return Some(text);
         }
-        self.problem(field, format!("`{text}` is not a name: letters, digits, `.`, `_` and `-`, at most 64"));
+        self.problem(
+            field,
+            format!("`{text}` is not a name: letters, digits, `.`, `_` and `-`, at most 64"),
+        );
         None
     }
 
     /// A secret: plain text, `{env: NAME}` or `{file: PATH}`.
     pub(super) fn secret(&mut self, field: Field<'_>) -> Option<SecretSource> {
         if matches!(field.node.value, Value::Scalar { .. }) {
-            return self.text(&field).map(|text| SecretSource::Present(Secret::new(text)));
+            return self
+                .text(&field)
+                .map(|text| SecretSource::Present(Secret::new(text)));
         }
         let mut object = match &field.node.value {
             Value::Mapping(_) => self.object(field.clone())?,
             _ => return self.wrong(&field, "text, {env: NAME} or {file: PATH}"),
         };
         let env = object.member("env").and_then(|name| self.text(&name));
-        let file = object.member("file").and_then(|path| self.text(&path).map(|text| (path, text)));
+        let file = object
+            .member("file")
+            .and_then(|path| self.text(&path).map(|text| (path, text)));
         let before = self.problems.len();
         object.finish(self);
         match (env, file) {
@@ -181,8 +222,12 @@ impl<'a> Reader<'a> {
 
     /// Whether an entry's `when: {env: NAME}` holds; an entry without one is always there.
     pub(super) fn present(&mut self, object: &mut Object<'_>) -> bool {
-        let Some(field) = object.member("when") else { return true };
-        let Some(mut when) = self.object(field) else { return true };
+        let Some(field) = object.member("when") else {
+            return true;
+        };
+        let Some(mut when) = self.object(field) else {
+            return true;
+        };
         let name = when.required("env", self).and_then(|name| self.text(&name));
         when.finish(self);
         name.is_none_or(|name| self.env(&name).is_some())
@@ -194,11 +239,18 @@ impl<'n> Object<'n> {
     pub(super) fn member(&mut self, name: &'static str) -> Option<Field<'n>> {
         self.known.push(name);
         let (_, node) = self.members.iter().find(|(key, _)| key.text == name)?;
-        (!node.is_null()).then(|| Field { node, path: self.child(name) })
+        (!node.is_null()).then(|| Field {
+            node,
+            path: self.child(name),
+        })
     }
 
     /// Takes a member that must be there.
-    pub(super) fn required(&mut self, name: &'static str, reader: &mut Reader<'_>) -> Option<Field<'n>> {
+    pub(super) fn required(
+        &mut self,
+        name: &'static str,
+        reader: &mut Reader<'_>,
+    ) -> Option<Field<'n>> {
         let member = self.member(name);
         if member.is_none() {
             reader.problem(&self.field, format!("`{name}` is missing"));
@@ -218,7 +270,11 @@ impl<'n> Object<'n> {
                 continue;
             }
             let hint = closest(&key.text, &self.known);
-            let hint = if hint.is_empty() { format!("; known here: {}", self.known.join(", ")) } else { hint };
+            let hint = if hint.is_empty() {
+                format!("; known here: {}", self.known.join(", "))
+            } else {
+                hint
+            };
             reader.problems.push(Problem {
                 line: key.line,
                 column: key.column,
@@ -229,6 +285,10 @@ impl<'n> Object<'n> {
     }
 
     fn child(&self, name: &str) -> String {
-        if self.field.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.field.path) }
+        if self.field.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.field.path)
+        }
     }
 }

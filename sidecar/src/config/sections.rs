@@ -10,8 +10,8 @@ use super::endpoint::socket_address;
 use super::problem::closest;
 use super::reader::{Field, Object, Reader, SecretSource};
 use super::{
-    Address, BudgetConfig, BudgetScope, Config, DefaultsConfig, EnvoyConfig, LimitsConfig, Period, Secret,
-    SidecarConfig,
+    Address, BudgetConfig, BudgetScope, Config, DefaultsConfig, EnvoyConfig, LimitsConfig, Period,
+    Secret, SidecarConfig,
 };
 
 mod model;
@@ -35,8 +35,11 @@ const PERIODS: [(&str, Period); 6] = [
     ("yearly", Period::Yearly),
     ("none", Period::Total),
 ];
-const ACTIONS: [(&str, PiiAction); 3] =
-    [("flag", PiiAction::Flag), ("redact", PiiAction::Redact), ("deny", PiiAction::Deny)];
+const ACTIONS: [(&str, PiiAction); 3] = [
+    ("flag", PiiAction::Flag),
+    ("redact", PiiAction::Redact),
+    ("deny", PiiAction::Deny),
+];
 
 /// Names that exist in the file, and those that are present in this environment.
 #[derive(Default)]
@@ -47,12 +50,22 @@ struct Names {
 
 /// The whole file. What could not be read is left out; the caller looks at the reader's problems.
 pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) -> Option<Config> {
-    let field = Field { node: root, path: String::new() };
+    let field = Field {
+        node: root,
+        path: String::new(),
+    };
     let mut top = reader.object(field)?;
-    let listen = top.member("listen").and_then(|field| address(&field, reader));
-    let data = top.member("data").and_then(|field| reader.text(&field)).unwrap_or_else(|| "./data".to_owned());
+    let listen = top
+        .member("listen")
+        .and_then(|field| address(&field, reader));
+    let data = top
+        .member("data")
+        .and_then(|field| reader.text(&field))
+        .unwrap_or_else(|| "./data".to_owned());
     let data = Path::new(&data).to_owned();
-    let admin_token = top.member("admin_token").and_then(|field| optional_secret(field, reader));
+    let admin_token = top
+        .member("admin_token")
+        .and_then(|field| optional_secret(field, reader));
     let mut names = Names::default();
     let providers = provider::providers(&mut top, &data, &mut names, reader);
     let models = model::models(&mut top, &names, &providers, catalogue, reader);
@@ -81,21 +94,40 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
 }
 
 fn defaults(top: &mut Object<'_>, names: &Names, reader: &mut Reader<'_>) -> DefaultsConfig {
-    let mut found = DefaultsConfig { provider: names.present.first().cloned(), ..DefaultsConfig::default() };
-    let Some(mut object) = top.member("defaults").and_then(|field| reader.object(field)) else { return found };
-    if let Some(name) = object.member("provider").and_then(|field| reference(&field, names, reader)) {
+    let mut found = DefaultsConfig {
+        provider: names.present.first().cloned(),
+        ..DefaultsConfig::default()
+    };
+    let Some(mut object) = top
+        .member("defaults")
+        .and_then(|field| reader.object(field))
+    else {
+        return found;
+    };
+    if let Some(name) = object
+        .member("provider")
+        .and_then(|field| reference(&field, names, reader))
+    {
         if names.present.contains(&name) {
             found.provider = Some(name);
         }
     }
-    found.pii_input = object.member("guardrails").and_then(|field| pii_input(field, reader));
+    found.pii_input = object
+        .member("guardrails")
+        .and_then(|field| pii_input(field, reader));
     if let Some(field) = object.member("cache") {
         found.cache_ttl_s = cache(field, reader);
     }
-    if let Some(retry) = object.member("retry").and_then(|field| reader.object(field)) {
+    if let Some(retry) = object
+        .member("retry")
+        .and_then(|field| reader.object(field))
+    {
         self::retry(retry, &mut found, reader);
     }
-    if let Some(ms) = object.member("request_timeout_ms").and_then(|field| reader.integer(&field, 0, DAY_MS)) {
+    if let Some(ms) = object
+        .member("request_timeout_ms")
+        .and_then(|field| reader.integer(&field, 0, DAY_MS))
+    {
         found.request_timeout_ms = ms;
     }
     let on_state_loss = object.member("on_state_loss");
@@ -113,18 +145,31 @@ fn defaults(top: &mut Object<'_>, names: &Names, reader: &mut Reader<'_>) -> Def
 fn retry(mut object: Object<'_>, found: &mut DefaultsConfig, reader: &mut Reader<'_>) {
     let attempts_max = u64::from(engine::limits::RETRIES_MAX);
     if let Some(field) = object.member("attempts") {
-        found.retry_attempts =
-            reader.integer(&field, 0, attempts_max).and_then(|n| n.try_into().ok()).unwrap_or(found.retry_attempts);
+        found.retry_attempts = reader
+            .integer(&field, 0, attempts_max)
+            .and_then(|n| n.try_into().ok())
+            .unwrap_or(found.retry_attempts);
     }
     if let Some(field) = object.member("on_status_codes") {
         let statuses = reader.list(&field);
         found.retry_on = statuses
             .iter()
-            .filter_map(|status| reader.integer(status, 400, 599).and_then(|status| status.try_into().ok()))
+            .filter_map(|status| {
+                reader
+                    .integer(status, 400, 599)
+                    .and_then(|status| status.try_into().ok())
+            })
             .collect();
     }
-    if let Some(mut backoff) = object.member("backoff_ms").and_then(|field| reader.object(field)) {
-        let mut ms = |name| backoff.member(name).and_then(|field| reader.integer(&field, 1, DAY_MS));
+    if let Some(mut backoff) = object
+        .member("backoff_ms")
+        .and_then(|field| reader.object(field))
+    {
+        let mut ms = |name| {
+            backoff
+                .member(name)
+                .and_then(|field| reader.integer(&field, 1, DAY_MS))
+        };
         let base = ms("base").unwrap_or(found.backoff_base_ms);
         let max = ms("max").unwrap_or_else(|| base.saturating_mul(10));
         if max < base {
@@ -138,11 +183,15 @@ fn retry(mut object: Object<'_>, found: &mut DefaultsConfig, reader: &mut Reader
 
 fn cache(field: Field<'_>, reader: &mut Reader<'_>) -> Option<u64> {
     let mut object = reader.object(field)?;
-    let mode = object.member("mode").and_then(|field| reader.choice(&field, &[("simple", true), ("off", false)]));
+    let mode = object
+        .member("mode")
+        .and_then(|field| reader.choice(&field, &[("simple", true), ("off", false)]));
     let ttl = object.member("ttl").or_else(|| object.member("max_age"));
     // Both spellings are known even when only one is there.
     let _ = object.member("max_age");
-    let ttl = ttl.and_then(|field| reader.integer(&field, 1, CACHE_TTL_S_MAX)).unwrap_or(super::CACHE_TTL_S);
+    let ttl = ttl
+        .and_then(|field| reader.integer(&field, 1, CACHE_TTL_S_MAX))
+        .unwrap_or(super::CACHE_TTL_S);
     object.finish(reader);
     mode.unwrap_or(true).then_some(ttl)
 }
@@ -150,14 +199,23 @@ fn cache(field: Field<'_>, reader: &mut Reader<'_>) -> Option<u64> {
 /// `{input: [{type: pii_detection, action: redact}]}`; the strictest entry counts.
 fn pii_input(field: Field<'_>, reader: &mut Reader<'_>) -> Option<PiiAction> {
     let mut object = reader.object(field)?;
-    let input = object.member("input").map(|field| reader.list(&field)).unwrap_or_default();
+    let input = object
+        .member("input")
+        .map(|field| reader.list(&field))
+        .unwrap_or_default();
     object.finish(reader);
     let mut strictest = None;
     for rule in input {
-        let Some(mut rule) = reader.object(rule) else { continue };
+        let Some(mut rule) = reader.object(rule) else {
+            continue;
+        };
         let known = [("pii_detection", ())];
-        let kind = rule.required("type", reader).and_then(|field| reader.choice(&field, &known));
-        let action = rule.required("action", reader).and_then(|field| reader.choice(&field, &ACTIONS));
+        let kind = rule
+            .required("type", reader)
+            .and_then(|field| reader.choice(&field, &known));
+        let action = rule
+            .required("action", reader)
+            .and_then(|field| reader.choice(&field, &ACTIONS));
         rule.finish(reader);
         strictest = strictest.max(kind.and(action));
     }
@@ -166,19 +224,39 @@ fn pii_input(field: Field<'_>, reader: &mut Reader<'_>) -> Option<PiiAction> {
 
 fn budgets(top: &mut Object<'_>, reader: &mut Reader<'_>) -> Vec<BudgetConfig> {
     let mut found: Vec<BudgetConfig> = Vec::new();
-    let Some(list) = top.member("budgets") else { return found };
+    let Some(list) = top.member("budgets") else {
+        return found;
+    };
     for field in reader.list(&list) {
-        let Some(mut object) = reader.object(field.clone()) else { continue };
+        let Some(mut object) = reader.object(field.clone()) else {
+            continue;
+        };
         let scopes = [("global", BudgetScope::Global)];
-        let scope = object.required("scope", reader).and_then(|field| reader.choice(&field, &scopes));
-        let limit = object.required("limit_usd", reader).and_then(|field| reader.usd(&field));
-        let period = object.member("period").and_then(|field| reader.choice(&field, &PERIODS)).unwrap_or_default();
+        let scope = object
+            .required("scope", reader)
+            .and_then(|field| reader.choice(&field, &scopes));
+        let limit = object
+            .required("limit_usd", reader)
+            .and_then(|field| reader.usd(&field));
+        let period = object
+            .member("period")
+            .and_then(|field| reader.choice(&field, &PERIODS))
+            .unwrap_or_default();
         object.finish(reader);
-        let (Some(scope), Some(limit_nano)) = (scope, limit) else { continue };
-        if found.iter().any(|budget| budget.scope == scope && budget.period == period) {
+        let (Some(scope), Some(limit_nano)) = (scope, limit) else {
+            continue;
+        };
+        if found
+            .iter()
+            .any(|budget| budget.scope == scope && budget.period == period)
+        {
             reader.problem(&field, "a budget of this scope and period is given twice");
         }
-        found.push(BudgetConfig { scope, limit_nano, period });
+        found.push(BudgetConfig {
+            scope,
+            limit_nano,
+            period,
+        });
     }
     found
 }
@@ -188,17 +266,29 @@ fn sidecar(top: &mut Object<'_>, data: &Path, reader: &mut Reader<'_>) -> Sideca
         internal: Address::Unix(data.join("internal.sock")),
         admin: Address::Unix(data.join("admin.sock")),
     };
-    let Some(mut object) = top.member("sidecar").and_then(|field| reader.object(field)) else { return found };
-    for (name, address) in [("internal", &mut found.internal), ("admin", &mut found.admin)] {
-        let Some(field) = object.member(name) else { continue };
-        let Some(text) = reader.text(&field) else { continue };
+    let Some(mut object) = top.member("sidecar").and_then(|field| reader.object(field)) else {
+        return found;
+    };
+    for (name, address) in [
+        ("internal", &mut found.internal),
+        ("admin", &mut found.admin),
+    ] {
+        let Some(field) = object.member(name) else {
+            continue;
+        };
+        let Some(text) = reader.text(&field) else {
+            continue;
+        };
         match Address::parse(&text) {
             Some(parsed) => *address = parsed,
             None => reader.problem(&field, format!("`{text}` is neither unix:PATH nor IP:PORT")),
         }
     }
     if found.internal == found.admin {
-        reader.problem(object.field(), "`internal` and `admin` must differ: clients may reach only the second");
+        reader.problem(
+            object.field(),
+            "`internal` and `admin` must differ: clients may reach only the second",
+        );
     }
     object.finish(reader);
     found
@@ -206,8 +296,13 @@ fn sidecar(top: &mut Object<'_>, data: &Path, reader: &mut Reader<'_>) -> Sideca
 
 fn envoy(top: &mut Object<'_>, reader: &mut Reader<'_>) -> EnvoyConfig {
     let mut found = EnvoyConfig::default();
-    let Some(mut object) = top.member("envoy").and_then(|field| reader.object(field)) else { return found };
-    if let Some(admin) = object.member("admin").and_then(|field| address(&field, reader)) {
+    let Some(mut object) = top.member("envoy").and_then(|field| reader.object(field)) else {
+        return found;
+    };
+    if let Some(admin) = object
+        .member("admin")
+        .and_then(|field| address(&field, reader))
+    {
         found.admin = admin;
     }
     found.workers = object
@@ -220,9 +315,14 @@ fn envoy(top: &mut Object<'_>, reader: &mut Reader<'_>) -> EnvoyConfig {
 
 fn limits(top: &mut Object<'_>, reader: &mut Reader<'_>) -> LimitsConfig {
     let mut found = LimitsConfig::default();
-    let Some(mut object) = top.member("limits").and_then(|field| reader.object(field)) else { return found };
+    let Some(mut object) = top.member("limits").and_then(|field| reader.object(field)) else {
+        return found;
+    };
     let max = u64::try_from(REQUEST_BODY_BYTES_MAX).unwrap_or(u64::MAX);
-    if let Some(bytes) = object.member("request_body_bytes").and_then(|field| reader.integer(&field, 1024, max)) {
+    if let Some(bytes) = object
+        .member("request_body_bytes")
+        .and_then(|field| reader.integer(&field, 1024, max))
+    {
         found.request_body_bytes = bytes.try_into().unwrap_or(found.request_body_bytes);
     }
     object.finish(reader);
@@ -233,7 +333,10 @@ fn address(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<std::net::Socke
     let text = reader.text(field)?;
     let parsed = socket_address(&text);
     if parsed.is_none() {
-        reader.problem(field, format!("`{text}` is not IP:PORT, for example 0.0.0.0:8000"));
+        reader.problem(
+            field,
+            format!("`{text}` is not IP:PORT, for example 0.0.0.0:8000"),
+        );
     }
     parsed
 }
@@ -257,4 +360,3 @@ fn reference(field: &Field<'_>, names: &Names, reader: &mut Reader<'_>) -> Optio
     reader.problem(field, format!("no provider is named `{name}`{hint}"));
     None
 }
-

@@ -29,16 +29,27 @@ pub(super) struct Refusal {
 impl Chat {
     pub(super) fn parse(body: &[u8]) -> Result<Chat, Refusal> {
         let Ok(request) = serde_json::from_slice::<Value>(body) else {
-            return Err(Refusal { status: 400, message: "The request body is not valid JSON" });
+            return Err(Refusal {
+                status: 400,
+                message: "The request body is not valid JSON",
+            });
         };
         let member = |name: &str| request.get(name);
         let Some(messages) = member("messages").and_then(Value::as_array) else {
-            return Err(Refusal { status: 400, message: "`messages` is missing" });
+            return Err(Refusal {
+                status: 400,
+                message: "`messages` is missing",
+            });
         };
         let prompt: usize = messages.iter().map(|message| text(message).len()).sum();
-        let last = messages.iter().rev().find(|message| message.get("role").is_some_and(|role| role == "user"));
+        let last = messages
+            .iter()
+            .rev()
+            .find(|message| message.get("role").is_some_and(|role| role == "user"));
         let said = format!("You said: {}", last.map(text).unwrap_or_default());
-        let cap = member("max_completion_tokens").or_else(|| member("max_tokens")).and_then(Value::as_u64);
+        let cap = member("max_completion_tokens")
+            .or_else(|| member("max_tokens"))
+            .and_then(Value::as_u64);
         let mut words: Vec<String> = said.split_inclusive(' ').map(str::to_owned).collect();
         let mut finish = "stop";
         if let Some(cap) = cap {
@@ -50,9 +61,18 @@ impl Chat {
         }
         Ok(Chat {
             stream: member("stream").and_then(Value::as_bool).unwrap_or(false),
-            model: member("model").and_then(Value::as_str).unwrap_or("demo").to_owned(),
-            include_usage: request.pointer("/stream_options/include_usage").and_then(Value::as_bool).unwrap_or(false),
-            choices: member("n").and_then(Value::as_u64).unwrap_or(1).clamp(1, CHOICES_MAX),
+            model: member("model")
+                .and_then(Value::as_str)
+                .unwrap_or("demo")
+                .to_owned(),
+            include_usage: request
+                .pointer("/stream_options/include_usage")
+                .and_then(Value::as_bool)
+                .unwrap_or(false),
+            choices: member("n")
+                .and_then(Value::as_u64)
+                .unwrap_or(1)
+                .clamp(1, CHOICES_MAX),
             words,
             finish,
             prompt_tokens: tokens(prompt),
@@ -81,7 +101,10 @@ impl Chat {
                 events.push(self.chunk(json!([choice]), Value::Null));
             }
         };
-        each(json!({"role": "assistant", "content": "", "refusal": null}), Value::Null);
+        each(
+            json!({"role": "assistant", "content": "", "refusal": null}),
+            Value::Null,
+        );
         for word in &self.words {
             each(json!({"content": word}), Value::Null);
         }
@@ -114,11 +137,17 @@ impl Chat {
 
 impl Refusal {
     pub(super) fn not_found() -> Refusal {
-        Refusal { status: 404, message: "The demo provider has /v1/chat/completions and /v1/models" }
+        Refusal {
+            status: 404,
+            message: "The demo provider has /v1/chat/completions and /v1/models",
+        }
     }
 
     pub(super) fn unreadable() -> Refusal {
-        Refusal { status: 413, message: "The request body could not be read or is too large" }
+        Refusal {
+            status: 413,
+            message: "The request body could not be read or is too large",
+        }
     }
 
     pub(super) fn body(&self) -> String {
@@ -138,7 +167,9 @@ fn text(message: &Value) -> String {
     match message.get("content") {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(parts)) => {
-            let texts = parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str));
+            let texts = parts
+                .iter()
+                .filter_map(|part| part.get("text").and_then(Value::as_str));
             texts.collect::<Vec<_>>().join(" ")
         }
         _ => String::new(),
@@ -146,7 +177,10 @@ fn text(message: &Value) -> String {
 }
 
 fn tokens(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX).div_ceil(BYTES_PER_TOKEN).max(1)
+    u64::try_from(bytes)
+        .unwrap_or(u64::MAX)
+        .div_ceil(BYTES_PER_TOKEN)
+        .max(1)
 }
 
 /// How many of `words` come to at most `cap` tokens.
@@ -164,21 +198,31 @@ mod tests {
     use super::*;
 
     fn chat(request: &Value) -> Chat {
-        Chat::parse(request.to_string().as_bytes()).unwrap_or_else(|refusal| panic!("{}", refusal.message))
+        Chat::parse(request.to_string().as_bytes())
+            .unwrap_or_else(|refusal| panic!("{}", refusal.message))
     }
 
     #[test]
     fn the_stream_says_what_the_answer_says() {
-        let mut request = json!({"model": "m", "messages": [{"role": "user", "content": "one two"}]});
+        let mut request =
+            json!({"model": "m", "messages": [{"role": "user", "content": "one two"}]});
         let answer: Value = serde_json::from_str(&chat(&request).answer()).unwrap();
-        assert_eq!(answer["choices"][0]["message"]["content"], "You said: one two");
+        assert_eq!(
+            answer["choices"][0]["message"]["content"],
+            "You said: one two"
+        );
         assert_eq!(answer["usage"]["total_tokens"], 2 + 5);
         request["stream"] = true.into();
         request["stream_options"] = json!({"include_usage": true});
         let events = chat(&request).events();
-        let chunks: Vec<Value> =
-            events.iter().filter_map(|e| serde_json::from_str(e.trim().strip_prefix("data: ")?).ok()).collect();
-        let said: String = chunks.iter().filter_map(|c| c["choices"][0]["delta"]["content"].as_str()).collect();
+        let chunks: Vec<Value> = events
+            .iter()
+            .filter_map(|e| serde_json::from_str(e.trim().strip_prefix("data: ")?).ok())
+            .collect();
+        let said: String = chunks
+            .iter()
+            .filter_map(|c| c["choices"][0]["delta"]["content"].as_str())
+            .collect();
         assert_eq!(said, "You said: one two");
         assert_eq!(chunks.last().unwrap()["usage"], answer["usage"]);
         assert_eq!(events.last().unwrap(), "data: [DONE]\n\n");
@@ -195,7 +239,11 @@ mod tests {
     #[test]
     fn what_is_no_chat_request_is_refused() {
         for body in ["", "[]", "{}", r#"{"messages":1}"#] {
-            assert_eq!(Chat::parse(body.as_bytes()).err().unwrap().status, 400, "{body}");
+            assert_eq!(
+                Chat::parse(body.as_bytes()).err().unwrap().status,
+                400,
+                "{body}"
+            );
         }
     }
 }

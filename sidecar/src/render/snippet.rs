@@ -1,7 +1,10 @@
 //! What to paste into an Envoy that is already there.
 
-use super::{Options, filter, provider_clusters, service_clusters, service_routes, target_matcher, target_routes};
 use super::piece::Piece;
+use super::{
+    Options, filter, provider_clusters, service_clusters, service_routes, target_matcher,
+    target_routes,
+};
 use crate::config::Config;
 
 /// Names of the snippets.
@@ -27,7 +30,12 @@ pub fn text(name: &str, config: &Config, options: &Options) -> Result<String, St
             .block("target_routes", &target_routes(config))
             .finish(),
         "istio" => istio(config, options),
-        _ => return Err(format!("no snippet is named {name}; there are {}", NAMES.join(", "))),
+        _ => {
+            return Err(format!(
+                "no snippet is named {name}; there are {}",
+                NAMES.join(", ")
+            ));
+        }
     })
 }
 
@@ -36,7 +44,11 @@ fn istio(config: &Config, options: &Options) -> String {
     let clusters = [service_clusters(config), provider_clusters(config, options)].concat();
     let patches: String = items(&clusters)
         .iter()
-        .map(|cluster| Piece::new(include_str!("snippet/istio_cluster.yaml")).block("cluster", cluster).finish())
+        .map(|cluster| {
+            Piece::new(include_str!("snippet/istio_cluster.yaml"))
+                .block("cluster", cluster)
+                .finish()
+        })
         .collect();
     let policy: String = items(&filter("policy", config, options)).concat();
     Piece::new(include_str!("snippet/istio.yaml"))

@@ -60,15 +60,26 @@ impl Event {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
-        let tail = lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default().join("\n");
-        format!("{} stopped ({}). The end of {}:\n{tail}", self.name, self.status, self.log.display())
+        let tail = lines
+            .get(lines.len().saturating_sub(LOG_LINES)..)
+            .unwrap_or_default()
+            .join("\n");
+        format!(
+            "{} stopped ({}). The end of {}:\n{tail}",
+            self.name,
+            self.status,
+            self.log.display()
+        )
     }
 }
 
 impl Child {
     pub(super) fn start(program: Program, events: mpsc::Sender<Event>) -> Child {
         let (stop, asked) = watch::channel(false);
-        Child { stop, task: tokio::spawn(keep(program, events, asked)) }
+        Child {
+            stop,
+            task: tokio::spawn(keep(program, events, asked)),
+        }
     }
 
     /// Asks it to stop and waits until it has.
@@ -92,9 +103,18 @@ async fn keep(program: Program, events: mpsc::Sender<Event>, mut asked: watch::R
             }
             Err(message) => message,
         };
-        failures = if started.elapsed() < LIFE_MIN { failures.saturating_add(1) } else { 0 };
+        failures = if started.elapsed() < LIFE_MIN {
+            failures.saturating_add(1)
+        } else {
+            0
+        };
         let last = failures >= FAILURES_MAX;
-        let event = Event { name: program.name, status, last, log: program.log.clone() };
+        let event = Event {
+            name: program.name,
+            status,
+            last,
+            log: program.log.clone(),
+        };
         let _ = events.send(event).await;
         tokio::select! {
             () = tokio::time::sleep(RESTART_PAUSE), if !last => {}
@@ -111,9 +131,16 @@ async fn told(asked: &mut watch::Receiver<bool>) {
 
 fn spawn(program: &Program) -> Result<tokio::process::Child, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", program.path.display());
-    let log = File::options().create(true).append(true).open(&program.log).map_err(failed)?;
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(&program.log)
+        .map_err(failed)?;
     let errors = log.try_clone().map_err(failed)?;
-    let environment = program.environment.iter().map(|(name, value)| (name, value.expose()));
+    let environment = program
+        .environment
+        .iter()
+        .map(|(name, value)| (name, value.expose()));
     Command::new(&program.path)
         .args(&program.arguments)
         .envs(environment)
@@ -128,10 +155,17 @@ fn spawn(program: &Program) -> Result<tokio::process::Child, String> {
 }
 
 async fn end(mut process: tokio::process::Child) {
-    if let Some(pid) = process.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+    if let Some(pid) = process
+        .id()
+        .and_then(|pid| i32::try_from(pid).ok())
+        .and_then(Pid::from_raw)
+    {
         let _ = kill_process(pid, Signal::TERM);
     }
-    if tokio::time::timeout(STOP_TIME_MAX, process.wait()).await.is_err() {
+    if tokio::time::timeout(STOP_TIME_MAX, process.wait())
+        .await
+        .is_err()
+    {
         let _ = process.kill().await;
     }
 }

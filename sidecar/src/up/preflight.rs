@@ -19,11 +19,20 @@ const CLEAR_TIME_MAX: Duration = Duration::from_secs(5);
 pub(super) fn clear(data: &Path) -> Result<(), String> {
     let note = data.join(NOTE);
     let text = std::fs::read_to_string(&note).unwrap_or_default();
-    let pids: Vec<Pid> = text.lines().filter_map(|line| pid(line.split(' ').next()?)).collect();
+    let pids: Vec<Pid> = text
+        .lines()
+        .filter_map(|line| pid(line.split(' ').next()?))
+        .collect();
     let alive = |pid: &Pid| test_kill_process(*pid).is_ok() && is_ours(*pid);
-    if let Some(owner) = pids.first().filter(|pid| alive(pid) && arguments(**pid).iter().any(|text| text == "up")) {
+    if let Some(owner) = pids
+        .first()
+        .filter(|pid| alive(pid) && arguments(**pid).iter().any(|text| text == "up"))
+    {
         let pid = owner.as_raw_nonzero();
-        return Err(format!("Weir already runs on {} (process {pid}); stop it first", data.display()));
+        return Err(format!(
+            "Weir already runs on {} (process {pid}); stop it first",
+            data.display()
+        ));
     }
     let left: Vec<Pid> = pids.into_iter().filter(alive).collect();
     for pid in &left {
@@ -55,8 +64,14 @@ pub(super) fn forget(data: &Path) {
 
 /// Every TCP port that a child will bind is free.
 pub(super) fn ports(config: &Config, listen: SocketAddr) -> Result<(), String> {
-    let mut wanted = vec![(listen, "clients (choose another with PORT= or --port)"), (config.envoy.admin, "envoy.admin")];
-    for (address, name) in [(&config.sidecar.internal, "sidecar.internal"), (&config.sidecar.admin, "sidecar.admin")] {
+    let mut wanted = vec![
+        (listen, "clients (choose another with PORT= or --port)"),
+        (config.envoy.admin, "envoy.admin"),
+    ];
+    for (address, name) in [
+        (&config.sidecar.internal, "sidecar.internal"),
+        (&config.sidecar.admin, "sidecar.admin"),
+    ] {
         if let Address::Tcp(address) = address {
             wanted.push((*address, name));
         }
@@ -66,7 +81,9 @@ pub(super) fn ports(config: &Config, listen: SocketAddr) -> Result<(), String> {
         match TcpListener::bind(address) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                return Err(format!("{address} is in use by another program; it is needed for {name}"));
+                return Err(format!(
+                    "{address} is in use by another program; it is needed for {name}"
+                ));
             }
             Err(error) => return Err(format!("cannot listen on {address} for {name}: {error}")),
         }
@@ -82,10 +99,15 @@ fn pid(text: &str) -> Option<Pid> {
 fn is_ours(pid: Pid) -> bool {
     let arguments = arguments(pid);
     let program = arguments.first().map(PathBuf::from).unwrap_or_default();
-    program.file_name().is_some_and(|name| name == "weir" || name == "envoy")
+    program
+        .file_name()
+        .is_some_and(|name| name == "weir" || name == "envoy")
 }
 
 fn arguments(pid: Pid) -> Vec<String> {
     let text = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
-    String::from_utf8_lossy(&text).split('\0').map(str::to_owned).collect()
+    String::from_utf8_lossy(&text)
+        .split('\0')
+        .map(str::to_owned)
+        .collect()
 }

@@ -27,17 +27,30 @@ impl Secrets {
         let path = data.join(FILE);
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let kept: Value = serde_json::from_str(&text).unwrap_or_default();
-        let member = |name: &str| kept.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let member = |name: &str| {
+            kept.get(name)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+        };
         let (key, kept_token) = match (member("virtual_key"), member("admin_token")) {
             (Some(key), Some(token)) => (key.to_owned(), token.to_owned()),
             _ => {
-                let (key, token) = (format!("vk-{}", random_hex()?), format!("adm-{}", random_hex()?));
-                write(&path, &json!({"virtual_key": key, "admin_token": token}).to_string())?;
+                let (key, token) = (
+                    format!("vk-{}", random_hex()?),
+                    format!("adm-{}", random_hex()?),
+                );
+                write(
+                    &path,
+                    &json!({"virtual_key": key, "admin_token": token}).to_string(),
+                )?;
                 (key, token)
             }
         };
         let admin_token = token.unwrap_or_else(|| Secret::new(kept_token));
-        Ok(Secrets { virtual_key: Secret::new(key), admin_token })
+        Ok(Secrets {
+            virtual_key: Secret::new(key),
+            admin_token,
+        })
     }
 }
 
@@ -60,9 +73,15 @@ pub(super) fn folder(path: &Path) -> Result<(), String> {
 pub(super) fn write(path: &Path, text: &str) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
     let new = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new).map_err(failed)?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)
+        .map_err(failed)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))
+        .map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     std::fs::rename(&new, path).map_err(failed)
 }

@@ -20,24 +20,47 @@ pub(super) fn models(
     reader: &mut Reader<'_>,
 ) -> Vec<ModelConfig> {
     let mut found: Vec<ModelConfig> = Vec::new();
-    let Some(list) = top.member("models") else { return found };
+    let Some(list) = top.member("models") else {
+        return found;
+    };
     for field in reader.list(&list) {
-        let Some(entry) = entry(field.clone(), names, reader) else { continue };
-        let Some(provider) = providers.iter().find(|provider| provider.name == entry.provider) else { continue };
+        let Some(entry) = entry(field.clone(), names, reader) else {
+            continue;
+        };
+        let Some(provider) = providers
+            .iter()
+            .find(|provider| provider.name == entry.provider)
+        else {
+            continue;
+        };
         if found.iter().any(|model| model.id == entry.id) {
             reader.problem(&field, format!("model `{}` is given twice", entry.id));
             continue;
         }
-        let known = catalogue.iter().find(|known| known.provider == entry.provider && known.model == entry.model);
-        let price = entry.price.or(known.map(|known| known.price)).or(provider.default_price);
+        let known = catalogue
+            .iter()
+            .find(|known| known.provider == entry.provider && known.model == entry.model);
+        let price = entry
+            .price
+            .or(known.map(|known| known.price))
+            .or(provider.default_price);
         let Some(price) = price else {
-            let text = format!("model `{}` has no known price; add `price`, `price: free` or the provider's `default_price`", entry.id);
+            let text = format!(
+                "model `{}` has no known price; add `price`, `price: free` or the provider's `default_price`",
+                entry.id
+            );
             reader.problem(&field, text);
             continue;
         };
         found.push(ModelConfig {
-            context: entry.context.or(known.map(|known| known.context)).unwrap_or(0),
-            max_output: entry.max_output.or(known.map(|known| known.max_output)).unwrap_or(0),
+            context: entry
+                .context
+                .or(known.map(|known| known.context))
+                .unwrap_or(0),
+            max_output: entry
+                .max_output
+                .or(known.map(|known| known.max_output))
+                .unwrap_or(0),
             id: entry.id,
             provider: entry.provider,
             model: entry.model,
@@ -61,15 +84,32 @@ struct Entry {
 fn entry(field: Field<'_>, names: &Names, reader: &mut Reader<'_>) -> Option<Entry> {
     let mut object = reader.object(field)?;
     let present = reader.present(&mut object);
-    let id = object.required("id", reader).and_then(|field| reader.text(&field));
-    let provider = object.required("provider", reader).and_then(|field| reference(&field, names, reader));
+    let id = object
+        .required("id", reader)
+        .and_then(|field| reader.text(&field));
+    let provider = object
+        .required("provider", reader)
+        .and_then(|field| reference(&field, names, reader));
     let model = object.member("model").and_then(|field| reader.text(&field));
-    let mut tokens = |name| object.member(name).and_then(|field| reader.integer(&field, 0, TOKENS_MAX));
+    let mut tokens = |name| {
+        object
+            .member(name)
+            .and_then(|field| reader.integer(&field, 0, TOKENS_MAX))
+    };
     let (context, max_output) = (tokens("context"), tokens("max_output"));
-    let price = object.member("price").and_then(|field| price(field, reader));
+    let price = object
+        .member("price")
+        .and_then(|field| price(field, reader));
     object.finish(reader);
     let (id, provider) = (id?, provider?);
-    present.then(|| Entry { model: model.unwrap_or_else(|| id.clone()), id, provider, context, max_output, price })
+    present.then(|| Entry {
+        model: model.unwrap_or_else(|| id.clone()),
+        id,
+        provider,
+        context,
+        max_output,
+        price,
+    })
 }
 
 /// `free`, or dollars per million tokens by kind. A kind that is not given costs what its parent
@@ -79,19 +119,30 @@ pub(super) fn price(field: Field<'_>, reader: &mut Reader<'_>) -> Option<Price> 
         return Some(Price::default());
     }
     if matches!(field.node.value, Value::Scalar { .. }) {
-        reader.problem(&field, "expected `free` or {input: USD, output: USD} per million tokens");
+        reader.problem(
+            &field,
+            "expected `free` or {input: USD, output: USD} per million tokens",
+        );
         return None;
     }
     let mut object = reader.object(field)?;
-    let input = object.required("input", reader).and_then(|field| rate(&field, reader));
-    let output = object.required("output", reader).and_then(|field| rate(&field, reader));
-    let mut kind = |name, reader: &mut Reader<'_>| object.member(name).and_then(|field| rate(&field, reader));
+    let input = object
+        .required("input", reader)
+        .and_then(|field| rate(&field, reader));
+    let output = object
+        .required("output", reader)
+        .and_then(|field| rate(&field, reader));
+    let mut kind =
+        |name, reader: &mut Reader<'_>| object.member(name).and_then(|field| rate(&field, reader));
     let cached_input = kind("cached_input", reader);
     let cache_write = kind("cache_write", reader);
     let reasoning = kind("reasoning", reader);
     let long_input = kind("long_input", reader);
     let long_output = kind("long_output", reader);
-    let long_from = object.member("long_from").and_then(|field| reader.integer(&field, 1, TOKENS_MAX)).unwrap_or(0);
+    let long_from = object
+        .member("long_from")
+        .and_then(|field| reader.integer(&field, 1, TOKENS_MAX))
+        .unwrap_or(0);
     object.finish(reader);
     let (input, output) = (input?, output?);
     Some(Price {
@@ -105,9 +156,11 @@ pub(super) fn price(field: Field<'_>, reader: &mut Reader<'_>) -> Option<Price> 
 fn rate(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<NanoUsd> {
     let amount = reader.usd(field)?;
     if amount > PRICE_NANO_MAX {
-        reader.problem(field, "more than a dollar per token: prices are per million tokens");
+        reader.problem(
+            field,
+            "more than a dollar per token: prices are per million tokens",
+        );
         return None;
     }
     Some(amount)
 }
-

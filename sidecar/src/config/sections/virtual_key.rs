@@ -10,11 +10,19 @@ use super::{Names, PERIODS, optional_secret, pii_input, reference};
 /// Requests per minute of one key.
 const RATE_LIMIT_MAX: u64 = 1_000_000_000;
 
-pub(super) fn virtual_keys(top: &mut Object<'_>, names: &Names, reader: &mut Reader<'_>) -> Vec<VirtualKeyConfig> {
+pub(super) fn virtual_keys(
+    top: &mut Object<'_>,
+    names: &Names,
+    reader: &mut Reader<'_>,
+) -> Vec<VirtualKeyConfig> {
     let mut found: Vec<VirtualKeyConfig> = Vec::new();
-    let Some(list) = top.member("virtual_keys") else { return found };
+    let Some(list) = top.member("virtual_keys") else {
+        return found;
+    };
     for field in reader.list(&list) {
-        let Some(key) = virtual_key(field.clone(), names, reader) else { continue };
+        let Some(key) = virtual_key(field.clone(), names, reader) else {
+            continue;
+        };
         if found.iter().any(|other| other.name == key.name) {
             reader.problem(&field, format!("virtual key `{}` is given twice", key.name));
         } else if found.iter().any(|other| other.key == key.key) {
@@ -26,24 +34,47 @@ pub(super) fn virtual_keys(top: &mut Object<'_>, names: &Names, reader: &mut Rea
     found
 }
 
-fn virtual_key(field: Field<'_>, names: &Names, reader: &mut Reader<'_>) -> Option<VirtualKeyConfig> {
+fn virtual_key(
+    field: Field<'_>,
+    names: &Names,
+    reader: &mut Reader<'_>,
+) -> Option<VirtualKeyConfig> {
     let mut object = reader.object(field)?;
     let present = reader.present(&mut object);
-    let name = object.required("name", reader).and_then(|field| reader.name(&field));
-    let key = object.required("key", reader).and_then(|field| client_key(field, present, reader));
-    let provider = object.member("provider").and_then(|field| reference(&field, names, reader));
+    let name = object
+        .required("name", reader)
+        .and_then(|field| reader.name(&field));
+    let key = object
+        .required("key", reader)
+        .and_then(|field| client_key(field, present, reader));
+    let provider = object
+        .member("provider")
+        .and_then(|field| reference(&field, names, reader));
     let real_api_key = object.member("real_api_key").and_then(|field| {
         if provider.is_none() {
             reader.problem(&field, "needs `provider`: the provider whose key this is");
         }
         optional_secret(field, reader)
     });
-    let rate_limit = object.member("rate_limit").and_then(|field| reader.integer(&field, 1, RATE_LIMIT_MAX));
-    let budget_limit_nano = object.member("budget_limit_usd").and_then(|field| reader.usd(&field));
-    let period = object.member("budget_period").and_then(|field| reader.choice(&field, &PERIODS));
-    let models = object.member("models").map(|field| reader.texts(&field)).unwrap_or_default();
-    let pii_input = object.member("guardrails").and_then(|field| pii_input(field, reader));
-    let config = object.member("config").and_then(|field| route_config(&field, reader));
+    let rate_limit = object
+        .member("rate_limit")
+        .and_then(|field| reader.integer(&field, 1, RATE_LIMIT_MAX));
+    let budget_limit_nano = object
+        .member("budget_limit_usd")
+        .and_then(|field| reader.usd(&field));
+    let period = object
+        .member("budget_period")
+        .and_then(|field| reader.choice(&field, &PERIODS));
+    let models = object
+        .member("models")
+        .map(|field| reader.texts(&field))
+        .unwrap_or_default();
+    let pii_input = object
+        .member("guardrails")
+        .and_then(|field| pii_input(field, reader));
+    let config = object
+        .member("config")
+        .and_then(|field| route_config(&field, reader));
     object.finish(reader);
     if !present {
         return None;
@@ -67,14 +98,23 @@ fn client_key(field: Field<'_>, present: bool, reader: &mut Reader<'_>) -> Optio
         SecretSource::Present(key) => key,
         SecretSource::Unset(variable) => {
             if present {
-                reader.warnings.push(format!("{}: {variable} is not set; this key does not exist", field.path));
+                reader.warnings.push(format!(
+                    "{}: {variable} is not set; this key does not exist",
+                    field.path
+                ));
             }
             return None;
         }
     };
     let printable = |byte: u8| byte.is_ascii_graphic();
     if key.expose().len() > engine::limits::KEY_BYTES_MAX || !key.expose().bytes().all(printable) {
-        reader.problem(&field, format!("at most {} visible ASCII characters", engine::limits::KEY_BYTES_MAX));
+        reader.problem(
+            &field,
+            format!(
+                "at most {} visible ASCII characters",
+                engine::limits::KEY_BYTES_MAX
+            ),
+        );
         return None;
     }
     Some(key)
@@ -98,4 +138,3 @@ fn route_config(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<String> {
         }
     }
 }
-
