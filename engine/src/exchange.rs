@@ -27,6 +27,8 @@ mod attempt;
 mod record;
 mod refusal;
 mod request;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 pub use attempt::AttemptStep;

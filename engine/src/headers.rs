@@ -17,7 +17,10 @@ struct Field {
 impl Headers {
     /// Room for `count` fields of `bytes` bytes together.
     pub fn with_capacity(count: usize, bytes: usize) -> Headers {
-        Headers { buffer: Vec::with_capacity(bytes), fields: Vec::with_capacity(count) }
+        Headers {
+            buffer: Vec::with_capacity(bytes),
+            fields: Vec::with_capacity(count),
+        }
     }
 
     /// Appends a field; several of one name are kept.
@@ -26,25 +29,36 @@ impl Headers {
         self.buffer.extend_from_slice(name.as_ref());
         let name_end = self.buffer.len();
         self.buffer.extend_from_slice(value.as_ref());
-        self.fields.push(Field { start, name_end, end: self.buffer.len() });
+        self.fields.push(Field {
+            start,
+            name_end,
+            end: self.buffer.len(),
+        });
     }
 
     /// The first value of a field.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| value)
+        self.iter()
+            .find(|(key, _)| *key == name.as_bytes())
+            .map(|(_, value)| value)
     }
 
     /// The first value of a field, when it is UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+        self.get(name)
+            .and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.fields.iter().map(|field| {
             (
-                self.buffer.get(field.start..field.name_end).unwrap_or_default(),
-                self.buffer.get(field.name_end..field.end).unwrap_or_default(),
+                self.buffer
+                    .get(field.start..field.name_end)
+                    .unwrap_or_default(),
+                self.buffer
+                    .get(field.name_end..field.end)
+                    .unwrap_or_default(),
             )
         })
     }
@@ -88,6 +102,9 @@ mod tests {
         assert_eq!(headers.text("a"), None);
         assert_eq!(headers.text("b"), Some("2"));
         let kept = headers.filtered(|name| name == b"a");
-        assert_eq!(kept.iter().map(|(_, v)| v.len()).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(
+            kept.iter().map(|(_, v)| v.len()).collect::<Vec<_>>(),
+            [2, 1]
+        );
     }
 }

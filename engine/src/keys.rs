@@ -59,12 +59,16 @@ impl KeyTable {
         match answer {
             KeyAnswer::Known(record) => {
                 let record = Rc::new(record);
-                self.entries.insert(hash.to_owned(), Entry::Known(record.clone()));
+                self.entries
+                    .insert(hash.to_owned(), Entry::Known(record.clone()));
                 Standing::Known(record)
             }
             KeyAnswer::Refused(refused) => {
                 let until_ms = now_ms.saturating_add(REFUSAL_MS);
-                let entry = Entry::Refused { refused: refused.clone(), until_ms };
+                let entry = Entry::Refused {
+                    refused: refused.clone(),
+                    until_ms,
+                };
                 self.entries.insert(hash.to_owned(), entry);
                 Standing::Refused(refused)
             }
@@ -99,8 +103,13 @@ pub const KEY_HEADERS: [&str; 4] = ["x-portkey-api-key", "authorization", "api-k
 pub fn presented(headers: &Headers) -> Presented<'_> {
     let mut first = Presented::Missing;
     for name in KEY_HEADERS {
-        let Some(value) = headers.get(name) else { continue };
-        let Some(key) = std::str::from_utf8(value).ok().map(bare).filter(|key| plausible(key))
+        let Some(value) = headers.get(name) else {
+            continue;
+        };
+        let Some(key) = std::str::from_utf8(value)
+            .ok()
+            .map(bare)
+            .filter(|key| plausible(key))
         else {
             if first == Presented::Missing {
                 first = Presented::Malformed;
@@ -126,7 +135,9 @@ fn bare(value: &str) -> &str {
 }
 
 fn plausible(key: &str) -> bool {
-    !key.is_empty() && key.len() <= limits::KEY_BYTES_MAX && key.bytes().all(|b| b.is_ascii_graphic())
+    !key.is_empty()
+        && key.len() <= limits::KEY_BYTES_MAX
+        && key.bytes().all(|b| b.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -135,19 +146,36 @@ mod tests {
 
     fn head(fields: &[(&str, &str)]) -> Headers {
         let mut headers = Headers::default();
-        fields.iter().for_each(|(name, value)| headers.push(name, value));
+        fields
+            .iter()
+            .for_each(|(name, value)| headers.push(name, value));
         headers
     }
 
     #[test]
     fn our_key_is_found_wherever_it_is() {
         for (fields, expect) in [
-            (vec![("authorization", "Bearer vk-1")], Presented::Key("vk-1")),
-            (vec![("authorization", "bearer  vk-1 ")], Presented::Key("vk-1")),
+            (
+                vec![("authorization", "Bearer vk-1")],
+                Presented::Key("vk-1"),
+            ),
+            (
+                vec![("authorization", "bearer  vk-1 ")],
+                Presented::Key("vk-1"),
+            ),
             (vec![("api-key", "vk-2")], Presented::Key("vk-2")),
             (vec![("x-api-key", "other")], Presented::Key("other")),
-            (vec![("authorization", "Bearer sk-x"), ("x-portkey-api-key", "vk-3")], Presented::Key("vk-3")),
-            (vec![("authorization", "Bearer sk-x"), ("x-api-key", "vk-4")], Presented::Key("vk-4")),
+            (
+                vec![
+                    ("authorization", "Bearer sk-x"),
+                    ("x-portkey-api-key", "vk-3"),
+                ],
+                Presented::Key("vk-3"),
+            ),
+            (
+                vec![("authorization", "Bearer sk-x"), ("x-api-key", "vk-4")],
+                Presented::Key("vk-4"),
+            ),
             (vec![("authorization", "Bearer ")], Presented::Malformed),
             (vec![("authorization", "Bearer a b")], Presented::Malformed),
             (vec![], Presented::Missing),
@@ -158,19 +186,33 @@ mod tests {
         odd.push("authorization", b"Bearer \xff");
         assert_eq!(presented(&odd), Presented::Malformed);
         let long = "x".repeat(limits::KEY_BYTES_MAX + 1);
-        assert_eq!(presented(&head(&[("api-key", &long)])), Presented::Malformed);
+        assert_eq!(
+            presented(&head(&[("api-key", &long)])),
+            Presented::Malformed
+        );
     }
 
     #[test]
     fn the_table_forgets_on_change_expiry_and_time() {
         let mut table = KeyTable::default();
-        let record = KeyRecord { expires_at_ms: Some(50), ..KeyRecord::default() };
+        let record = KeyRecord {
+            expires_at_ms: Some(50),
+            ..KeyRecord::default()
+        };
         table.learn("a", KeyAnswer::Known(record), 0);
         assert!(matches!(table.standing("a", 49), Standing::Known(_)));
         assert_eq!(table.standing("a", 50), Standing::Unknown);
-        let refused = Refused { code: "x".into(), message: String::new(), retry_after_s: None, rate: None };
+        let refused = Refused {
+            code: "x".into(),
+            message: String::new(),
+            retry_after_s: None,
+            rate: None,
+        };
         table.learn("b", KeyAnswer::Refused(refused), 0);
-        assert!(matches!(table.standing("b", REFUSAL_MS - 1), Standing::Refused(_)));
+        assert!(matches!(
+            table.standing("b", REFUSAL_MS - 1),
+            Standing::Refused(_)
+        ));
         assert_eq!(table.standing("b", REFUSAL_MS), Standing::Unknown);
         table.observe(1);
         assert_eq!(table.standing("a", 0), Standing::Unknown);

@@ -93,7 +93,11 @@ impl Plan {
             fall_on: ErrorRules::ANY,
             cache: None,
         };
-        let mut builder = Builder { request, plan: Plan::default(), cache: None };
+        let mut builder = Builder {
+            request,
+            plan: Plan::default(),
+            cache: None,
+        };
         let mut random = request.random;
         builder.walk(root, &inherited, &mut random)?;
         builder.name(root);
@@ -122,12 +126,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn walk(
-        &mut self,
-        node: &Node,
-        parent: &Inherited,
-        random: &mut u64,
-    ) -> Result<(), PlanError> {
+    fn walk(&mut self, node: &Node, parent: &Inherited, random: &mut u64) -> Result<(), PlanError> {
         let mut here = parent.clone();
         if let Some(retry) = &node.retry {
             here.retries = retry.attempts;
@@ -146,12 +145,14 @@ impl Builder<'_> {
             return self.leaf(node, &here);
         }
         match node.strategy {
-            Strategy::Single => {
-                node.targets.first().map_or(Ok(()), |child| self.walk(child, &here, random))
-            }
-            Strategy::Fallback => {
-                node.targets.iter().try_for_each(|child| self.walk(child, &here, random))
-            }
+            Strategy::Single => node
+                .targets
+                .first()
+                .map_or(Ok(()), |child| self.walk(child, &here, random)),
+            Strategy::Fallback => node
+                .targets
+                .iter()
+                .try_for_each(|child| self.walk(child, &here, random)),
             Strategy::LoadBalance => {
                 choose(&node.targets, random).map_or(Ok(()), |c| self.walk(c, &here, random))
             }
@@ -169,7 +170,12 @@ impl Builder<'_> {
     }
 
     fn resolve(&self, node: &Node, here: &Inherited) -> Result<Target, PlanError> {
-        let Request { model: asked, key, policy, .. } = self.request;
+        let Request {
+            model: asked,
+            key,
+            policy,
+            ..
+        } = self.request;
         let wanted = node.model.as_deref().unwrap_or(asked);
         let (explicit, name) = match node.provider.as_deref() {
             Some(provider) => (Some(provider), wanted),
@@ -177,7 +183,10 @@ impl Builder<'_> {
         };
         if !allowed(key, asked) && !allowed(key, name) {
             let message = format!("Virtual key {} may not use the model {wanted}", key.name);
-            return Err(PlanError { code: Code::ModelNotAllowed, message });
+            return Err(PlanError {
+                code: Code::ModelNotAllowed,
+                message,
+            });
         }
         let found = match explicit {
             Some(provider) => self.at_provider(provider, name)?,
@@ -203,7 +212,10 @@ impl Builder<'_> {
         let policy = self.request.policy;
         let Some(provider) = policy.provider(provider) else {
             let message = format!("No provider named {provider} is configured");
-            return Err(PlanError { code: Code::ProviderUnknown, message });
+            return Err(PlanError {
+                code: Code::ProviderUnknown,
+                message,
+            });
         };
         Ok(find(policy, provider, name))
     }
@@ -212,7 +224,10 @@ impl Builder<'_> {
     /// the default provider.
     fn anywhere(&self, name: &str) -> Option<Found> {
         let Request { key, policy, .. } = self.request;
-        let own = key.provider.as_deref().and_then(|name| policy.provider(name));
+        let own = key
+            .provider
+            .as_deref()
+            .and_then(|name| policy.provider(name));
         if let Some(found) = own.and_then(|provider| known(policy, provider, name)) {
             return Some(found);
         }
@@ -221,8 +236,13 @@ impl Builder<'_> {
         {
             return known(policy, provider, name);
         }
-        let default = policy.defaults().provider.as_deref().and_then(|name| policy.provider(name));
-        own.or(default).and_then(|provider| find(policy, provider, name))
+        let default = policy
+            .defaults()
+            .provider
+            .as_deref()
+            .and_then(|name| policy.provider(name));
+        own.or(default)
+            .and_then(|provider| find(policy, provider, name))
     }
 
     fn name(&mut self, node: &Node) {
@@ -243,15 +263,31 @@ type Found = (Rc<Provider>, String, Price, u64, u64);
 /// A model with an entry of its own.
 fn known(policy: &PolicyIndex, provider: &Rc<Provider>, name: &str) -> Option<Found> {
     let model = policy.model_of(&provider.name, name)?;
-    let output_max = if model.max_output == 0 { OUTPUT_TOKENS_UNSTATED } else { model.max_output };
-    Some((provider.clone(), model.model.clone(), model.price, output_max, model.context))
+    let output_max = if model.max_output == 0 {
+        OUTPUT_TOKENS_UNSTATED
+    } else {
+        model.max_output
+    };
+    Some((
+        provider.clone(),
+        model.model.clone(),
+        model.price,
+        output_max,
+        model.context,
+    ))
 }
 
 /// A model with an entry, or any model of a provider that prices all.
 fn find(policy: &PolicyIndex, provider: &Rc<Provider>, name: &str) -> Option<Found> {
     known(policy, provider, name).or_else(|| {
         let price = provider.default_price?;
-        Some((provider.clone(), name.to_owned(), price, OUTPUT_TOKENS_UNSTATED, 0))
+        Some((
+            provider.clone(),
+            name.to_owned(),
+            price,
+            OUTPUT_TOKENS_UNSTATED,
+            0,
+        ))
     })
 }
 

@@ -21,10 +21,16 @@ impl PolicyIndex {
     /// Indexes a policy. Where two models share an id the first wins, so that what an operator
     /// configured hides the catalogue.
     pub fn new(policy: Policy) -> PolicyIndex {
-        let mut index = PolicyIndex { defaults: policy.defaults, ..PolicyIndex::default() };
+        let mut index = PolicyIndex {
+            defaults: policy.defaults,
+            ..PolicyIndex::default()
+        };
         for provider in policy.providers {
             let at = index.providers.len();
-            index.provider_by_name.entry(provider.name.clone()).or_insert(at);
+            index
+                .provider_by_name
+                .entry(provider.name.clone())
+                .or_insert(at);
             index.providers.push(Rc::new(provider));
         }
         for model in policy.models {
@@ -41,7 +47,9 @@ impl PolicyIndex {
 
     /// The provider of that name.
     pub fn provider(&self, name: &str) -> Option<&Rc<Provider>> {
-        self.provider_by_name.get(name).and_then(|at| self.providers.get(*at))
+        self.provider_by_name
+            .get(name)
+            .and_then(|at| self.providers.get(*at))
     }
 
     /// The model clients call `id`, at whichever provider.
@@ -52,7 +60,9 @@ impl PolicyIndex {
     /// The model of one provider, by client-facing id or by the provider's own name.
     pub fn model_of(&self, provider: &str, name: &str) -> Option<&Rc<Model>> {
         let key = (provider.to_owned(), name.to_owned());
-        self.model_by_provider.get(&key).and_then(|at| self.models.get(*at))
+        self.model_by_provider
+            .get(&key)
+            .and_then(|at| self.models.get(*at))
     }
 
     /// Models that `/v1/models` shows, in configuration order.

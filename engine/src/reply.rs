@@ -55,7 +55,14 @@ const fn row(
     should_retry: Option<bool>,
     message: &'static str,
 ) -> Row {
-    Row { code, name, status, kind, should_retry, message }
+    Row {
+        code,
+        name,
+        status,
+        kind,
+        should_retry,
+        message,
+    }
 }
 
 const BAD: &str = "invalid_request_error";
@@ -95,12 +102,22 @@ pub const TABLE: &[Row] = &[
 impl Code {
     /// The code's line of [`TABLE`].
     pub fn row(self) -> &'static Row {
-        const LAST: Row = row(Code::UpstreamError, "upstream_error", 502, SERVER, None, "The provider answered with an error");
+        const LAST: Row = row(
+            Code::UpstreamError,
+            "upstream_error",
+            502,
+            SERVER,
+            None,
+            "The provider answered with an error",
+        );
         TABLE.iter().find(|row| row.code == self).unwrap_or(&LAST)
     }
 
     /// The code whose wire name is `name`.
     pub fn from_name(name: &str) -> Option<Code> {
-        TABLE.iter().find(|row| row.name == name).map(|row| row.code)
+        TABLE
+            .iter()
+            .find(|row| row.name == name)
+            .map(|row| row.code)
     }
 }

@@ -72,7 +72,11 @@ pub struct ErrorRules {
 
 impl ErrorRules {
     /// What holds without a rule: every error moves on, as Portkey does.
-    pub const ANY: ErrorRules = ErrorRules { any: true, no_answer: true, statuses: Vec::new() };
+    pub const ANY: ErrorRules = ErrorRules {
+        any: true,
+        no_answer: true,
+        statuses: Vec::new(),
+    };
 
     /// Whether an answer with `status` matches.
     pub fn matches(&self, status: u16) -> bool {
@@ -112,7 +116,11 @@ impl fmt::Display for ConfigError {
         if self.member.is_empty() {
             write!(f, "Invalid route configuration: {}", self.message)
         } else {
-            write!(f, "Invalid route configuration: {}: {}", self.member, self.message)
+            write!(
+                f,
+                "Invalid route configuration: {}: {}",
+                self.member, self.message
+            )
         }
     }
 }
@@ -123,19 +131,29 @@ impl RouteConfig {
     /// # Errors
     /// Names the first member that is unknown, of the wrong type or out of range.
     pub fn parse(text: &str) -> Result<RouteConfig, ConfigError> {
-        let whole = |message: String| ConfigError { member: String::new(), message };
+        let whole = |message: String| ConfigError {
+            member: String::new(),
+            message,
+        };
         if text.len() > limits::CONFIG_HEADER_BYTES_MAX {
-            return Err(whole(format!("longer than {} bytes", limits::CONFIG_HEADER_BYTES_MAX)));
+            return Err(whole(format!(
+                "longer than {} bytes",
+                limits::CONFIG_HEADER_BYTES_MAX
+            )));
         }
-        let value: Value =
-            serde_json::from_str(text).map_err(|error| whole(format!("not valid JSON ({error})")))?;
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| whole(format!("not valid JSON ({error})")))?;
         let Value::Object(object) = &value else {
             return Err(whole("must be a JSON object".into()));
         };
         let mut count = 0;
         let root = parse::node(object, "", &mut count)?;
         let (pii_input, unenforced) = parse::guardrails(object)?;
-        Ok(RouteConfig { root, pii_input, unenforced })
+        Ok(RouteConfig {
+            root,
+            pii_input,
+            unenforced,
+        })
     }
 }
 

@@ -21,7 +21,11 @@ impl Adapter {
             Some(AttemptStep::Fail { status }) => {
                 host::set_header(Map::Response, ":status", &status.to_string());
             }
-            Some(AttemptStep::Retry { target, status, same_target }) => {
+            Some(AttemptStep::Retry {
+                target,
+                status,
+                same_target,
+            }) => {
                 host::set_header(Map::Request, HEADER_TARGET, &target);
                 host::set_header(Map::Response, HEADER_RETRY, "1");
                 if let Some(status) = status {
@@ -44,7 +48,9 @@ impl HttpContext for Adapter {
     fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
         let id = host::header(Map::Request, HEADER_EXCHANGE);
         let id = id.as_deref().and_then(|id| std::str::from_utf8(id).ok());
-        self.exchange = id.and_then(|id| vm::with(|vm| vm.live.get(id).cloned())).flatten();
+        self.exchange = id
+            .and_then(|id| vm::with(|vm| vm.live.get(id).cloned()))
+            .flatten();
         let attempt = self
             .exchange
             .as_ref()
@@ -71,13 +77,18 @@ impl HttpContext for Adapter {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
-        let Some(exchange) = &self.exchange else { return Action::Continue };
+        let Some(exchange) = &self.exchange else {
+            return Action::Continue;
+        };
         let status = host::header(Map::Response, ":status");
-        let status = status.and_then(|s| std::str::from_utf8(&s).ok()?.parse().ok()).unwrap_or(502);
+        let status = status
+            .and_then(|s| std::str::from_utf8(&s).ok()?.parse().ok())
+            .unwrap_or(502);
         let kind = host::header(Map::Response, "content-type").unwrap_or_default();
         let streams = kind.starts_with(b"text/event-stream");
-        let step =
-            vm::drive(exchange, |exchange, _| exchange.on_attempt_head(status, streams, end));
+        let step = vm::drive(exchange, |exchange, _| {
+            exchange.on_attempt_head(status, streams, end)
+        });
         self.perform(step)
     }
 

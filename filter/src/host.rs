@@ -294,7 +294,11 @@ fn deserialized(bytes: &[u8]) -> Option<Headers> {
 fn serialized(headers: &Headers) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(headers.len() * 10 + headers.byte_len() + 4);
     let length = |text: &[u8]| u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
-    bytes.extend_from_slice(&u32::try_from(headers.len()).unwrap_or(u32::MAX).to_le_bytes());
+    bytes.extend_from_slice(
+        &u32::try_from(headers.len())
+            .unwrap_or(u32::MAX)
+            .to_le_bytes(),
+    );
     for (name, value) in headers.iter() {
         bytes.extend_from_slice(&length(name));
         bytes.extend_from_slice(&length(value));

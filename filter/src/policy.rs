@@ -23,7 +23,12 @@ pub(crate) struct Policy {
 
 impl Policy {
     pub(crate) fn new(settings: Settings) -> Policy {
-        Policy { settings, exchange: vm::begin(), asked: None, body_seen: false }
+        Policy {
+            settings,
+            exchange: vm::begin(),
+            asked: None,
+            body_seen: false,
+        }
     }
 
     /// Performs a step on the request. `held` says whether Envoy waits for us to resume.
@@ -77,7 +82,12 @@ impl Policy {
 
     fn store(&self, put: &CachePut) {
         if let Ok(body) = serde_json::to_vec(put) {
-            host::post(&self.settings.internal_cluster, wire::PATH_CACHE, &body, CALL_TIMEOUT);
+            host::post(
+                &self.settings.internal_cluster,
+                wire::PATH_CACHE,
+                &body,
+                CALL_TIMEOUT,
+            );
         }
     }
 }
@@ -97,7 +107,9 @@ impl HttpContext for Policy {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
         let headers = host::headers(Map::Request);
         let step = self.exchange.as_ref().and_then(|exchange| {
-            vm::drive(exchange, |exchange, env| exchange.on_head(env, headers, end))
+            vm::drive(exchange, |exchange, env| {
+                exchange.on_head(env, headers, end)
+            })
         });
         self.perform(step, false)
     }
@@ -108,17 +120,22 @@ impl HttpContext for Policy {
         }
         self.body_seen = true;
         let body = host::bytes(Buffer::RequestBody, size);
-        let step = self.exchange.as_ref().and_then(|exchange| {
-            vm::drive(exchange, |exchange, env| exchange.on_body(env, body))
-        });
+        let step = self
+            .exchange
+            .as_ref()
+            .and_then(|exchange| vm::drive(exchange, |exchange, env| exchange.on_body(env, body)));
         self.perform(step, false)
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
         let headers = host::headers(Map::Response);
-        let failed = headers.get(":status").is_none_or(|status| !status.starts_with(b"2"));
+        let failed = headers
+            .get(":status")
+            .is_none_or(|status| !status.starts_with(b"2"));
         let details = failed.then(code_details).flatten();
-        let Some(exchange) = &self.exchange else { return Action::Continue };
+        let Some(exchange) = &self.exchange else {
+            return Action::Continue;
+        };
         let step = vm::drive(exchange, |exchange, env| {
             exchange.on_answer_head(env, headers, end, details.as_deref())
         });
@@ -133,9 +150,14 @@ impl HttpContext for Policy {
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
-        let Some(exchange) = &self.exchange else { return Action::Continue };
+        let Some(exchange) = &self.exchange else {
+            return Action::Continue;
+        };
         let wanted = vm::drive(exchange, |exchange, _| {
-            (exchange.wants_answer_body(end), exchange.holds_answer_body())
+            (
+                exchange.wants_answer_body(end),
+                exchange.holds_answer_body(),
+            )
         });
         match wanted {
             Some((true, _)) => {}
@@ -143,8 +165,12 @@ impl HttpContext for Policy {
             _ => return Action::Continue,
         }
         let body = host::bytes(Buffer::ResponseBody, size);
-        let step = vm::drive(exchange, |exchange, env| exchange.on_answer_body(env, body, end));
-        let Some(step) = step else { return Action::Continue };
+        let step = vm::drive(exchange, |exchange, env| {
+            exchange.on_answer_body(env, body, end)
+        });
+        let Some(step) = step else {
+            return Action::Continue;
+        };
         if step.hold {
             return Action::Pause;
         }
@@ -161,9 +187,13 @@ impl HttpContext for Policy {
     }
 
     fn on_log(&mut self) {
-        let Some(exchange) = self.exchange.take() else { return };
+        let Some(exchange) = self.exchange.take() else {
+            return;
+        };
         let details = code_details();
-        let record = vm::drive(&exchange, |exchange, env| exchange.on_end(env, details.as_deref()));
+        let record = vm::drive(&exchange, |exchange, env| {
+            exchange.on_end(env, details.as_deref())
+        });
         let busy = vm::with(|vm| {
             vm.live.remove(exchange.borrow().id());
             if let Some(record) = record.flatten() {

@@ -64,7 +64,9 @@ enum Call {
 
 impl Root {
     fn is_policy(&self) -> bool {
-        self.settings.as_ref().is_some_and(|settings| settings.role == Role::Policy)
+        self.settings
+            .as_ref()
+            .is_some_and(|settings| settings.role == Role::Policy)
     }
 
     fn post<T: serde::Serialize>(&self, path: &str, message: &T) -> Option<u32> {
@@ -78,14 +80,23 @@ impl Root {
     }
 
     fn poll(&mut self, now_ms: u64) {
-        let Some((version, seed)) = vm::with(|vm| (vm.policy_version, vm.seed)) else { return };
-        let every = if version == 0 { FIRST_POLL_EVERY_MS } else { POLL_EVERY_MS };
+        let Some((version, seed)) = vm::with(|vm| (vm.policy_version, vm.seed)) else {
+            return;
+        };
+        let every = if version == 0 {
+            FIRST_POLL_EVERY_MS
+        } else {
+            POLL_EVERY_MS
+        };
         let due = now_ms.saturating_sub(self.polled_ms) >= every;
         if !due || self.is_calling(|call| matches!(call, Call::Poll)) {
             return;
         }
         self.polled_ms = now_ms;
-        let poll = PolicyPoll { version, vm: format!("{seed:016x}") };
+        let poll = PolicyPoll {
+            version,
+            vm: format!("{seed:016x}"),
+        };
         if let Some(token) = self.post(wire::PATH_POLICY, &poll) {
             self.calls.push((token, Call::Poll));
         }
@@ -106,7 +117,9 @@ impl Root {
         };
         let settle = Settle { records };
         match self.post(wire::PATH_SETTLE, &settle) {
-            Some(token) => self.calls.push((token, Call::Settle(settle.records.into()))),
+            Some(token) => self
+                .calls
+                .push((token, Call::Settle(settle.records.into()))),
             None => give_back(settle.records.into()),
         }
     }
@@ -125,14 +138,18 @@ impl Root {
             });
             old.collect::<Vec<_>>()
         });
-        let Some(live) = live.filter(|live| !live.is_empty()) else { return };
+        let Some(live) = live.filter(|live| !live.is_empty()) else {
+            return;
+        };
         if let Some(token) = self.post(wire::PATH_RENEW, &Renew { live }) {
             self.calls.push((token, Call::Renew));
         }
     }
 
     fn on_policy(body: &[u8]) {
-        let Ok(answer) = serde_json::from_slice::<PolicyAnswer>(body) else { return };
+        let Ok(answer) = serde_json::from_slice::<PolicyAnswer>(body) else {
+            return;
+        };
         vm::with(|vm| {
             vm.keys.observe(answer.keys_version);
             if let Some(policy) = answer.policy {
@@ -155,7 +172,9 @@ fn give_back(mut records: VecDeque<UsageRecord>) {
 
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, _headers: usize, size: usize, _: usize) {
-        let Some(at) = self.calls.iter().position(|(known, _)| *known == token) else { return };
+        let Some(at) = self.calls.iter().position(|(known, _)| *known == token) else {
+            return;
+        };
         let (_, call) = self.calls.swap_remove(at);
         let body = host::bytes(Buffer::CallBody, size);
         match call {
@@ -183,7 +202,10 @@ impl RootContext for Root {
             }
         }
         if self.is_policy() {
-            let body_bytes_max = self.settings.as_ref().and_then(|s| s.request_body_bytes_max);
+            let body_bytes_max = self
+                .settings
+                .as_ref()
+                .and_then(|s| s.request_body_bytes_max);
             vm::with(|vm| {
                 vm.body_bytes_max = body_bytes_max.unwrap_or(limits::REQUEST_BODY_BYTES_MAX);
                 // Building a vocabulary takes a tenth of a second: here it delays no request.

@@ -74,7 +74,11 @@ impl Vm {
     pub(crate) fn record(&mut self, record: UsageRecord) {
         if self.records.len() >= limits::RECORDS_QUEUED_MAX {
             // Refusals cost nothing: of what must go, they go first.
-            let at = self.records.iter().position(|queued| queued.cost_nano == 0).unwrap_or(0);
+            let at = self
+                .records
+                .iter()
+                .position(|queued| queued.cost_nano == 0)
+                .unwrap_or(0);
             self.records.remove(at);
         }
         self.records.push_back(record);
@@ -91,7 +95,12 @@ pub(crate) fn begin() -> Option<Shared> {
     with(|vm| {
         vm.counter = vm.counter.wrapping_add(1);
         let now_ms = host::now_ms();
-        let id = format!("wr-{:011x}{:016x}{:06x}", now_ms, vm.seed, vm.counter & 0xff_ffff);
+        let id = format!(
+            "wr-{:011x}{:016x}{:06x}",
+            now_ms,
+            vm.seed,
+            vm.counter & 0xff_ffff
+        );
         let exchange = Rc::new(RefCell::new(Exchange::new(id.clone(), now_ms)));
         vm.live.insert(id, exchange.clone());
         exchange
@@ -114,7 +123,10 @@ pub(crate) fn drive<T>(
             tokenizers: &mut vm.tokenizers,
             body_bytes_max: vm.body_bytes_max,
         };
-        exchange.try_borrow_mut().ok().map(|mut exchange| event(&mut exchange, &mut env))
+        exchange
+            .try_borrow_mut()
+            .ok()
+            .map(|mut exchange| event(&mut exchange, &mut env))
     })
     .flatten()
 }

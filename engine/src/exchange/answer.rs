@@ -25,18 +25,27 @@ impl Exchange {
         if self.state == State::Replied {
             return AnswerHead::Pass;
         }
-        let status = headers.text(":status").and_then(|s| s.parse().ok()).unwrap_or(502);
+        let status = headers
+            .text(":status")
+            .and_then(|s| s.parse().ok())
+            .unwrap_or(502);
         let streams = headers
             .get("content-type")
             .is_some_and(|kind| kind.starts_with(b"text/event-stream"));
         if !self.has_adapter()
-            && let Some(count) = headers.text("x-envoy-attempt-count").and_then(|n| n.parse().ok())
+            && let Some(count) = headers
+                .text("x-envoy-attempt-count")
+                .and_then(|n| n.parse().ok())
         {
             self.progress.attempts = count;
         }
         self.outcome.first_byte_ms = Some(env.now_ms.saturating_sub(self.started_ms));
         self.outcome.status = status;
-        self.answer = Answer { status, head: headers, ..Answer::default() };
+        self.answer = Answer {
+            status,
+            head: headers,
+            ..Answer::default()
+        };
         self.answer.mode = match status {
             400.. => {
                 self.outcome.code = Some(self.code_of(env, status, details));
@@ -52,7 +61,11 @@ impl Exchange {
                 // No body event will come, so the head has to say it all.
                 self.answer.mode = AnswerMode::Opaque;
                 let code = *self.outcome.code.get_or_insert(Code::UpstreamInvalidAnswer);
-                self.outcome.status = if status >= 400 { status } else { code.row().status };
+                self.outcome.status = if status >= 400 {
+                    status
+                } else {
+                    code.row().status
+                };
                 self.answer.status = self.outcome.status;
                 AnswerHead::Send(self.answer_headers(None, Some(0)))
             }
@@ -81,9 +94,10 @@ impl Exchange {
             AnswerMode::Error if end => self.error(body),
             AnswerMode::StreamHeld => self.stream_head(env, body, end),
             AnswerMode::Stream => self.stream(env, &body, end),
-            AnswerMode::Document | AnswerMode::Error => {
-                AnswerBody { hold: true, ..AnswerBody::default() }
-            }
+            AnswerMode::Document | AnswerMode::Error => AnswerBody {
+                hold: true,
+                ..AnswerBody::default()
+            },
             AnswerMode::None | AnswerMode::Opaque => AnswerBody::default(),
         }
     }
@@ -102,7 +116,11 @@ impl Exchange {
         };
         let usage = answer.usage.unwrap_or_else(|| {
             self.outcome.metered_output = self.count(env, &answer.text);
-            Usage { input: self.tokens_in, output: self.outcome.metered_output, ..Usage::default() }
+            Usage {
+                input: self.tokens_in,
+                output: self.outcome.metered_output,
+                ..Usage::default()
+            }
         });
         self.outcome.usage = answer.usage;
         let cost = self.price(&usage);
@@ -111,7 +129,12 @@ impl Exchange {
         let body = with_metadata(&answer.body, &metadata);
         let headers = self.answer_headers(Some((cost, usage)), Some(body.len()));
         self.finish(Ending::Done);
-        AnswerBody { hold: false, headers: Some(headers), body: Some(body), put }
+        AnswerBody {
+            hold: false,
+            headers: Some(headers),
+            body: Some(body),
+            put,
+        }
     }
 
     fn stream_head(&mut self, env: &mut Env<'_>, body: Vec<u8>, end: bool) -> AnswerBody {
@@ -119,13 +142,19 @@ impl Exchange {
             return self.unreadable();
         };
         match dialect::first_event(dialect, &body, end) {
-            FirstEvent::NeedMore if !end => AnswerBody { hold: true, ..AnswerBody::default() },
+            FirstEvent::NeedMore if !end => AnswerBody {
+                hold: true,
+                ..AnswerBody::default()
+            },
             FirstEvent::NeedMore => self.unreadable(),
             FirstEvent::Failed { status, body } => {
                 self.replaced_by_error(status, body, Code::UpstreamError)
             }
             FirstEvent::Good => {
-                let asked = self.request.as_ref().is_some_and(|request| request.include_usage);
+                let asked = self
+                    .request
+                    .as_ref()
+                    .is_some_and(|request| request.include_usage);
                 let created_s = env.now_ms / 1000;
                 let decoder = StreamDecoder::new(dialect, &model, created_s, &self.id, asked);
                 self.answer.decoder = Some(decoder);
@@ -143,7 +172,10 @@ impl Exchange {
     fn stream(&mut self, env: &mut Env<'_>, chunk: &[u8], end: bool) -> AnswerBody {
         let Some(mut decoder) = self.answer.decoder.take() else {
             // The stream is complete: what a provider sends after its own end is not passed on.
-            return AnswerBody { body: Some(Vec::new()), ..AnswerBody::default() };
+            return AnswerBody {
+                body: Some(Vec::new()),
+                ..AnswerBody::default()
+            };
         };
         let mut out = Vec::with_capacity(chunk.len().saturating_add(64));
         decoder.push(chunk, &mut out);
@@ -175,7 +207,12 @@ impl Exchange {
         } else {
             self.answer.decoder = Some(decoder);
         }
-        AnswerBody { hold: false, headers: None, body: Some(out), put }
+        AnswerBody {
+            hold: false,
+            headers: None,
+            body: Some(out),
+            put,
+        }
     }
 
     fn capture(&mut self, out: &[u8]) {
@@ -195,7 +232,11 @@ impl Exchange {
             return usage;
         }
         self.meter_text(env, decoder);
-        Usage { input: self.tokens_in, output: self.outcome.metered_output, ..Usage::default() }
+        Usage {
+            input: self.tokens_in,
+            output: self.outcome.metered_output,
+            ..Usage::default()
+        }
     }
 
     fn meter_text(&mut self, env: &mut Env<'_>, decoder: &mut StreamDecoder) {
@@ -206,12 +247,16 @@ impl Exchange {
     }
 
     fn count(&self, env: &mut Env<'_>, text: &str) -> u64 {
-        let model = self.target().map(|target| target.model.as_str()).unwrap_or_default();
+        let model = self
+            .target()
+            .map(|target| target.model.as_str())
+            .unwrap_or_default();
         env.tokenizers.count(Encoding::of_model(model), text)
     }
 
     pub(super) fn price(&self, usage: &Usage) -> NanoUsd {
-        self.target().map_or(0, |target| price::cost(&target.price, usage))
+        self.target()
+            .map_or(0, |target| price::cost(&target.price, usage))
     }
 
     fn error(&mut self, body: Vec<u8>) -> AnswerBody {
@@ -247,7 +292,12 @@ impl Exchange {
         }
         self.finish(Ending::Done);
         self.answer.mode = AnswerMode::Opaque;
-        AnswerBody { hold: false, headers: Some(headers), body: Some(body), put: None }
+        AnswerBody {
+            hold: false,
+            headers: Some(headers),
+            body: Some(body),
+            put: None,
+        }
     }
 
     /// Who is at fault for an error status: the provider, or the way to it.
@@ -289,12 +339,19 @@ impl Exchange {
             stream,
             usage,
         };
-        Some(CachePut { key, ttl_s: self.plan.cache_ttl_s?, answer })
+        Some(CachePut {
+            key,
+            ttl_s: self.plan.cache_ttl_s?,
+            answer,
+        })
     }
 
     /// The `metadata` member of an answer, as JSON.
     fn metadata(&self, hit: bool, cost: NanoUsd, usage: Option<Usage>) -> String {
-        let provider = self.target().map(|t| t.provider.name.as_str()).unwrap_or_default();
+        let provider = self
+            .target()
+            .map(|t| t.provider.name.as_str())
+            .unwrap_or_default();
         metadata(hit, provider, cost, usage)
     }
 
@@ -302,23 +359,44 @@ impl Exchange {
     pub(super) fn replay(&mut self, _env: &Env<'_>, cached: &CachedAnswer) -> Step {
         self.outcome.cache = CacheStatus::Hit;
         self.outcome.usage = Some(cached.usage);
-        let asked = self.request.as_ref().is_some_and(|request| request.include_usage);
-        let metadata = metadata(true, &cached.provider, 0, cached.stream.then_some(cached.usage));
+        let asked = self
+            .request
+            .as_ref()
+            .is_some_and(|request| request.include_usage);
+        let metadata = metadata(
+            true,
+            &cached.provider,
+            0,
+            cached.stream.then_some(cached.usage),
+        );
         let (kind, body) = if cached.stream {
             // What the cache holds went through a decoder before: this pass changes nothing in it
             // and learns what the tail has to repeat.
             let mut body = Vec::with_capacity(cached.body.len().saturating_add(512));
-            let mut decoder = StreamDecoder::new(Dialect::Openai, &cached.model, 0, &self.id, asked);
+            let mut decoder =
+                StreamDecoder::new(Dialect::Openai, &cached.model, 0, &self.id, asked);
             decoder.push(cached.body.as_bytes(), &mut body);
             decoder.set_usage(cached.usage);
             decoder.tail(&metadata, &mut body);
             ("text/event-stream", body)
         } else {
-            ("application/json", with_metadata(cached.body.as_bytes(), &metadata))
+            (
+                "application/json",
+                with_metadata(cached.body.as_bytes(), &metadata),
+            )
         };
         let mut headers = self.reply_headers(kind);
-        push_result(&mut headers, &cached.provider, &cached.model, Some((0, cached.usage)));
-        let step = self.reply(Reply { status: 200, headers, body });
+        push_result(
+            &mut headers,
+            &cached.provider,
+            &cached.model,
+            Some((0, cached.usage)),
+        );
+        let step = self.reply(Reply {
+            status: 200,
+            headers,
+            body,
+        });
         self.outcome.code = None;
         self.outcome.ending = Some(Ending::Done);
         self.replayed_from = Some((cached.provider.clone(), cached.model.clone()));
@@ -372,7 +450,10 @@ fn metadata(hit: bool, provider: &str, cost: NanoUsd, usage: Option<Usage>) -> S
     json::escape_into(provider, &mut out);
     out.extend_from_slice(format!("\",\"cost_usd\":{}", price::usd(cost)).as_bytes());
     if let Some(usage) = usage {
-        let tokens = format!(",\"tokens_in\":{},\"tokens_out\":{}", usage.input, usage.output);
+        let tokens = format!(
+            ",\"tokens_in\":{},\"tokens_out\":{}",
+            usage.input, usage.output
+        );
         out.extend_from_slice(tokens.as_bytes());
     }
     out.push(b'}');
@@ -381,7 +462,9 @@ fn metadata(hit: bool, provider: &str, cost: NanoUsd, usage: Option<Usage>) -> S
 
 /// Adds `metadata` to an answer. A provider's own object keeps its members.
 fn with_metadata(body: &[u8], metadata: &str) -> Vec<u8> {
-    let Ok(root) = json::document(body) else { return body.to_vec() };
+    let Ok(root) = json::document(body) else {
+        return body.to_vec();
+    };
     let mut edits = Edits::default();
     match json::member(body, root, "metadata") {
         Some(own) if json::kind(body, own) == Some(Kind::Object) => {

@@ -84,18 +84,27 @@ impl Exchange {
     pub fn on_attempt(&mut self, env: &Env<'_>) -> Option<Forward> {
         let progress = &mut self.progress;
         let target = if progress.started { progress.next? } else { 0 };
-        progress.tries_here =
-            if progress.started && target == progress.at { progress.tries_here + 1 } else { 1 };
+        progress.tries_here = if progress.started && target == progress.at {
+            progress.tries_here + 1
+        } else {
+            1
+        };
         progress.at = target;
         progress.failure = None;
         self.progress.next = self.without_answer();
         let (headers, body) = self.upstream(env).ok()?;
-        Some(Forward { headers, body: Some(body) })
+        Some(Forward {
+            headers,
+            body: Some(body),
+        })
     }
 
     /// Name of the target that follows.
     pub(super) fn next_target(&self) -> &str {
-        let next = self.progress.next.and_then(|index| self.plan.targets.get(index));
+        let next = self
+            .progress
+            .next
+            .and_then(|index| self.plan.targets.get(index));
         next.map_or(TARGET_NONE, |target| target.provider.name.as_str())
     }
 
@@ -104,7 +113,9 @@ impl Exchange {
     fn without_answer(&self) -> Option<usize> {
         let Progress { at, tries_here, .. } = self.progress;
         let target = self.plan.targets.get(at)?;
-        let successor = at.checked_add(1).filter(|next| *next < self.plan.targets.len());
+        let successor = at
+            .checked_add(1)
+            .filter(|next| *next < self.plan.targets.len());
         match successor {
             Some(next) if target.fall_on.no_answer => Some(next),
             _ => (tries_here <= target.retries).then_some(at),
@@ -118,7 +129,9 @@ impl Exchange {
         if target.retry_on.contains(&status) && tries_here <= target.retries {
             return Some(at);
         }
-        let successor = at.checked_add(1).filter(|next| *next < self.plan.targets.len());
+        let successor = at
+            .checked_add(1)
+            .filter(|next| *next < self.plan.targets.len());
         successor.filter(|_| target.fall_on.matches(status))
     }
 
@@ -138,14 +151,14 @@ impl Exchange {
 
     /// The body of an attempt's answer as far as it is here.
     pub fn on_attempt_body(&mut self, so_far: &[u8], end: bool) -> AttemptStep {
-        let Some(target) = self.target() else { return AttemptStep::Pass };
+        let Some(target) = self.target() else {
+            return AttemptStep::Pass;
+        };
         if self.progress.stream {
             return match dialect::first_event(target.provider.dialect, so_far, end) {
                 FirstEvent::NeedMore => AttemptStep::Hold,
                 FirstEvent::Good => AttemptStep::Pass,
-                FirstEvent::Failed { status, body } => {
-                    self.fail(status, body, Code::UpstreamError)
-                }
+                FirstEvent::Failed { status, body } => self.fail(status, body, Code::UpstreamError),
             };
         }
         if !end {
@@ -180,13 +193,25 @@ impl Exchange {
             return AttemptStep::Pass;
         }
         let target = self.next_target().to_owned();
-        AttemptStep::Retry { target, status: replace, same_target }
+        AttemptStep::Retry {
+            target,
+            status: replace,
+            same_target,
+        }
     }
 }
 
 fn empty_answer() -> (u16, Vec<u8>) {
     let row = Code::UpstreamInvalidAnswer.row();
-    (row.status, dialect::error_body("The provider's answer was empty", row.kind, None, Some(row.name)))
+    (
+        row.status,
+        dialect::error_body(
+            "The provider's answer was empty",
+            row.kind,
+            None,
+            Some(row.name),
+        ),
+    )
 }
 
 fn unreadable_answer(body: &[u8]) -> (u16, Vec<u8>) {
@@ -194,7 +219,14 @@ fn unreadable_answer(body: &[u8]) -> (u16, Vec<u8>) {
         return empty_answer();
     }
     let row = Code::UpstreamInvalidAnswer.row();
-    let what = if json::document(body).is_ok() { "not an answer" } else { "not valid JSON" };
+    let what = if json::document(body).is_ok() {
+        "not an answer"
+    } else {
+        "not valid JSON"
+    };
     let message = format!("The provider's answer is {what}");
-    (row.status, dialect::error_body(&message, row.kind, None, Some(row.name)))
+    (
+        row.status,
+        dialect::error_body(&message, row.kind, None, Some(row.name)),
+    )
 }

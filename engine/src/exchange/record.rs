@@ -29,15 +29,27 @@ impl Exchange {
         Some(UsageRecord {
             exchange: self.id.clone(),
             trace_id: self.trace_id.clone(),
-            key: self.key.as_ref().map(|key| key.id.clone()).unwrap_or_default(),
-            user: self.request.as_ref().and_then(|r| r.user.clone()).unwrap_or_default(),
+            key: self
+                .key
+                .as_ref()
+                .map(|key| key.id.clone())
+                .unwrap_or_default(),
+            user: self
+                .request
+                .as_ref()
+                .and_then(|r| r.user.clone())
+                .unwrap_or_default(),
             at_ms: self.started_ms,
             duration_ms: env.now_ms.saturating_sub(self.started_ms),
             first_byte_ms: self.outcome.first_byte_ms,
             provider,
             model,
             status: self.outcome.status,
-            code: self.outcome.code.map(|code| code.row().name.to_owned()).unwrap_or_default(),
+            code: self
+                .outcome
+                .code
+                .map(|code| code.row().name.to_owned())
+                .unwrap_or_default(),
             ending,
             stream: self.streams(),
             attempts: self.progress.attempts,
@@ -55,15 +67,27 @@ impl Exchange {
         if self.state != State::Forwarded || self.held_nano == 0 {
             return None;
         }
-        let bytes = self.answer.decoder.as_ref().map_or(0, StreamDecoder::text_bytes);
+        let bytes = self
+            .answer
+            .decoder
+            .as_ref()
+            .map_or(0, StreamDecoder::text_bytes);
         let output = (bytes as u64).div_ceil(BYTES_PER_TOKEN) + self.outcome.metered_output;
-        Some(self.price(&Usage { input: self.tokens_in, output, ..Usage::default() }))
+        Some(self.price(&Usage {
+            input: self.tokens_in,
+            output,
+            ..Usage::default()
+        }))
     }
 
     /// Who broke off an exchange that did not come to its end.
     fn cut_off(&self, details: Option<&str>) -> Ending {
         let by_upstream = details.is_some_and(|details| details.starts_with("upstream_"));
-        if by_upstream { Ending::UpstreamCut } else { Ending::ClientGone }
+        if by_upstream {
+            Ending::UpstreamCut
+        } else {
+            Ending::ClientGone
+        }
     }
 
     /// What is to be paid for. A provider's own figures win. An exchange that broke off is charged
@@ -77,7 +101,14 @@ impl Exchange {
         let broke_off = ending == Ending::ClientGone && self.outcome.status < 400;
         if self.progress.was_tried() && (delivered || broke_off) {
             let output = self.outcome.metered_output;
-            return (Usage { input: self.tokens_in, output, ..Usage::default() }, true);
+            return (
+                Usage {
+                    input: self.tokens_in,
+                    output,
+                    ..Usage::default()
+                },
+                true,
+            );
         }
         (Usage::default(), false)
     }

@@ -47,13 +47,21 @@ impl Exchange {
         if let Some(retry) = row.should_retry {
             headers.push("x-should-retry", if retry { "true" } else { "false" });
         }
-        self.reply(Reply { status: row.status, headers, body })
+        self.reply(Reply {
+            status: row.status,
+            headers,
+            body,
+        })
     }
 
     pub(super) fn reply(&mut self, reply: Reply) -> Step {
         self.state = State::Replied;
         self.outcome.status = reply.status;
-        let ending = if self.outcome.code.is_some() { Ending::Refused } else { Ending::Done };
+        let ending = if self.outcome.code.is_some() {
+            Ending::Refused
+        } else {
+            Ending::Done
+        };
         self.outcome.ending = Some(ending);
         self.body = Vec::new();
         Step::Reply(reply)
@@ -83,12 +91,19 @@ impl Exchange {
             headers.push("x-ratelimit-reset-requests", duration(rate.reset_ms));
         }
         if !self.outcome.pii.is_empty() {
-            let found: Vec<String> =
-                self.outcome.pii.iter().map(|(kind, count)| format!("{kind}={count}")).collect();
+            let found: Vec<String> = self
+                .outcome
+                .pii
+                .iter()
+                .map(|(kind, count)| format!("{kind}={count}"))
+                .collect();
             headers.push("x-weir-pii", found.join(","));
         }
         if !self.outcome.unenforced.is_empty() {
-            headers.push("x-weir-guardrails-unenforced", self.outcome.unenforced.join(","));
+            headers.push(
+                "x-weir-guardrails-unenforced",
+                self.outcome.unenforced.join(","),
+            );
         }
         if !self.outcome.dropped.is_empty() {
             headers.push("x-weir-dropped-params", self.outcome.dropped.join(","));
@@ -118,7 +133,13 @@ mod tests {
 
     #[test]
     fn durations_read_like_openais() {
-        for (ms, text) in [(0, "0ms"), (12, "12ms"), (1000, "1s"), (1500, "1.5s"), (360_000, "6m0s")] {
+        for (ms, text) in [
+            (0, "0ms"),
+            (12, "12ms"),
+            (1000, "1s"),
+            (1500, "1.5s"),
+            (360_000, "6m0s"),
+        ] {
             assert_eq!(duration(ms), text);
         }
     }

@@ -34,7 +34,10 @@ impl Exchange {
         };
         self.key_hash = key_hash;
         self.wishes = wishes(&self.head);
-        let declared = self.head.text("content-length").and_then(|n| n.parse::<u64>().ok());
+        let declared = self
+            .head
+            .text("content-length")
+            .and_then(|n| n.parse::<u64>().ok());
         if declared.is_some_and(|bytes| bytes > env.body_bytes_max as u64) {
             return self.too_large(env.body_bytes_max);
         }
@@ -44,7 +47,9 @@ impl Exchange {
         self.state = State::Naming { body_here: end };
         match env.keys.standing(&self.key_hash, env.now_ms) {
             Standing::Unknown => {
-                let lookup = KeyLookup { key_hash: self.key_hash.clone() };
+                let lookup = KeyLookup {
+                    key_hash: self.key_hash.clone(),
+                };
                 Step::Ask(ask(wire::PATH_KEY, &lookup))
             }
             known => self.on_standing(env, known),
@@ -69,7 +74,9 @@ impl Exchange {
         if self.endpoint == Endpoint::Models {
             return self.models(env);
         }
-        let State::Naming { body_here } = self.state else { return Step::Wait };
+        let State::Naming { body_here } = self.state else {
+            return Step::Wait;
+        };
         self.state = State::Receiving;
         if body_here {
             let body = std::mem::take(&mut self.body);
@@ -114,7 +121,12 @@ impl Exchange {
         if let Some(action) = rule.into_iter().flatten().max() {
             request = self.guard(request, action)?;
         }
-        let ask = plan::Request { model: &request.model, key: &key, policy, random: env.random };
+        let ask = plan::Request {
+            model: &request.model,
+            key: &key,
+            policy,
+            random: env.random,
+        };
         let mut plan = match Plan::new(&config.root, &ask) {
             Ok(plan) => plan,
             Err(error) => return Err(Box::new(self.refuse(error.code, Some(error.message)))),
@@ -127,7 +139,9 @@ impl Exchange {
             key: key.id.clone(),
             at_ms: self.started_ms,
             targets: quotes,
-            output_cap: request.output_cap.map(|cap| cap.saturating_mul(request.choices.into())),
+            output_cap: request
+                .output_cap
+                .map(|cap| cap.saturating_mul(request.choices.into())),
             choices: request.choices,
             tokens_in: self.tokens_in,
             cache: self.cache_key.clone().map(|key| CacheAsk {
@@ -152,7 +166,9 @@ impl Exchange {
             },
             None => of_key,
         };
-        let Some(text) = text else { return Ok(RouteConfig::default()) };
+        let Some(text) = text else {
+            return Ok(RouteConfig::default());
+        };
         RouteConfig::parse(text).map_err(|error| {
             let message = error.to_string();
             Box::new(self.refuse_param(Code::ConfigInvalid, Some(message), Some(error.member)))
@@ -165,25 +181,25 @@ impl Exchange {
         })
     }
 
-    fn guard(
-        &mut self,
-        request: ChatRequest,
-        action: PiiAction,
-    ) -> Result<ChatRequest, Box<Step>> {
+    fn guard(&mut self, request: ChatRequest, action: PiiAction) -> Result<ChatRequest, Box<Step>> {
         let mut edits = Edits::default();
         let inspection = guard::inspect(&self.body, &request, action, &mut edits);
         if inspection.counts.is_empty() {
             return Ok(request);
         }
         let counts = inspection.counts.iter();
-        self.outcome.pii = counts.map(|(kind, count)| (kind.name().to_owned(), *count)).collect();
+        self.outcome.pii = counts
+            .map(|(kind, count)| (kind.name().to_owned(), *count))
+            .collect();
         self.outcome.pii_action = Some(action);
         match action {
             PiiAction::Flag => Ok(request),
             PiiAction::Deny => {
                 let kinds: Vec<&str> = inspection.counts.iter().map(|(k, _)| k.name()).collect();
                 let message = format!("The request contains personal data: {}", kinds.join(", "));
-                Err(Box::new(self.refuse(Code::GuardrailViolation, Some(message))))
+                Err(Box::new(
+                    self.refuse(Code::GuardrailViolation, Some(message)),
+                ))
             }
             PiiAction::Redact => {
                 self.body = edits.apply(&self.body);
@@ -196,17 +212,20 @@ impl Exchange {
     /// first one's reason is the answer.
     fn drop_impossible(&mut self, plan: &mut Plan, request: &ChatRequest) -> Result<(), Box<Step>> {
         let mut reason = None;
-        plan.targets.retain(|target| match self.encodable(target, request) {
-            Ok(()) => true,
-            Err(error) => {
-                reason.get_or_insert(error);
-                false
-            }
-        });
+        plan.targets
+            .retain(|target| match self.encodable(target, request) {
+                Ok(()) => true,
+                Err(error) => {
+                    reason.get_or_insert(error);
+                    false
+                }
+            });
         match reason {
-            Some(error) if plan.targets.is_empty() => {
-                Err(Box::new(self.refuse_param(error.code, Some(error.message), error.param)))
-            }
+            Some(error) if plan.targets.is_empty() => Err(Box::new(self.refuse_param(
+                error.code,
+                Some(error.message),
+                error.param,
+            ))),
             _ => Ok(()),
         }
     }
@@ -240,12 +259,17 @@ impl Exchange {
 
     fn plan_cache(&mut self, plan: &Plan, tenant: &str, key: &str, request: &ChatRequest) {
         let wanted = self.wishes.cache_read || self.wishes.cache_store;
-        let Some(_) = plan.cache_ttl_s.filter(|_| wanted) else { return };
+        let Some(_) = plan.cache_ttl_s.filter(|_| wanted) else {
+            return;
+        };
         let scope = format!("{tenant}\n{key}");
         let name = cache_key(&scope, &plan.identity, &request.model, request, &self.body);
         self.cache_key = Some(name);
-        self.outcome.cache =
-            if self.wishes.cache_read { CacheStatus::Miss } else { CacheStatus::Refresh };
+        self.outcome.cache = if self.wishes.cache_read {
+            CacheStatus::Miss
+        } else {
+            CacheStatus::Refresh
+        };
     }
 
     /// The sidecar's decision, `None` when it gave none.
@@ -253,7 +277,9 @@ impl Exchange {
         if self.state != State::Admitting {
             return Step::Wait;
         }
-        let grace = env.policy.is_some_and(|policy| policy.defaults().grace_on_state_loss);
+        let grace = env
+            .policy
+            .is_some_and(|policy| policy.defaults().grace_on_state_loss);
         match answer {
             Some(Admission::Granted(grant)) => self.forward(env, grant),
             Some(Admission::Cached(cached)) => {
@@ -274,14 +300,20 @@ impl Exchange {
         self.state = State::Forwarded;
         if self.has_adapter() {
             let headers = self.routing_headers();
-            return Step::Forward(Forward { headers, body: None });
+            return Step::Forward(Forward {
+                headers,
+                body: None,
+            });
         }
         self.progress.begin_only();
         match self.upstream(env) {
             Ok((headers, body)) => {
                 // Nothing retries with another body from here: Envoy holds its own copy.
                 self.body = Vec::new();
-                Step::Forward(Forward { headers, body: Some(body) })
+                Step::Forward(Forward {
+                    headers,
+                    body: Some(body),
+                })
             }
             Err(error) => self.refuse_param(error.code, Some(error.message), error.param),
         }
@@ -297,7 +329,11 @@ impl Exchange {
             _ if path.starts_with(b"/v1/models/") => (Endpoint::Models, b"GET"),
             _ => return Err(Code::NotFound),
         };
-        if method == wanted { Ok(endpoint) } else { Err(Code::MethodNotAllowed) }
+        if method == wanted {
+            Ok(endpoint)
+        } else {
+            Err(Code::MethodNotAllowed)
+        }
     }
 
     fn models(&mut self, env: &Env<'_>) -> Step {
@@ -307,12 +343,20 @@ impl Exchange {
         let path = self.head.text(":path").unwrap_or_default();
         let path = path.split('?').next().unwrap_or_default();
         let one = path.strip_prefix("/v1/models/");
-        let allowed = self.key.as_ref().map(|key| key.models.as_slice()).unwrap_or_default();
-        let shown = policy.listed().filter(|m| allowed.is_empty() || allowed.contains(&m.id));
-        let mut list = shown.filter(|model| one.is_none_or(|id| id == model.id)).map(|model| {
-            serde_json::json!({"id": model.id, "object": "model", "created": 0,
+        let allowed = self
+            .key
+            .as_ref()
+            .map(|key| key.models.as_slice())
+            .unwrap_or_default();
+        let shown = policy
+            .listed()
+            .filter(|m| allowed.is_empty() || allowed.contains(&m.id));
+        let mut list = shown
+            .filter(|model| one.is_none_or(|id| id == model.id))
+            .map(|model| {
+                serde_json::json!({"id": model.id, "object": "model", "created": 0,
                 "owned_by": model.provider})
-        });
+            });
         let body = match one {
             None => serde_json::json!({"object": "list", "data": list.collect::<Vec<_>>()}),
             Some(id) => match list.next() {
@@ -335,7 +379,10 @@ impl Exchange {
 /// A message of the internal API as a question.
 pub(super) fn ask<T: serde::Serialize>(path: &'static str, message: &T) -> Ask {
     // These types have string keys and finite numbers only: serialising them cannot fail.
-    Ask { path, body: serde_json::to_vec(message).unwrap_or_default() }
+    Ask {
+        path,
+        body: serde_json::to_vec(message).unwrap_or_default(),
+    }
 }
 
 fn trace_id(head: &Headers) -> Option<String> {
@@ -343,13 +390,18 @@ fn trace_id(head: &Headers) -> Option<String> {
         let id = parent.split('-').nth(1).filter(|id| id.len() == 32)?;
         return Some(id.to_owned());
     }
-    let named = head.text("x-portkey-trace-id").or_else(|| head.text("x-weir-trace-id"))?;
+    let named = head
+        .text("x-portkey-trace-id")
+        .or_else(|| head.text("x-weir-trace-id"))?;
     (named.len() <= 128 && named.bytes().all(|b| b.is_ascii_graphic())).then(|| named.to_owned())
 }
 
 fn wishes(head: &Headers) -> Wishes {
     let mut wishes = Wishes {
-        config: CONFIG_HEADERS.iter().find_map(|name| head.get(name)).map(<[u8]>::to_vec),
+        config: CONFIG_HEADERS
+            .iter()
+            .find_map(|name| head.get(name))
+            .map(<[u8]>::to_vec),
         cache_read: true,
         cache_store: true,
     };

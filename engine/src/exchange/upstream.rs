@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Exchange, HEADER_EXCHANGE, HEADER_IDLE, HEADER_RETRY, HEADER_TARGET, TARGET_NONE};
 use super::Env;
+use super::{Exchange, HEADER_EXCHANGE, HEADER_IDLE, HEADER_RETRY, HEADER_TARGET, TARGET_NONE};
 use crate::dialect;
 use crate::headers::Headers;
 use crate::json::Edits;
@@ -22,8 +22,15 @@ pub const IDLE_TIERS_S: [u64; 9] = [1, 2, 5, 10, 30, 60, 120, 300, 600];
 fn ends_here(name: &[u8]) -> bool {
     const PREFIXES: [&[u8]; 4] = [b"x-weir-", b"x-portkey-", b"x-envoy-", b"x-stainless-"];
     const NAMES: [&[u8]; 9] = [
-        b"accept-encoding", b"content-length", b"cookie", b"expect", b"host", b"x-forwarded-for",
-        b"proxy-authorization", b"openai-organization", b"openai-project",
+        b"accept-encoding",
+        b"content-length",
+        b"cookie",
+        b"expect",
+        b"host",
+        b"x-forwarded-for",
+        b"proxy-authorization",
+        b"openai-organization",
+        b"openai-project",
     ];
     KEY_HEADERS.iter().any(|header| header.as_bytes() == name)
         || NAMES.contains(&name)
@@ -70,12 +77,22 @@ impl Exchange {
         let encoded = self.encode(target, request)?;
         let provider = &target.provider;
         let mut headers = self.base_headers();
-        let path = if provider.chat_path.is_empty() { encoded.path } else { &provider.chat_path };
+        let path = if provider.chat_path.is_empty() {
+            encoded.path
+        } else {
+            &provider.chat_path
+        };
         headers.push(":path", format!("{}{path}", provider.base_path));
         headers.push(":authority", &provider.authority);
-        let own = self.credentials.iter().find(|(name, _)| *name == provider.name);
+        let own = self
+            .credentials
+            .iter()
+            .find(|(name, _)| *name == provider.name);
         if let Some(secret) = own.map(|(_, secret)| secret).or(provider.api_key.as_ref()) {
-            headers.push(&provider.auth_header, format!("{}{secret}", provider.auth_prefix));
+            headers.push(
+                &provider.auth_header,
+                format!("{}{secret}", provider.auth_prefix),
+            );
         }
         for (name, value) in &encoded.headers {
             headers.push(name, value);
@@ -93,7 +110,10 @@ impl Exchange {
             headers.push(HEADER_TARGET, self.next_target());
             headers.push(HEADER_EXCHANGE, &self.id);
         } else {
-            let target = self.target().map(|t| t.provider.name.clone()).unwrap_or_default();
+            let target = self
+                .target()
+                .map(|t| t.provider.name.clone())
+                .unwrap_or_default();
             headers.push(HEADER_TARGET, format!("{target}/direct"));
             self.push_retries(&mut headers);
         }
@@ -111,7 +131,11 @@ impl Exchange {
             }
         }
         headers.push("content-length", self.body.len().to_string());
-        let first = self.plan.targets.first().map(|target| target.provider.name.as_str());
+        let first = self
+            .plan
+            .targets
+            .first()
+            .map(|target| target.provider.name.as_str());
         headers.push(HEADER_TARGET, first.unwrap_or(TARGET_NONE));
         headers.push(HEADER_EXCHANGE, &self.id);
         self.push_retries(&mut headers);
@@ -119,25 +143,39 @@ impl Exchange {
     }
 
     fn base_headers(&self) -> Headers {
-        self.head.filtered(|name| !ends_here(name) && !replaced(name))
+        self.head
+            .filtered(|name| !ends_here(name) && !replaced(name))
     }
 
     /// Envoy's own retry machinery, told by request headers.
     fn push_retries(&self, headers: &mut Headers) {
         let targets = &self.plan.targets;
-        let attempts: u32 = targets.iter().map(|target| target.retries.saturating_add(1)).sum();
+        let attempts: u32 = targets
+            .iter()
+            .map(|target| target.retries.saturating_add(1))
+            .sum();
         let retries = attempts.clamp(1, limits::ATTEMPTS_MAX) - 1;
         headers.push("x-envoy-max-retries", retries.to_string());
         if self.has_adapter() {
-            headers.push("x-envoy-retry-on", "retriable-headers,connect-failure,reset");
+            headers.push(
+                "x-envoy-retry-on",
+                "retriable-headers,connect-failure,reset",
+            );
         } else {
-            headers.push("x-envoy-retry-on", "retriable-status-codes,connect-failure,reset");
+            headers.push(
+                "x-envoy-retry-on",
+                "retriable-status-codes,connect-failure,reset",
+            );
             if let Some(target) = targets.first() {
                 let statuses: Vec<String> = target.retry_on.iter().map(u16::to_string).collect();
                 headers.push("x-envoy-retriable-status-codes", statuses.join(","));
             }
         }
-        let timeout_ms = targets.iter().map(|target| target.timeout_ms).max().unwrap_or(0);
+        let timeout_ms = targets
+            .iter()
+            .map(|target| target.timeout_ms)
+            .max()
+            .unwrap_or(0);
         if timeout_ms == 0 {
             return;
         }
@@ -148,7 +186,10 @@ impl Exchange {
                 headers.push(HEADER_IDLE, tier.to_string());
             }
         } else {
-            headers.push("x-envoy-upstream-rq-per-try-timeout-ms", timeout_ms.to_string());
+            headers.push(
+                "x-envoy-upstream-rq-per-try-timeout-ms",
+                timeout_ms.to_string(),
+            );
         }
     }
 }
@@ -157,8 +198,15 @@ impl Exchange {
 /// speak of the operator's account, and those Weir writes itself.
 pub(super) fn stays_behind(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 9] = [
-        b"content-length", b"set-cookie", b"openai-organization", b"openai-project", b"server",
-        b"transfer-encoding", b"x-envoy-upstream-service-time", b"alt-svc", b"strict-transport-security",
+        b"content-length",
+        b"set-cookie",
+        b"openai-organization",
+        b"openai-project",
+        b"server",
+        b"transfer-encoding",
+        b"x-envoy-upstream-service-time",
+        b"alt-svc",
+        b"strict-transport-security",
     ];
     NAMES.contains(&name)
         || name == HEADER_RETRY.as_bytes()

@@ -12,7 +12,10 @@ fn policy() -> PolicyIndex {
         id: id.into(),
         provider: provider.into(),
         model: model.into(),
-        price: Price { input: 1, ..Price::default() },
+        price: Price {
+            input: 1,
+            ..Price::default()
+        },
         ..Model::default()
     };
     PolicyIndex::new(Policy {
@@ -40,21 +43,39 @@ fn policy() -> PolicyIndex {
 fn plan(config: &str, model: &str, key: &KeyRecord, random: u64) -> Result<Plan, PlanError> {
     let config = RouteConfig::parse(config).expect("valid");
     let policy = policy();
-    Plan::new(&config.root, &Request { model, key, policy: &policy, random })
+    Plan::new(
+        &config.root,
+        &Request {
+            model,
+            key,
+            policy: &policy,
+            random,
+        },
+    )
 }
 
 fn names(plan: &Plan) -> Vec<String> {
-    plan.targets.iter().map(|t| format!("{}:{}", t.provider.name, t.model)).collect()
+    plan.targets
+        .iter()
+        .map(|t| format!("{}:{}", t.provider.name, t.model))
+        .collect()
 }
 
 #[test]
 fn models_resolve_by_key_model_and_default() {
     let any = KeyRecord::default();
-    let ollama = KeyRecord { provider: Some("ollama".into()), ..KeyRecord::default() };
+    let ollama = KeyRecord {
+        provider: Some("ollama".into()),
+        ..KeyRecord::default()
+    };
     for (key, model, expect) in [
         (&any, "gpt-4o-mini", "openai:gpt-4o-mini"),
         (&any, "fast", "anthropic:claude-haiku-4-5"),
-        (&any, "anthropic/claude-3-sonnet", "anthropic:claude-3-sonnet-20240229"),
+        (
+            &any,
+            "anthropic/claude-3-sonnet",
+            "anthropic:claude-3-sonnet-20240229",
+        ),
         (&any, "@ollama/llama3:8b", "ollama:llama3:8b"),
         (&ollama, "llama3:8b", "ollama:llama3:8b"),
         (&ollama, "gpt-4o-mini", "openai:gpt-4o-mini"),
@@ -67,13 +88,31 @@ fn models_resolve_by_key_model_and_default() {
 #[test]
 fn what_cannot_be_planned_says_why() {
     let any = KeyRecord::default();
-    let only = KeyRecord { models: vec!["fast".into()], ..KeyRecord::default() };
+    let only = KeyRecord {
+        models: vec!["fast".into()],
+        ..KeyRecord::default()
+    };
     for (config, model, key, code) in [
         ("{}", "nope", &any, Code::ModelNotFound),
-        (r#"{"provider":"openai"}"#, "nope", &any, Code::ModelNotPriced),
-        (r#"{"provider":"mars"}"#, "fast", &any, Code::ProviderUnknown),
+        (
+            r#"{"provider":"openai"}"#,
+            "nope",
+            &any,
+            Code::ModelNotPriced,
+        ),
+        (
+            r#"{"provider":"mars"}"#,
+            "fast",
+            &any,
+            Code::ProviderUnknown,
+        ),
         ("{}", "gpt-4o-mini", &only, Code::ModelNotAllowed),
-        (r#"{"targets":[{"model":"gpt-4o-mini"}]}"#, "other", &only, Code::ModelNotAllowed),
+        (
+            r#"{"targets":[{"model":"gpt-4o-mini"}]}"#,
+            "other",
+            &only,
+            Code::ModelNotAllowed,
+        ),
     ] {
         assert_eq!(plan(config, model, key, 0).expect_err(model).code, code);
     }
@@ -91,12 +130,22 @@ fn a_fallback_keeps_its_order_and_inherits_rules() {
         7,
     )
     .expect("plan");
-    assert_eq!(names(&plan), ["openai:gpt-4o-mini", "ollama:x", "anthropic:claude-haiku-4-5"]);
+    assert_eq!(
+        names(&plan),
+        [
+            "openai:gpt-4o-mini",
+            "ollama:x",
+            "anthropic:claude-haiku-4-5"
+        ]
+    );
     assert_eq!(plan.targets[0].retries, 1);
     assert_eq!(*plan.targets[0].retry_on, [429]);
     assert!(!plan.targets[0].fall_on.no_answer);
     assert!(plan.targets[1].fall_on.any);
-    assert_eq!((plan.targets[2].retries, plan.targets[2].timeout_ms), (3, 500));
+    assert_eq!(
+        (plan.targets[2].retries, plan.targets[2].timeout_ms),
+        (3, 500)
+    );
     assert_eq!(plan.cache_ttl_s, Some(60));
 }
 
@@ -122,7 +171,9 @@ fn weights_hold_and_share_one_cache_identity() {
 #[test]
 fn the_cache_follows_request_then_default() {
     let ttl = |config: &str| {
-        plan(config, "fast", &KeyRecord::default(), 0).expect("plan").cache_ttl_s
+        plan(config, "fast", &KeyRecord::default(), 0)
+            .expect("plan")
+            .cache_ttl_s
     };
     assert_eq!(ttl("{}"), Some(60));
     assert_eq!(ttl(r#"{"cache":{"mode":"off"}}"#), None);

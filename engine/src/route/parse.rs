@@ -10,15 +10,39 @@ type Object = Map<String, Value>;
 
 /// Members a node may have. The last rows are Portkey's own that do not change what Weir does.
 const MEMBERS: &[&str] = &[
-    "strategy", "targets", "weights", "provider", "model", "weight", "on_errors", "retry", "cache",
-    "request_timeout", "request_timeout_ms", "guardrails", "override_params", "name", "metadata",
-    "strict_open_ai_compliance", "id", "version",
+    "strategy",
+    "targets",
+    "weights",
+    "provider",
+    "model",
+    "weight",
+    "on_errors",
+    "retry",
+    "cache",
+    "request_timeout",
+    "request_timeout_ms",
+    "guardrails",
+    "override_params",
+    "name",
+    "metadata",
+    "strict_open_ai_compliance",
+    "id",
+    "version",
 ];
 /// Members that would move credentials or traffic past the operator's configuration.
 const REFUSED: &[(&str, &str)] = &[
-    ("api_key", "provider keys are kept by the gateway: store it with the virtual key"),
-    ("custom_host", "upstream addresses are kept by the gateway: add a provider"),
-    ("virtual_key", "send the virtual key as Authorization: Bearer"),
+    (
+        "api_key",
+        "provider keys are kept by the gateway: store it with the virtual key",
+    ),
+    (
+        "custom_host",
+        "upstream addresses are kept by the gateway: add a provider",
+    ),
+    (
+        "virtual_key",
+        "send the virtual key as Authorization: Bearer",
+    ),
     ("forward_headers", "not supported"),
     ("input_guardrails", "use guardrails.input"),
     ("output_guardrails", "use guardrails.output"),
@@ -29,11 +53,18 @@ const REFUSED: &[(&str, &str)] = &[
 const TIMEOUT_MS_MAX: u64 = 3_600_000;
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.into() } else { format!("{path}.{name}") }
+    if path.is_empty() {
+        name.into()
+    } else {
+        format!("{path}.{name}")
+    }
 }
 
 fn fault<T>(path: &str, name: &str, message: impl Into<String>) -> Result<T, ConfigError> {
-    Err(ConfigError { member: join(path, name), message: message.into() })
+    Err(ConfigError {
+        member: join(path, name),
+        message: message.into(),
+    })
 }
 
 /// Reads one node and everything below it.
@@ -62,7 +93,11 @@ pub(super) fn node(object: &Object, path: &str, count: &mut usize) -> Result<Nod
     }
     check_shape(object, &node, path, list_name)?;
     if let Some(statuses) = strategy_statuses {
-        let rules = ErrorRules { any: false, no_answer: true, statuses };
+        let rules = ErrorRules {
+            any: false,
+            no_answer: true,
+            statuses,
+        };
         for child in &mut node.targets {
             child.on_errors.get_or_insert_with(|| rules.clone());
         }
@@ -79,7 +114,11 @@ fn children(list: &Value, path: &str, count: &mut usize) -> Result<Vec<Node>, Co
         let path = format!("{path}[{index}]");
         *count += 1;
         if *count > limits::TARGETS_MAX {
-            return fault("", &path, format!("more than {} targets", limits::TARGETS_MAX));
+            return fault(
+                "",
+                &path,
+                format!("more than {} targets", limits::TARGETS_MAX),
+            );
         }
         let Value::Object(item) = item else {
             return fault("", &path, "must be an object");
@@ -99,7 +138,11 @@ fn check_members(object: &Object, path: &str) -> Result<(), ConfigError> {
         }
     }
     if !path.is_empty() && object.contains_key("guardrails") {
-        return fault(path, "guardrails", "belongs to the top of the configuration");
+        return fault(
+            path,
+            "guardrails",
+            "belongs to the top of the configuration",
+        );
     }
     Ok(())
 }
@@ -111,8 +154,16 @@ fn check_shape(object: &Object, node: &Node, path: &str, list: &str) -> Result<(
         return fault(path, list, "this strategy needs at least one target");
     }
     if is_group && (node.provider.is_some() || node.model.is_some()) {
-        let name = if node.provider.is_some() { "provider" } else { "model" };
-        return fault(path, name, "belongs to a target, not beside a list of targets");
+        let name = if node.provider.is_some() {
+            "provider"
+        } else {
+            "model"
+        };
+        return fault(
+            path,
+            name,
+            "belongs to a target, not beside a list of targets",
+        );
     }
     if node.strategy == Strategy::LoadBalance && node.targets.iter().all(|t| t.weight_ppm == 0) {
         return fault(path, list, "all weights are zero");
@@ -132,7 +183,11 @@ fn strategy(object: &Object, path: &str) -> Result<(Strategy, Option<Vec<u16>>),
                 }
             }
             let Some(Value::String(mode)) = get(strategy, "mode") else {
-                return fault(path, "strategy.mode", "must be single, fallback or loadbalance");
+                return fault(
+                    path,
+                    "strategy.mode",
+                    "must be single, fallback or loadbalance",
+                );
             };
             let statuses = match get(strategy, "on_status_codes") {
                 Some(list) => Some(status_list(list, &join(path, "strategy.on_status_codes"))?),
@@ -182,7 +237,9 @@ fn model(object: &Object, path: &str) -> Result<Option<String>, ConfigError> {
 }
 
 fn weight(object: &Object, path: &str) -> Result<u64, ConfigError> {
-    let Some(value) = get(object, "weight") else { return Ok(1_000_000) };
+    let Some(value) = get(object, "weight") else {
+        return Ok(1_000_000);
+    };
     match value.as_f64() {
         Some(weight) if (0.0..=1_000_000.0).contains(&weight) => Ok((weight * 1e6).round() as u64),
         _ => fault(path, "weight", "must be a number from 0 to 1000000"),
@@ -190,11 +247,17 @@ fn weight(object: &Object, path: &str) -> Result<u64, ConfigError> {
 }
 
 fn on_errors(object: &Object, path: &str) -> Result<Option<ErrorRules>, ConfigError> {
-    let Some(value) = get(object, "on_errors") else { return Ok(None) };
+    let Some(value) = get(object, "on_errors") else {
+        return Ok(None);
+    };
     let Value::Array(list) = value else {
         return fault(path, "on_errors", "must be an array");
     };
-    let mut rules = ErrorRules { any: false, no_answer: false, statuses: Vec::new() };
+    let mut rules = ErrorRules {
+        any: false,
+        no_answer: false,
+        statuses: Vec::new(),
+    };
     for (index, item) in list.iter().enumerate() {
         let word = match item {
             Value::String(word) => word.clone(),
@@ -231,21 +294,33 @@ fn status_list(value: &Value, member: &str) -> Result<Vec<u16>, ConfigError> {
     for (index, item) in list.iter().enumerate() {
         match item.as_u64().and_then(|status| u16::try_from(status).ok()) {
             Some(status @ 400..=599) => statuses.push(status),
-            _ => return fault("", &format!("{member}[{index}]"), "must be a status from 400 to 599"),
+            _ => {
+                return fault(
+                    "",
+                    &format!("{member}[{index}]"),
+                    "must be a status from 400 to 599",
+                );
+            }
         }
     }
     Ok(statuses)
 }
 
 fn retry(object: &Object, path: &str) -> Result<Option<Retry>, ConfigError> {
-    let Some(value) = get(object, "retry") else { return Ok(None) };
+    let Some(value) = get(object, "retry") else {
+        return Ok(None);
+    };
     let Value::Object(retry) = value else {
         return fault(path, "retry", "must be an object");
     };
     let path = join(path, "retry");
     for name in retry.keys() {
-        let known =
-            ["attempts", "on_status_codes", "exponential_backoff", "use_retry_after_header"];
+        let known = [
+            "attempts",
+            "on_status_codes",
+            "exponential_backoff",
+            "use_retry_after_header",
+        ];
         if !known.contains(&name.as_str()) {
             return fault(&path, name, "unknown member");
         }
@@ -272,20 +347,33 @@ fn retry(object: &Object, path: &str) -> Result<Option<Retry>, ConfigError> {
 
 fn timeout(object: &Object, path: &str) -> Result<Option<u64>, ConfigError> {
     for name in ["request_timeout", "request_timeout_ms"] {
-        let Some(value) = get(object, name) else { continue };
+        let Some(value) = get(object, name) else {
+            continue;
+        };
         return match value.as_u64() {
             Some(ms) if (1..=TIMEOUT_MS_MAX).contains(&ms) => Ok(Some(ms)),
-            _ => fault(path, name, format!("must be milliseconds from 1 to {TIMEOUT_MS_MAX}")),
+            _ => fault(
+                path,
+                name,
+                format!("must be milliseconds from 1 to {TIMEOUT_MS_MAX}"),
+            ),
         };
     }
     Ok(None)
 }
 
 fn cache(object: &Object, path: &str) -> Result<Option<CacheRule>, ConfigError> {
-    let Some(value) = get(object, "cache") else { return Ok(None) };
+    let Some(value) = get(object, "cache") else {
+        return Ok(None);
+    };
     let cache = match value {
         Value::Object(cache) => cache,
-        Value::Bool(false) => return Ok(Some(CacheRule { enabled: false, ttl_s: None })),
+        Value::Bool(false) => {
+            return Ok(Some(CacheRule {
+                enabled: false,
+                ttl_s: None,
+            }));
+        }
         _ => return fault(path, "cache", "must be an object or false"),
     };
     let path = join(path, "cache");
@@ -307,7 +395,9 @@ fn cache(object: &Object, path: &str) -> Result<Option<CacheRule>, ConfigError> 
     };
     let mut ttl_s = None;
     for name in ["ttl", "max_age"] {
-        let Some(value) = get(cache, name) else { continue };
+        let Some(value) = get(cache, name) else {
+            continue;
+        };
         match value.as_u64() {
             Some(seconds @ 1..=31_536_000) => ttl_s = Some(seconds),
             _ => return fault(&path, name, "must be seconds from 1 to 31536000"),
@@ -317,10 +407,10 @@ fn cache(object: &Object, path: &str) -> Result<Option<CacheRule>, ConfigError> 
 }
 
 /// The strictest input rule, and the names of rules that are accepted but not enforced.
-pub(super) fn guardrails(
-    object: &Object,
-) -> Result<(Option<PiiAction>, Vec<String>), ConfigError> {
-    let Some(value) = get(object, "guardrails") else { return Ok((None, Vec::new())) };
+pub(super) fn guardrails(object: &Object) -> Result<(Option<PiiAction>, Vec<String>), ConfigError> {
+    let Some(value) = get(object, "guardrails") else {
+        return Ok((None, Vec::new()));
+    };
     let Value::Object(sides) = value else {
         return fault("", "guardrails", "must be an object");
     };

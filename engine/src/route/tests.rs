@@ -26,8 +26,20 @@ fn the_documented_fallback_example_parses() {
     .expect("valid");
     let first = config.root.targets[0].on_errors.clone().expect("rules");
     assert!(first.no_answer && first.matches(429) && !first.matches(500));
-    assert_eq!(config.root.retry, Some(Retry { attempts: 3, on: Some(vec![429, 500, 502, 503]) }));
-    assert_eq!(config.root.cache, Some(CacheRule { enabled: true, ttl_s: Some(3600) }));
+    assert_eq!(
+        config.root.retry,
+        Some(Retry {
+            attempts: 3,
+            on: Some(vec![429, 500, 502, 503])
+        })
+    );
+    assert_eq!(
+        config.root.cache,
+        Some(CacheRule {
+            enabled: true,
+            ttl_s: Some(3600)
+        })
+    );
 }
 
 #[test]
@@ -36,8 +48,20 @@ fn strategy_statuses_reach_targets_without_their_own() {
         r#"{"strategy":{"mode":"fallback","on_status_codes":[429]},"targets":[{"provider":"a"},{"provider":"b","on_errors":["*"]}]}"#,
     )
     .expect("valid");
-    assert!(!config.root.targets[0].on_errors.as_ref().expect("rules").matches(500));
-    assert!(config.root.targets[1].on_errors.as_ref().expect("rules").matches(500));
+    assert!(
+        !config.root.targets[0]
+            .on_errors
+            .as_ref()
+            .expect("rules")
+            .matches(500)
+    );
+    assert!(
+        config.root.targets[1]
+            .on_errors
+            .as_ref()
+            .expect("rules")
+            .matches(500)
+    );
 }
 
 #[test]
@@ -47,8 +71,17 @@ fn a_configuration_of_guardrails_only_is_valid() {
     )
     .expect("valid");
     assert_eq!(config.pii_input, Some(PiiAction::Redact));
-    assert_eq!(config.unenforced, ["output.pii_detection", "output.content_safety"]);
-    assert_eq!(config.root, Node { weight_ppm: 1_000_000, ..Node::default() });
+    assert_eq!(
+        config.unenforced,
+        ["output.pii_detection", "output.content_safety"]
+    );
+    assert_eq!(
+        config.root,
+        Node {
+            weight_ppm: 1_000_000,
+            ..Node::default()
+        }
+    );
 }
 
 #[test]
@@ -61,17 +94,35 @@ fn the_member_at_fault_is_named() {
         (r#"{"strategy":"fallback"}"#, "targets"),
         (r#"{"strategy":"fallback","targets":{}}"#, "targets"),
         (r#"{"targets":[{"weight":-1}]}"#, "targets[0].weight"),
-        (r#"{"targets":[{},{"on_errors":["sometimes"]}]}"#, "targets[1].on_errors[0]"),
-        (r#"{"targets":[{"targets":[{"modell":"x"}]}]}"#, "targets[0].targets[0].modell"),
+        (
+            r#"{"targets":[{},{"on_errors":["sometimes"]}]}"#,
+            "targets[1].on_errors[0]",
+        ),
+        (
+            r#"{"targets":[{"targets":[{"modell":"x"}]}]}"#,
+            "targets[0].targets[0].modell",
+        ),
         (r#"{"retry":{"attempts":6}}"#, "retry.attempts"),
-        (r#"{"retry":{"attempts":1,"on_status_codes":[42]}}"#, "retry.on_status_codes[0]"),
+        (
+            r#"{"retry":{"attempts":1,"on_status_codes":[42]}}"#,
+            "retry.on_status_codes[0]",
+        ),
         (r#"{"cache":{"mode":"fuzzy"}}"#, "cache.mode"),
         (r#"{"cache":{"ttl":0}}"#, "cache.ttl"),
         (r#"{"request_timeout":0}"#, "request_timeout"),
         (r#"{"targets":[{"api_key":"sk-x"}]}"#, "targets[0].api_key"),
-        (r#"{"targets":[{"custom_host":"http://h"}]}"#, "targets[0].custom_host"),
-        (r#"{"guardrails":{"input":[{"type":"pii_detection","action":"shout"}]}}"#, "guardrails.input[0].action"),
-        (r#"{"strategy":"loadbalance","weights":[{"weight":0}]}"#, "weights"),
+        (
+            r#"{"targets":[{"custom_host":"http://h"}]}"#,
+            "targets[0].custom_host",
+        ),
+        (
+            r#"{"guardrails":{"input":[{"type":"pii_detection","action":"shout"}]}}"#,
+            "guardrails.input[0].action",
+        ),
+        (
+            r#"{"strategy":"loadbalance","weights":[{"weight":0}]}"#,
+            "weights",
+        ),
     ] {
         assert_eq!(member(text), at, "{text}");
     }
