@@ -242,7 +242,7 @@ pub fn compact_into(body: &[u8], value: Span, out: &mut Vec<u8>) {
         let skipped = match tail.first() {
             None => return,
             Some(b'"') => {
-                let end = walk::string_end(tail, 0).unwrap_or(tail.len());
+                let end = walk::string_end(tail, 0).map_or(tail.len(), |(end, _)| end);
                 out.extend_from_slice(tail.get(..end).unwrap_or_default());
                 end
             }

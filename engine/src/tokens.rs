@@ -24,8 +24,12 @@ use crate::request::{ChatRequest, OUTSIDE_MESSAGES, Place, Role, Text};
 pub const PIECE_BYTES_MAX: usize = 4 * 1024;
 /// Bytes of a piece worth remembering; longer ones hardly come again.
 const REMEMBERED_PIECE_BYTES_MAX: usize = 48;
-/// Pieces remembered by one tokenizer (about 2 MiB). At the cap all are forgotten.
-const REMEMBERED_PIECES_MAX: usize = 32 * 1024;
+/// Bytes of a piece that fits a [`Short`]: nearly all of them.
+const SHORT_PIECE_BYTES_MAX: usize = 15;
+/// Short pieces remembered by one tokenizer (2 MiB). At the cap all are forgotten.
+const SHORT_PIECES_MAX: usize = 28 * 1024;
+/// Longer pieces remembered by one tokenizer (less than 1 MiB). At the cap all are forgotten.
+const LONGER_PIECES_MAX: usize = 7 * 1024;
 
 /// Tokens around each message, its role not counted (OpenAI cookbook, "How to count tokens").
 const MESSAGE_TOKENS: u64 = 3;
@@ -103,7 +107,20 @@ impl std::error::Error for TokenizerError {}
 pub struct Tokenizer {
     encoding: Encoding,
     vocabulary: &'static CoreBPE,
-    remembered: HashMap<Box<str>, u16>,
+    short: HashMap<Short, u16>,
+    longer: HashMap<Box<str>, u16>,
+}
+
+/// A piece of up to 15 bytes and its length in the last one: a key without allocation.
+type Short = u128;
+
+fn short(piece: &str) -> Option<Short> {
+    let mut bytes = [0_u8; SHORT_PIECE_BYTES_MAX + 1];
+    let (last, head) = bytes.split_last_mut()?;
+    head.get_mut(..piece.len())?
+        .copy_from_slice(piece.as_bytes());
+    *last = u8::try_from(piece.len()).ok()?;
+    Some(u128::from_le_bytes(bytes))
 }
 
 impl Tokenizer {
@@ -113,7 +130,8 @@ impl Tokenizer {
         Ok(Tokenizer {
             encoding,
             vocabulary,
-            remembered: HashMap::new(),
+            short: HashMap::new(),
+            longer: HashMap::new(),
         })
     }
 
@@ -134,26 +152,43 @@ impl Tokenizer {
     }
 
     fn remembered_piece(&mut self, piece: &str) -> u64 {
-        if let Some(count) = self.remembered.get(piece) {
+        let key = short(piece);
+        let known = match key {
+            Some(key) => self.short.get(&key),
+            None => self.longer.get(piece),
+        };
+        if let Some(count) = known {
             return u64::from(*count);
         }
-        let count = self.encoded(piece);
-        if self.remembered.len() >= REMEMBERED_PIECES_MAX {
-            self.remembered.clear();
+        let tokens = self.encoded(piece);
+        let count = u16::try_from(tokens).unwrap_or(u16::MAX);
+        if let Some(key) = key {
+            if self.short.len() >= SHORT_PIECES_MAX {
+                self.short.clear();
+            }
+            self.short.insert(key, count);
+        } else {
+            if self.longer.len() >= LONGER_PIECES_MAX {
+                self.longer.clear();
+            }
+            self.longer.insert(piece.into(), count);
         }
-        self.remembered
-            .insert(piece.into(), u16::try_from(count).unwrap_or(u16::MAX));
-        count
+        tokens
     }
 
     fn long_piece(&self, piece: &str) -> u64 {
         let mut rest = piece;
         let mut sum = 0_u64;
+        // Long pieces are mostly one thing repeated, and equal parts count alike.
+        let mut last = ("", 0);
         while !rest.is_empty() {
             // A character is at most four bytes: one of four neighbouring offsets is a border.
             let cut = (0..4).find_map(|back| rest.split_at_checked(PIECE_BYTES_MAX - back));
             let (part, behind) = cut.unwrap_or((rest, ""));
-            sum = sum.saturating_add(self.encoded(part));
+            if part != last.0 {
+                last = (part, self.encoded(part));
+            }
+            sum = sum.saturating_add(last.1);
             rest = behind;
         }
         sum

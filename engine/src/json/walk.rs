@@ -73,7 +73,7 @@ impl<'a> Walk<'a> {
                 return None;
             }
         }
-        let key = self.skip()?.unquoted();
+        let (key, _) = self.string()?;
         if !self.enter(b':') {
             self.stop();
             return None;
@@ -103,6 +103,24 @@ impl<'a> Walk<'a> {
         let end = value_end(self.body, start).filter(|&end| end > start);
         self.at = end.unwrap_or(self.body.len());
         end.map(|end| Span { start, end })
+    }
+
+    /// Passes the string at the cursor: its inside, and whether that holds escapes. `None`, and
+    /// nothing passed, for any other value.
+    pub fn string(&mut self) -> Option<(Span, bool)> {
+        if self.peek() != Some(b'"') {
+            return None;
+        }
+        let start = self.at + 1;
+        let (end, escaped) = string_end(self.body, self.at)?;
+        self.at = end;
+        Some((
+            Span {
+                start,
+                end: end - 1,
+            },
+            escaped,
+        ))
     }
 
     fn space(&mut self) {
@@ -145,15 +163,20 @@ pub(super) fn plain_run(bytes: &[u8]) -> usize {
     run + tail.iter().position(odd).unwrap_or(tail.len())
 }
 
-/// Offset behind the closing quote of the string whose opening quote is at `open`.
+/// Offset behind the closing quote of the string whose opening quote is at `open`, and whether it
+/// holds escapes.
 #[inline]
-pub(super) fn string_end(body: &[u8], open: usize) -> Option<usize> {
+pub(super) fn string_end(body: &[u8], open: usize) -> Option<(usize, bool)> {
     let mut at = open + 1;
+    let mut escaped = false;
     loop {
         at += plain_run(body.get(at..)?);
         match body.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
+            b'"' => return Some((at + 1, escaped)),
+            b'\\' => {
+                at += 2;
+                escaped = true;
+            }
             _ => at += 1,
         }
     }
@@ -162,7 +185,7 @@ pub(super) fn string_end(body: &[u8], open: usize) -> Option<usize> {
 /// Offset behind the value that begins at `start`.
 fn value_end(body: &[u8], start: usize) -> Option<usize> {
     match body.get(start)? {
-        b'"' => string_end(body, start),
+        b'"' => string_end(body, start).map(|(end, _)| end),
         b'{' | b'[' => container_end(body, start),
         _ => {
             let rest = body.get(start..)?;
@@ -178,7 +201,7 @@ fn container_end(body: &[u8], start: usize) -> Option<usize> {
     loop {
         match body.get(at)? {
             b'"' => {
-                at = string_end(body, at)?;
+                (at, _) = string_end(body, at)?;
                 continue;
             }
             b'{' | b'[' => depth += 1,

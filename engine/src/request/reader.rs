@@ -329,21 +329,17 @@ impl<'a> Reader<'a> {
 
     /// Notes the string at the cursor; passes anything else and says `false`.
     fn text_of(&mut self, place: Place) -> bool {
-        let is_string = self.walk.kind() == Some(Kind::String);
-        let Some(value) = self.walk.skip() else {
+        let Some((span, escaped)) = self.walk.string() else {
+            self.pass();
             return false;
         };
-        if is_string {
-            let span = value.unquoted();
-            let escaped = span.of(self.body).contains(&b'\\');
-            self.found.texts.push(Text {
-                span,
-                escaped,
-                place,
-                message: self.message,
-            });
-        }
-        is_string
+        self.found.texts.push(Text {
+            span,
+            escaped,
+            place,
+            message: self.message,
+        });
+        true
     }
 
     fn pass(&mut self) {
