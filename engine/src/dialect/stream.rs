@@ -1,7 +1,7 @@
 //! A provider's event stream as OpenAI's, event by event.
 
 use super::failure::{self, Reported, code_body};
-use super::openai::chunk;
+use super::openai::{chunk, mould::Mould};
 use super::writer::{self, Writer};
 use super::{anthropic, openai};
 use crate::json::{self, Span};
@@ -38,7 +38,7 @@ struct State {
 
 #[derive(Clone, Debug)]
 enum Wire {
-    Openai,
+    Openai(Mould),
     Anthropic(anthropic::Stream),
 }
 
@@ -78,7 +78,7 @@ impl StreamDecoder {
             splitter: Splitter::default(),
             state: State {
                 wire: match dialect {
-                    Dialect::Openai => Wire::Openai,
+                    Dialect::Openai => Wire::Openai(Mould::default()),
                     Dialect::Anthropic => Wire::Anthropic(anthropic::Stream::default()),
                 },
                 head: Head {
@@ -180,7 +180,7 @@ impl State {
             return;
         }
         match self.wire {
-            Wire::Openai => self.openai_event(event, out),
+            Wire::Openai(_) => self.openai_event(event, out),
             Wire::Anthropic(_) => self.anthropic_event(event, out),
         }
     }
@@ -214,6 +214,13 @@ impl State {
                 return;
             }
         }
+        let Wire::Openai(mould) = &mut self.wire else {
+            return;
+        };
+        if let Some(text) = mould.text_of(data).and_then(json::unescaped) {
+            self.text.push_str(&text);
+            return out.extend_from_slice(event.raw);
+        }
         let chunk = chunk::look(data, &mut self.text);
         if !chunk.is_whole {
             return self.fail(&code_body(Code::UpstreamInvalidAnswer), out);
@@ -235,6 +242,8 @@ impl State {
             }
             self.usage_json.clear();
             self.usage_json.extend_from_slice(value.of(data));
+        } else if let Wire::Openai(mould) = &mut self.wire {
+            mould.remember(data, &chunk);
         }
         out.extend_from_slice(event.raw);
     }

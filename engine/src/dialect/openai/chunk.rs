@@ -16,12 +16,37 @@ pub(in crate::dialect) struct Chunk {
     pub(in crate::dialect) id: Option<Span>,
     pub(in crate::dialect) created: Option<Span>,
     pub(in crate::dialect) model: Option<Span>,
+    /// The inside of the only string delivered, when there is exactly one.
+    pub(in crate::dialect) text: Option<Span>,
+    /// Random text against guessing by length (`stream_options.include_obfuscation`).
+    pub(in crate::dialect) obfuscation: Option<Span>,
+}
+
+/// What was delivered in a chunk.
+struct Delivered<'a> {
+    text: &'a mut String,
+    /// Strings appended to `text`, and where the last of them is (inside its quotes).
+    strings: usize,
+    place: Span,
 }
 
 /// Looks through `data` and appends what was delivered in it to `text`.
 ///
 /// `data` need not be valid: what can not be read is passed over.
 pub(in crate::dialect) fn look(data: &[u8], text: &mut String) -> Chunk {
+    let mut delivered = Delivered {
+        text,
+        strings: 0,
+        place: Span::default(),
+    };
+    let mut chunk = read(data, &mut delivered);
+    if delivered.strings == 1 {
+        chunk.text = Some(delivered.place);
+    }
+    chunk
+}
+
+fn read(data: &[u8], text: &mut Delivered<'_>) -> Chunk {
     let mut chunk = Chunk::default();
     let mut walk = Walk::new(
         data,
@@ -44,6 +69,7 @@ pub(in crate::dialect) fn look(data: &[u8], text: &mut String) -> Chunk {
             b"id" => &mut chunk.id,
             b"created" => &mut chunk.created,
             b"model" => &mut chunk.model,
+            b"obfuscation" => &mut chunk.obfuscation,
             _ => {
                 walk.skip();
                 continue;
@@ -55,7 +81,7 @@ pub(in crate::dialect) fn look(data: &[u8], text: &mut String) -> Chunk {
     chunk
 }
 
-fn choices(walk: &mut Walk<'_>, chunk: &mut Chunk, text: &mut String) {
+fn choices(walk: &mut Walk<'_>, chunk: &mut Chunk, text: &mut Delivered<'_>) {
     if !walk.enter(b'[') {
         walk.skip();
         return;
@@ -83,7 +109,7 @@ fn choices(walk: &mut Walk<'_>, chunk: &mut Chunk, text: &mut String) {
     }
 }
 
-fn delta(walk: &mut Walk<'_>, text: &mut String) {
+fn delta(walk: &mut Walk<'_>, text: &mut Delivered<'_>) {
     if !walk.enter(b'{') {
         walk.skip();
         return;
@@ -94,9 +120,9 @@ fn delta(walk: &mut Walk<'_>, text: &mut String) {
             b"content" | b"refusal" => deliver(walk, text),
             // OpenRouter sends the same text under both names.
             b"reasoning_content" | b"reasoning" if !reasoned => {
-                let before = text.len();
+                let before = text.text.len();
                 deliver(walk, text);
-                reasoned = text.len() > before;
+                reasoned = text.text.len() > before;
             }
             b"tool_calls" => calls(walk, text),
             b"function_call" => call(walk, text),
@@ -108,7 +134,7 @@ fn delta(walk: &mut Walk<'_>, text: &mut String) {
 }
 
 /// Appends a string, or the texts of a list of parts (Mistral).
-fn deliver(walk: &mut Walk<'_>, text: &mut String) {
+fn deliver(walk: &mut Walk<'_>, text: &mut Delivered<'_>) {
     if !walk.enter(b'[') {
         append(walk, text);
         return;
@@ -129,7 +155,7 @@ fn deliver(walk: &mut Walk<'_>, text: &mut String) {
     }
 }
 
-fn calls(walk: &mut Walk<'_>, text: &mut String) {
+fn calls(walk: &mut Walk<'_>, text: &mut Delivered<'_>) {
     if !walk.enter(b'[') {
         walk.skip();
         return;
@@ -150,7 +176,7 @@ fn calls(walk: &mut Walk<'_>, text: &mut String) {
     }
 }
 
-fn call(walk: &mut Walk<'_>, text: &mut String) {
+fn call(walk: &mut Walk<'_>, text: &mut Delivered<'_>) {
     if !walk.enter(b'{') {
         walk.skip();
         return;
@@ -165,17 +191,21 @@ fn call(walk: &mut Walk<'_>, text: &mut String) {
     }
 }
 
-fn append(walk: &mut Walk<'_>, text: &mut String) {
+fn append(walk: &mut Walk<'_>, delivered: &mut Delivered<'_>) {
     let Some(value) = walk.skip() else { return };
     match json::kind(walk.body(), value) {
         Some(Kind::String) => {
-            let inside = value.unquoted().of(walk.body());
-            if let Some(piece) = json::unescaped(inside) {
-                text.push_str(&piece);
+            delivered.place = value.unquoted();
+            if let Some(piece) = json::unescaped(delivered.place.of(walk.body())) {
+                delivered.text.push_str(&piece);
             }
         }
         // Local servers write arguments as an object.
-        Some(Kind::Object) => text.push_str(&String::from_utf8_lossy(value.of(walk.body()))),
-        _ => {}
+        Some(Kind::Object) => {
+            let object = String::from_utf8_lossy(value.of(walk.body()));
+            delivered.text.push_str(&object);
+        }
+        _ => return,
     }
+    delivered.strings = delivered.strings.saturating_add(1);
 }

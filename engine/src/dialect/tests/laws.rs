@@ -106,6 +106,45 @@ proptest! {
         check(Dialect::Anthropic, &stream, cuts)?;
     }
 
+    /// The short cuts for chunks like the one before must not lose or invent a character.
+    #[test]
+    fn every_text_arrives_whatever_its_characters(
+        pieces in prop::collection::vec((any::<String>(), "[a-z\\\\\"]{0,4}", 0u8..3), 0..12),
+    ) {
+        let quoted = |text: &str| serde_json::to_string(text).unwrap();
+        let (mut openai, mut anthropic, mut text) = (String::new(), String::new(), String::new());
+        for (piece, tail, kind) in &pieces {
+            let piece = format!("{piece}{tail}");
+            let name = ["content", "reasoning_content", "refusal"][usize::from(*kind)];
+            openai += &format!(
+                "data: {{\"choices\":[{{\"delta\":{{\"{name}\":{}}}}}],\"obfuscation\":{}}}\n\n",
+                quoted(&piece), quoted(tail),
+            );
+            let (kind, name) = [("text_delta", "text"), ("thinking_delta", "thinking")][usize::from(*kind % 2)];
+            anthropic += &format!(
+                "data: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{{\"type\":\"{kind}\",\"{name}\":{}}}}}\n\n",
+                quoted(&piece),
+            );
+            text += &piece;
+        }
+        let seen = decode(Dialect::Openai, &[openai.as_bytes()]);
+        prop_assert_eq!(&seen.text, &text);
+        prop_assert!(seen.out.starts_with(&openai));
+
+        let seen = decode(Dialect::Anthropic, &[anthropic.as_bytes()]);
+        prop_assert_eq!(&seen.text, &text);
+        // What the client reads out of our chunks is the same text again.
+        let mut read = String::new();
+        for chunk in seen.out.split("\n\n").filter_map(|event| event.strip_prefix("data: ")) {
+            let chunk: serde_json::Value = serde_json::from_str(chunk).unwrap();
+            let delta = &chunk["choices"][0]["delta"];
+            for name in ["content", "reasoning_content"] {
+                read += delta[name].as_str().unwrap_or_default();
+            }
+        }
+        prop_assert_eq!(&read, &text);
+    }
+
     #[test]
     fn no_bytes_can_break_a_decoder(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         for dialect in [Dialect::Openai, Dialect::Anthropic] {
