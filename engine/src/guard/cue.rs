@@ -95,7 +95,43 @@ pub(super) fn heading(cell: &str) -> Option<Cue> {
 
 /// The phrase that ends right before byte `at` of `text`.
 pub(super) fn ending(text: &str, at: usize) -> Option<Cue> {
+    if !may_end(text.as_bytes().get(..at)?) {
+        return None;
+    }
     Words::before(text, at, NAME_PHRASE_WORDS, &[]).phrase(0)
+}
+
+/// Whether the last word of `head` is the last word of any phrase. Most words are not, and most are
+/// ASCII, which is all this looks at: other words are left to the full reading.
+fn may_end(head: &[u8]) -> bool {
+    let is_gap = |byte: u8| byte.is_ascii() && !byte.is_ascii_alphanumeric();
+    let gap = head
+        .iter()
+        .rev()
+        .take(8)
+        .take_while(|byte| is_gap(**byte))
+        .count();
+    let mut hash = WORD_SEED;
+    let mut lower = false;
+    for (index, byte) in head.iter().rev().skip(gap).enumerate() {
+        match byte {
+            b'a'..=b'z' => lower = true,
+            b'A'..=b'Z' if lower => {
+                hash = letter(hash, byte | 0x20);
+                break;
+            }
+            b'A'..=b'Z' => {}
+            _ if !byte.is_ascii() => return true,
+            _ if index == 0 || byte.is_ascii_digit() => return false,
+            _ => break,
+        }
+        hash = letter(hash, byte | 0x20);
+        if index > LAST_WORD_BYTES_MAX {
+            return false;
+        }
+    }
+    let (slot, bit) = last_word(hash);
+    LAST_WORDS.get(slot).is_some_and(|bits| bits & bit != 0)
 }
 
 /// Hashes of the words before a place, nearest first. A value (a word with digits) hashes to 0.
@@ -115,7 +151,7 @@ impl Words {
         let mut reader = Reader::default();
         let mut low = at.saturating_sub(REACH_BYTES);
         let mut end = at;
-        while let Some(letter) = text.get(..end).and_then(|head| head.chars().next_back()) {
+        while let Some(letter) = char_before(text, end) {
             while let Some((last, before)) = found.split_last()
                 && last.end > end
             {
@@ -316,6 +352,14 @@ impl Reader {
     }
 }
 
+fn char_before(text: &str, end: usize) -> Option<char> {
+    let last = *text.as_bytes().get(end.checked_sub(1)?)?;
+    if last.is_ascii() {
+        return Some(char::from(last));
+    }
+    text.get(..end)?.chars().next_back()
+}
+
 /// Start of the token of a redacted text that ends at `end`, and whether it stands for a name.
 fn token_before(text: &str, end: usize) -> Option<(usize, bool)> {
     let head = text.get(..end)?.strip_suffix("_REDACTED]")?;
@@ -396,6 +440,40 @@ fn look_up(hash: u32) -> Option<Cue> {
         }
         slot = (slot + 1) % SLOTS;
     }
+}
+
+/// Longest last word of a phrase.
+const LAST_WORD_BYTES_MAX: usize = 24;
+
+/// A set of the last words of all phrases, by their hashes; it may hold a word too many.
+static LAST_WORDS: [u64; 128] = last_words();
+
+/// Where a word stands in [`LAST_WORDS`].
+const fn last_word(hash: u32) -> (usize, u64) {
+    let bit = hash ^ (hash >> 15);
+    (bit as usize / 64 % 128, 1 << (bit % 64))
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn last_words() -> [u64; 128] {
+    let mut words = [0; 128];
+    let mut entry = 0;
+    while entry < PHRASES.len() {
+        let phrase = PHRASES[entry].0.as_bytes();
+        let mut hash = WORD_SEED;
+        let mut at = phrase.len();
+        while at > 0 && phrase[at - 1].is_ascii_lowercase() {
+            at -= 1;
+            hash = letter(hash, phrase[at]);
+        }
+        let (slot, bit) = last_word(hash);
+        words[slot] |= bit;
+        entry += 1;
+    }
+    words
 }
 
 #[expect(

@@ -136,11 +136,6 @@ fn month_first(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usi
     if group.len > 2 || !(1..=31).contains(&number(run, from)) {
         return None;
     }
-    let gap = scan.start_of(group.start, 2, |byte| matches!(byte, b' ' | b'.' | b'-'));
-    let start = scan.start_of(gap, 12, |byte| byte.is_ascii_alphabetic() || byte >= 0x80);
-    if gap == group.start || month(scan, start)? != gap {
-        return None;
-    }
     let mut at = group.end;
     if let Some(suffix) = scan.bytes.get(at..at + 2)
         && matches!(suffix, b"st" | b"nd" | b"rd" | b"th")
@@ -148,27 +143,34 @@ fn month_first(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usi
         at += 2;
     }
     let end = year(scan, spaces(scan, at, b", .-"))?;
+    let gap = scan.start_of(group.start, 2, |byte| matches!(byte, b' ' | b'.' | b'-'));
+    let start = scan.start_of(gap, 12, |byte| byte.is_ascii_alphabetic() || byte >= 0x80);
+    if gap == group.start || month(scan, start)? != gap {
+        return None;
+    }
     Some((start, end))
 }
 
 /// The place after a month's name that begins at `at`.
 fn month(scan: &Scanner<'_>, at: usize) -> Option<usize> {
-    const MONTHS: &[&str] = &[
-        "jan", "feb", "mar", "mär", "apr", "avr", "may", "mai", "jun", "jui", "jul", "aug", "aoû",
-        "sep", "oct", "okt", "nov", "dec", "dez", "déc", "fév", "fev", "ene", "abr", "ago", "set",
-        "out", "dic", "mag", "giu", "lug",
-    ];
-    let end = scan.end_of(at, |byte| byte.is_ascii_alphabetic() || byte >= 0x80);
-    let word = scan.text.get(at..end)?;
-    let known = word.len() <= 12
-        && MONTHS.iter().any(|month| {
-            word.get(..month.len()).is_some_and(|head| {
-                head.eq_ignore_ascii_case(month)
-                    || head.chars().flat_map(char::to_lowercase).eq(month.chars())
-            })
-        });
-    known.then_some(end)
+    let head = |index: usize| scan.at(at + index) | 0x20;
+    let known = match [head(0), head(1), head(2)] {
+        [b'm', 0xe3, 0xa4] | [b'd', 0xe3, 0xa9] | [b'f', 0xe3, 0xa9] => true,
+        letters => MONTHS.contains(&&letters),
+    };
+    if !known {
+        return None;
+    }
+    let end = scan.end_within(at, 13, |byte| byte.is_ascii_alphabetic() || byte >= 0x80);
+    (end - at <= 12).then_some(end)
 }
+
+/// How months begin in English, German, French, Spanish, Portuguese and Italian.
+const MONTHS: &[&[u8; 3]] = &[
+    b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
+    b"mai", b"okt", b"dez", b"avr", b"jui", b"aou", b"ao\xe3", b"fev", b"ene", b"abr", b"ago",
+    b"set", b"out", b"dic", b"mag", b"giu", b"lug", b"gen",
+];
 
 fn year(scan: &Scanner<'_>, at: usize) -> Option<usize> {
     let end = scan.end_of(at, |byte| byte.is_ascii_digit());

@@ -12,6 +12,8 @@ use super::{Evidence, date, token};
 const GROUPS_MAX: usize = 24;
 /// Groups the longest shape needs.
 const GROUPS_OF_SHAPE_MAX: usize = 8;
+/// Digits of the shortest shape.
+const SHAPE_DIGITS_MIN: usize = 7;
 /// Digits kept of a run.
 const DIGITS_MAX: usize = 96;
 
@@ -41,9 +43,21 @@ pub(super) struct Group {
     pub(super) separator: Separator,
 }
 
+/// A [`Group`] as a run keeps it; offsets count from the run's first digit.
+#[derive(Clone, Copy, Debug, Default)]
+struct Packed {
+    start: u32,
+    end: u32,
+    first: u8,
+    len: u8,
+    separator: Separator,
+}
+
 /// Digit groups that stand together.
 pub(super) struct Run {
-    groups: [Group; GROUPS_MAX],
+    groups: [Packed; GROUPS_MAX],
+    /// Offset of its first digit.
+    base: usize,
     len: usize,
     digits: [u8; DIGITS_MAX],
     digits_len: usize,
@@ -67,7 +81,14 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn group(&self, index: usize) -> Group {
-        self.groups.get(index).copied().unwrap_or_default()
+        let packed = self.groups.get(index).copied().unwrap_or_default();
+        Group {
+            start: self.base + packed.start as usize,
+            end: self.base + packed.end as usize,
+            first: usize::from(packed.first),
+            len: usize::from(packed.len),
+            separator: packed.separator,
+        }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -121,7 +142,14 @@ impl Run {
         let Some(slot) = self.groups.get_mut(self.len) else {
             return false;
         };
-        *slot = group;
+        let offset = |at: usize| u32::try_from(at - self.base).unwrap_or(u32::MAX);
+        *slot = Packed {
+            start: offset(group.start),
+            end: offset(group.end),
+            first: u8::try_from(group.first).unwrap_or(u8::MAX),
+            len: u8::try_from(group.len).unwrap_or(u8::MAX),
+            separator: group.separator,
+        };
         self.len += 1;
         true
     }
@@ -188,7 +216,8 @@ fn joint(bytes: &[u8], at: usize) -> Option<(Separator, usize)> {
 
 fn lex(scan: &Scanner<'_>, at: usize) -> (Run, usize) {
     let mut run = Run {
-        groups: [Group::default(); GROUPS_MAX],
+        groups: [Packed::default(); GROUPS_MAX],
+        base: at,
         len: 0,
         digits: [0; DIGITS_MAX],
         digits_len: 0,
@@ -278,6 +307,10 @@ pub(super) fn run(scan: &mut Scanner<'_>, at: usize) -> usize {
         if from == 0 || run.free_left(from) {
             if let Some(after) = date::birth(scan, &run, from) {
                 return after;
+            }
+            // A lone short number is part of a date or nothing.
+            if run.len() == 1 && run.group(0).len < SHAPE_DIGITS_MIN {
+                break;
             }
             if let Some(to) = accept(scan, &run, from) {
                 from = to;

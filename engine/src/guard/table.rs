@@ -90,9 +90,16 @@ impl Scanner<'_> {
             .max(at.saturating_sub(INSERT_BYTES_MAX));
         if at > from {
             let window = self.slice(from, at);
-            let found = window
-                .windows(6)
-                .rposition(|word| matches!(word, b"VALUES" | b"values" | b"Values"));
+            let starts = window
+                .iter()
+                .enumerate()
+                .rev()
+                .filter(|(_, byte)| **byte | 0x20 == b'v');
+            let found = starts.map(|(start, _)| start).find(|start| {
+                window
+                    .get(*start..start + 6)
+                    .is_some_and(|word| word.eq_ignore_ascii_case(b"values"))
+            });
             if let Some(found) = found {
                 self.tables.insert = self.columns_before(from + found);
             }
@@ -182,9 +189,9 @@ impl Scanner<'_> {
             None if bytes.len() > LINE_BYTES_MAX => return None,
             None => bytes,
         };
-        let table = [b'\t', b'|', b';', b',', b' ']
+        let table = DELIMITERS
             .into_iter()
-            .map(|delimiter| (delimiter, delimiters(bytes, delimiter)))
+            .zip(counts(bytes))
             .filter(|(_, count)| *count > 0)
             .find_map(|(delimiter, count)| self.find_heading(start, delimiter, count))?;
         self.tables.last_row = start;
@@ -224,6 +231,29 @@ impl Scanner<'_> {
             valid: is_heading(self.slice(top.0, top.1), delimiter),
         })
     }
+}
+
+/// Candidates, the surest first. A space stands for two and more.
+const DELIMITERS: [u8; 5] = [b'\t', b'|', b';', b',', b' '];
+
+/// How often each delimiter is in a line.
+fn counts(line: &[u8]) -> [usize; 5] {
+    let mut counts = [0; 5];
+    let [tabs, bars, semicolons, commas, gaps] = &mut counts;
+    let mut before = [b' ', b' '];
+    for byte in line {
+        match byte {
+            b'\t' => *tabs += 1,
+            b'|' => *bars += 1,
+            b';' => *semicolons += 1,
+            b',' => *commas += 1,
+            b' ' if matches!(before, [first, b' '] if first != b' ') => *gaps += 1,
+            _ => {}
+        }
+        let [_, last] = before;
+        before = [last, *byte];
+    }
+    counts
 }
 
 /// A space stands for runs of two and more.

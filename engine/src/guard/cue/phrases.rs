@@ -59,7 +59,7 @@ phrases! {
         "giao dich" "lo hang" "lo" "bien so" "bien so xe" "so seri" "ma san pham" "ma" "ma nhan vien" "phien ban" "ma bhxh" "bhxh"
         "commande" "facture" "bestellung" "bestellnummer" "rechnung" "rechnungsnummer" "beleg" "ust idnr" "pedido"
         "factura" "fatura" "订单" "订单号" "发票" "請求書" "注文" "注文番号" "型番" "快递单号" "单号" "chrome" "firefox" "safari"
-        "edg" "opr" "version number" "checksum" "hash" "digest" "sha256" "commit" "md5" "sha1" "etag" "uuid" "guid"
+        "edg" "opr" "version number" "checksum" "hash" "digest" "commit" "etag" "uuid" "guid"
         "pid" "port" "bytes" "size" "flight" "pin" "location" "lat" "lng" "coordinates" "temperature" "sort" "between"
         "issued" "issue date" "expires" "expiry" "expiration" "exp" "ngay cap" "cap ngay" "het han" "ngay het han" "valid until"
         "meeting" "lotto" "lotto numbers" "lottery" "winning numbers" "private key id" "key id" "due" "deadline"   "created on" "postal code" "zip" "zip code" "offset" "record" "row" "index" "image" "thumbnail" "upgrade to" "upgraded to"
