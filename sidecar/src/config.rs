@@ -438,3 +438,6 @@ impl fmt::Display for Address {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

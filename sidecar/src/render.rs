@@ -202,18 +202,15 @@ fn provider_cluster(
     config: &Config,
     options: &Options,
 ) -> String {
-    let (discovery, address) = match &endpoint.host {
-        Host::Name(name, port) => ("STRICT_DNS", socket_address(name, *port)),
-        Host::Ip(address) => (
-            "STATIC",
-            socket_address(&address.ip().to_string(), address.port()),
+    let (dns, fixed) = (include_str!("render/dns.yaml"), "type: STATIC");
+    let (discovery, address, refusing) = match &endpoint.host {
+        Host::Name(name, port) => (
+            dns,
+            socket_address(name, *port),
+            include_str!("render/refusing.yaml"),
         ),
-        Host::Demo(path) => ("STATIC", pipe(&path.display().to_string())),
-    };
-    let refusing = if discovery == "STRICT_DNS" {
-        include_str!("render/refusing.yaml")
-    } else {
-        ""
+        Host::Ip(at) => (fixed, socket_address(&at.ip().to_string(), at.port()), ""),
+        Host::Demo(path) => (fixed, pipe(&path.display().to_string()), ""),
     };
     let (transport, protocol) = if endpoint.tls {
         (
@@ -228,7 +225,7 @@ fn provider_cluster(
     };
     Piece::new(include_str!("render/provider_cluster.yaml"))
         .value("name", name)
-        .value("discovery", discovery)
+        .block("discovery", discovery)
         .value("buffer_bytes", buffer_bytes(config))
         .value("requests_max", CLUSTER_REQUESTS_MAX)
         .block("transport", &transport)
@@ -273,3 +270,6 @@ fn pipe(path: &str) -> String {
 fn seconds(ms: u64) -> String {
     format!("{}.{:03}s", ms / 1000, ms % 1000)
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,8 +101,12 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     private_folder(&config.data)?;
     let internal = bind(&config.sidecar.internal).await?;
     let admin = bind(&config.sidecar.admin).await?;
-    let level = std::env::var("LOG_LEVEL").ok().and_then(|name| Level::from_name(&name));
-    let log = Log { level: level.unwrap_or(Level::Info) };
+    let level = std::env::var("LOG_LEVEL")
+        .ok()
+        .and_then(|name| Level::from_name(&name));
+    let log = Log {
+        level: level.unwrap_or(Level::Info),
+    };
 
     let mut db = store::open(&config.data.join(DATABASE))?;
     let sealer = Arc::new(Sealer::open(&config.data.join(SECRET))?);
@@ -112,18 +116,29 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
 
     let internal_thread = {
         let (shared, writer, ending) = (Arc::clone(&shared), writer.clone(), ending.clone());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let internal = internal.into_std()?;
-        std::thread::Builder::new().name("weir-internal".into()).spawn(move || {
-            runtime.block_on(async {
-                let listener = Listener::from_std(internal)?;
-                let handler = move |request| internal::handle(Arc::clone(&shared), writer.clone(), request);
-                listener.serve(ending, handler).await;
-                Ok::<(), io::Error>(())
-            })
-        })?
+        std::thread::Builder::new()
+            .name("weir-internal".into())
+            .spawn(move || {
+                runtime.block_on(async {
+                    let listener = Listener::from_std(internal)?;
+                    let handler = move |request| {
+                        internal::handle(Arc::clone(&shared), writer.clone(), request)
+                    };
+                    listener.serve(ending, handler).await;
+                    Ok::<(), io::Error>(())
+                })
+            })?
     };
-    let interface = Arc::new(admin::Interface::new(&config, Arc::clone(&shared), writer.clone(), sealer));
+    let interface = Arc::new(admin::Interface::new(
+        &config,
+        Arc::clone(&shared),
+        writer.clone(),
+        sealer,
+    ));
     let admin_task = tokio::spawn(admin.serve(ending.clone(), move |request| {
         admin::handle(Arc::clone(&interface), request)
     }));
@@ -177,7 +192,9 @@ fn load(
     let mut table = keys::KeyTable::default();
     for key in store::keys::all(db)? {
         let sealed = key.sealed.as_deref();
-        let opened = sealed.map(|sealed| sealer.unseal(&key.id, sealed)).transpose()?;
+        let opened = sealed
+            .map(|sealed| sealer.unseal(&key.id, sealed))
+            .transpose()?;
         table.put(key, opened.as_deref(), &mut ledger);
     }
     let budgets = config.budgets.iter().map(|budget| match budget.scope {
@@ -205,7 +222,13 @@ fn load(
     let mut journal = Journal::open(&path)?;
     journal.compact(&ledger)?;
     let policy = config.policy();
-    let core = Core::new(ledger, table, journal, compile(&policy)?, store::keys_version(db)?);
+    let core = Core::new(
+        ledger,
+        table,
+        journal,
+        compile(&policy)?,
+        store::keys_version(db)?,
+    );
     Ok(Shared::new(core, Metrics::new(&policy), log))
 }
 
@@ -214,8 +237,14 @@ fn compile(policy: &Policy) -> Result<CompiledPolicy, ServeError> {
     let json: Box<RawValue> = json;
     // 52 bits of it, so that the number is exact in every JSON reader.
     let hash = sha256_hex(json.get().as_bytes());
-    let version = hash.get(..13).and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(1);
-    Ok(CompiledPolicy { version: version.max(1), json })
+    let version = hash
+        .get(..13)
+        .and_then(|hex| u64::from_str_radix(hex, 16).ok())
+        .unwrap_or(1);
+    Ok(CompiledPolicy {
+        version: version.max(1),
+        json,
+    })
 }
 
 async fn expire(shared: Arc<Shared>, writer: Writer) {
@@ -225,7 +254,11 @@ async fn expire(shared: Arc<Shared>, writer: Writer) {
         let late = shared.core().ledger.expire(clock::now_ms());
         if !late.is_empty() && writer.expire(late).is_err() {
             // They come again after another time to live.
-            shared.log.line(Level::Error, "expired holds could not be settled", json!({}));
+            shared.log.line(
+                Level::Error,
+                "expired holds could not be settled",
+                json!({}),
+            );
         }
     }
 }
@@ -235,5 +268,8 @@ fn private_folder(path: &std::path::Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::call::call;
+use crate::call::{Answer, call};
 use crate::config::{ADMIN_TOKEN_VARIABLE, Address, Config, DEV_KEY_VARIABLE, Host, Secret};
 use crate::envoy::{self, Envoy};
 use crate::render;
@@ -216,13 +216,9 @@ async fn wait_until_up(plan: &Plan, heard: &mut mpsc::Receiver<Event>) -> Result
 async fn healthy(plan: &Plan) -> bool {
     let at = Address::Tcp(reachable(plan.listen));
     let key = Secret::new(plan.secrets.virtual_key.expose());
-    let answers = [
-        call(&at, "GET", "/health", None, None).await,
-        call(&at, "GET", "/v1/models", Some(&key), None).await,
-    ];
-    answers
-        .iter()
-        .all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200))
+    let good = |answer: Result<Answer, String>| answer.is_ok_and(|answer| answer.status == 200);
+    good(call(&at, "GET", "/health", None, None).await)
+        && good(call(&at, "GET", "/v1/models", Some(&key), None).await)
 }
 
 /// An address of this machine at which a service that listens on `listen` answers.

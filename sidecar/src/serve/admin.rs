@@ -1,8 +1,10 @@
 //! The admin interface, `/health` and `/metrics`. Envoy routes them here from its public port.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use engine::dialect::error_body;
+use engine::price;
 use engine::reply::Code;
 use hyper::body::Incoming;
 use hyper::header::AUTHORIZATION;
@@ -40,8 +42,10 @@ pub(super) struct Interface {
     sealer: Arc<Sealer>,
     token: Option<Secret>,
     database: std::path::PathBuf,
-    /// Names a key may refer to without a warning.
+    /// Providers that are configured.
     providers: Vec<String>,
+    /// Providers that the price catalogue knows: a key may come before their configuration.
+    catalogued: BTreeSet<String>,
     /// Changes of keys are read, changed and written one after the other.
     changing: tokio::sync::Mutex<()>,
     health: health::Probe,
@@ -64,13 +68,19 @@ impl Interface {
         writer: Writer,
         sealer: Arc<Sealer>,
     ) -> Interface {
+        let models = price::parse_catalogue(price::CATALOGUE).unwrap_or_default();
         Interface {
             shared,
             writer,
             sealer,
             token: config.admin_token.clone(),
             database: config.data.join(super::DATABASE),
-            providers: config.providers.iter().map(|provider| provider.name.clone()).collect(),
+            providers: config
+                .providers
+                .iter()
+                .map(|provider| provider.name.clone())
+                .collect(),
+            catalogued: models.into_iter().map(|model| model.provider).collect(),
             changing: tokio::sync::Mutex::default(),
             health: health::Probe::default(),
         }
@@ -79,40 +89,70 @@ impl Interface {
     /// Compares in a time that does not depend on where they differ.
     fn authorize(&self, request: &Request<Incoming>) -> Result<(), Refusal> {
         let Some(token) = &self.token else {
-            return Err(Refusal::unauthorized("No admin token is configured: this interface is closed"));
+            return Err(Refusal::unauthorized(
+                "No admin token is configured: this interface is closed",
+            ));
         };
-        let given = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
+        let given = request
+            .headers()
+            .get(AUTHORIZATION)
+            .map(|value| value.as_bytes());
         let given = given.and_then(|value| value.split_at_checked(7));
         let fits = given.is_some_and(|(scheme, given)| {
             scheme.eq_ignore_ascii_case(b"bearer ")
                 && bool::from(given.trim_ascii().ct_eq(token.expose().as_bytes()))
         });
-        if fits { Ok(()) } else { Err(Refusal::unauthorized("The admin token is missing or wrong")) }
+        if fits {
+            Ok(())
+        } else {
+            Err(Refusal::unauthorized("The admin token is missing or wrong"))
+        }
     }
 }
 
 impl Refusal {
     fn new(code: Code) -> Refusal {
-        Refusal { code, message: code.row().message.to_owned(), param: None }
+        Refusal {
+            code,
+            message: code.row().message.to_owned(),
+            param: None,
+        }
     }
 
     fn unauthorized(message: &str) -> Refusal {
-        Refusal { code: Code::InvalidApiKey, message: message.to_owned(), param: None }
+        Refusal {
+            code: Code::InvalidApiKey,
+            message: message.to_owned(),
+            param: None,
+        }
     }
 
     /// The member `param` is wrong.
     fn member(param: &str, message: impl Into<String>) -> Refusal {
         let message = format!("{param}: {}", message.into());
-        Refusal { code: Code::InvalidRequest, message, param: Some(param.to_owned()) }
+        Refusal {
+            code: Code::InvalidRequest,
+            message,
+            param: Some(param.to_owned()),
+        }
     }
 
     fn not_found(what: &str) -> Refusal {
-        Refusal { code: Code::NotFound, message: what.to_owned(), param: None }
+        Refusal {
+            code: Code::NotFound,
+            message: what.to_owned(),
+            param: None,
+        }
     }
 
     fn answer(&self) -> Answer {
         let row = self.code.row();
-        let body = error_body(&self.message, row.kind, self.param.as_deref(), Some(row.name));
+        let body = error_body(
+            &self.message,
+            row.kind,
+            self.param.as_deref(),
+            Some(row.name),
+        );
         let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::BAD_REQUEST);
         listen::answer(status, JSON, body)
     }
@@ -120,22 +160,38 @@ impl Refusal {
 
 /// Answers one request.
 pub(super) async fn handle(interface: Arc<Interface>, request: Request<Incoming>) -> Answer {
-    route(&interface, request).await.unwrap_or_else(|refusal| refusal.answer())
+    route(&interface, request)
+        .await
+        .unwrap_or_else(|refusal| refusal.answer())
 }
 
 async fn route(interface: &Interface, request: Request<Incoming>) -> Reply {
     let path = request.uri().path().trim_end_matches('/').to_owned();
     let method = request.method().clone();
     match path.as_str() {
-        "/health" => return only(&method, &[Method::GET, Method::HEAD], health::answer(interface)).await,
+        "/health" => {
+            return only(
+                &method,
+                &[Method::GET, Method::HEAD],
+                health::answer(interface),
+            )
+            .await;
+        }
         "/metrics" => return only(&method, &[Method::GET, Method::HEAD], metrics(interface)).await,
         _ => {}
     }
-    let Some(rest) = path.strip_prefix("/admin/") else { return Err(Refusal::new(Code::NotFound)) };
+    let Some(rest) = path.strip_prefix("/admin/") else {
+        return Err(Refusal::new(Code::NotFound));
+    };
     interface.authorize(&request)?;
     let query = request.uri().query().unwrap_or_default().to_owned();
     let mut segments = rest.split('/');
-    match (segments.next(), segments.next(), segments.next(), segments.next()) {
+    match (
+        segments.next(),
+        segments.next(),
+        segments.next(),
+        segments.next(),
+    ) {
         (Some("virtual-keys"), None, ..) => match method {
             Method::POST => virtual_keys::create(interface, &body(request).await?).await,
             Method::GET => virtual_keys::list(interface),
@@ -148,25 +204,37 @@ async fn route(interface: &Interface, request: Request<Incoming>) -> Reply {
             _ => Err(Refusal::new(Code::MethodNotAllowed)),
         },
         (Some("virtual-keys"), Some(id), Some("rotate"), None) => match method {
-            Method::PUT | Method::POST => virtual_keys::rotate(interface, id, &body(request).await?).await,
+            Method::PUT | Method::POST => {
+                virtual_keys::rotate(interface, id, &body(request).await?).await
+            }
             _ => Err(Refusal::new(Code::MethodNotAllowed)),
         },
-        (Some("usage"), None, ..) => only(&method, &[Method::GET], reads::usage(interface, &query)).await,
-        (Some("budgets"), None, ..) => only(&method, &[Method::GET], reads::budgets(interface)).await,
+        (Some("usage"), None, ..) => {
+            only(&method, &[Method::GET], reads::usage(interface, &query)).await
+        }
+        (Some("budgets"), None, ..) => {
+            only(&method, &[Method::GET], reads::budgets(interface)).await
+        }
         _ => Err(Refusal::new(Code::NotFound)),
     }
 }
 
 async fn only(method: &Method, taken: &[Method], reply: impl Future<Output = Reply>) -> Reply {
-    if taken.contains(method) { reply.await } else { Err(Refusal::new(Code::MethodNotAllowed)) }
+    if taken.contains(method) {
+        reply.await
+    } else {
+        Err(Refusal::new(Code::MethodNotAllowed))
+    }
 }
 
 /// Whatever the content type says, it is read as JSON.
 async fn body(request: Request<Incoming>) -> Result<hyper::body::Bytes, Refusal> {
-    listen::body(request, BODY_BYTES_MAX).await.map_err(|status| match status {
-        StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(Code::RequestTooLarge),
-        _ => Refusal::new(Code::InvalidRequest),
-    })
+    listen::body(request, BODY_BYTES_MAX)
+        .await
+        .map_err(|status| match status {
+            StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(Code::RequestTooLarge),
+            _ => Refusal::new(Code::InvalidRequest),
+        })
 }
 
 async fn metrics(interface: &Interface) -> Reply {
@@ -176,7 +244,11 @@ async fn metrics(interface: &Interface) -> Reply {
     gauges.writer_queue = interface.writer.queue();
     gauges.store_works = shared.store_works();
     let text = shared.metrics().render(&gauges);
-    Ok(listen::answer(StatusCode::OK, MEDIA_TYPE, text.into_bytes()))
+    Ok(listen::answer(
+        StatusCode::OK,
+        MEDIA_TYPE,
+        text.into_bytes(),
+    ))
 }
 
 fn json(status: StatusCode, reply: &impl serde::Serialize) -> Reply {
@@ -194,10 +266,16 @@ fn list<T: serde::Serialize>(data: &[T]) -> Reply {
         object: &'static str,
         data: &'a [T],
     }
-    json(StatusCode::OK, &List { object: "list", data })
+    json(
+        StatusCode::OK,
+        &List {
+            object: "list",
+            data,
+        },
+    )
 }
 
 /// Dollars as a JSON number with all their digits.
 fn usd(nano: engine::usage::NanoUsd) -> Option<Box<RawValue>> {
-    RawValue::from_string(engine::price::usd(nano)).ok()
+    RawValue::from_string(price::usd(nano)).ok()
 }

@@ -27,7 +27,10 @@ pub(crate) struct Cache {
 
 impl Cache {
     pub(crate) fn new() -> Cache {
-        Cache { entries: LruCache::unbounded(), bytes: 0 }
+        Cache {
+            entries: LruCache::unbounded(),
+            bytes: 0,
+        }
     }
 
     /// The answer under `key`, the JSON of an [`engine::wire::CachedAnswer`].
@@ -51,7 +54,9 @@ impl Cache {
         self.bytes = self.bytes.saturating_add(size);
         self.entries.put(key, Entry { answer, expires_ms });
         while self.entries.len() > ENTRIES_MAX || self.bytes > BYTES_MAX {
-            let Some((key, entry)) = self.entries.pop_lru() else { break };
+            let Some((key, entry)) = self.entries.pop_lru() else {
+                break;
+            };
             self.bytes = self.bytes.saturating_sub(self::size(&key, &entry.answer));
         }
     }

@@ -107,7 +107,10 @@ fn decide(shared: &Shared, path: Path, body: &Bytes) -> Result<Answer, serde_jso
         Path::Cache => {
             let put: CachePutText = serde_json::from_slice(body)?;
             let _checked: engine::wire::CachedAnswer = serde_json::from_str(put.answer.get())?;
-            shared.core().cache.put(put.key, put.answer.into(), put.ttl_s, now_ms);
+            shared
+                .core()
+                .cache
+                .put(put.key, put.answer.into(), put.ttl_s, now_ms);
             listen::empty(StatusCode::NO_CONTENT)
         }
         Path::Settle => listen::empty(StatusCode::NOT_FOUND),

@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use engine::ledger::{Hold, Ledger};
@@ -57,7 +58,11 @@ pub(crate) struct Journal {
 impl Journal {
     /// Opens the journal in `path`, or starts one.
     pub(crate) fn open(path: &Path) -> io::Result<Journal> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)?;
         let bytes = file.metadata()?.len();
         Ok(Journal {
             path: path.to_owned(),
@@ -81,7 +86,10 @@ impl Journal {
             return Ok(());
         }
         self.line.clear();
-        let live = live.iter().map(|(exchange, cost)| (exchange.as_str(), *cost)).collect();
+        let live = live
+            .iter()
+            .map(|(exchange, cost)| (exchange.as_str(), *cost))
+            .collect();
         write_line(&mut self.line, &Line::Renewed(live))?;
         self.append()
     }
@@ -98,7 +106,13 @@ impl Journal {
         for (exchange, hold) in ledger.holds() {
             write_hold(&mut lines, exchange, hold)?;
         }
-        fs::write(&fresh, &lines)?;
+        let _stale = fs::remove_file(&fresh);
+        let mut file = OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&fresh)?;
+        file.write_all(&lines)?;
         fs::rename(&fresh, &self.path)?;
         *self = Journal::open(&self.path)?;
         self.bytes_max = JOURNAL_BYTES_MAX.max(self.bytes.saturating_mul(2));
@@ -143,7 +157,16 @@ pub(crate) fn replay(path: &Path) -> io::Result<Vec<(String, Hold)>> {
     let mut holds = std::collections::HashMap::new();
     for line in BufReader::new(file).split(b'\n') {
         match serde_json::from_slice::<OwnedLine>(&line?) {
-            Ok(OwnedLine::Held { x, k, p, m, a, c, t, n }) => {
+            Ok(OwnedLine::Held {
+                x,
+                k,
+                p,
+                m,
+                a,
+                c,
+                t,
+                n,
+            }) => {
                 let hold = Hold {
                     amount_nano: a,
                     metered_nano: c,
@@ -175,7 +198,16 @@ pub(crate) fn replay(path: &Path) -> io::Result<Vec<(String, Hold)>> {
 #[derive(Deserialize)]
 enum OwnedLine {
     #[serde(rename = "h")]
-    Held { x: String, k: String, p: String, m: String, a: NanoUsd, c: NanoUsd, t: u64, n: u64 },
+    Held {
+        x: String,
+        k: String,
+        p: String,
+        m: String,
+        a: NanoUsd,
+        c: NanoUsd,
+        t: u64,
+        n: u64,
+    },
     #[serde(rename = "r")]
     Renewed(Vec<(String, NanoUsd)>),
 }
@@ -202,11 +234,22 @@ mod tests {
         };
         journal.hold("a", &hold).unwrap();
         journal.hold("b", &hold).unwrap();
-        journal.renew(&[("b".into(), 120), ("gone".into(), 1)]).unwrap();
-        fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"h\":{\"x\":\"c").unwrap();
+        journal
+            .renew(&[("b".into(), 120), ("gone".into(), 1)])
+            .unwrap();
+        fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"{\"h\":{\"x\":\"c")
+            .unwrap();
         let mut holds = replay(&path).unwrap();
         holds.sort_by(|a, b| a.0.cmp(&b.0));
-        let raised = Hold { amount_nano: 120, metered_nano: 120, ..hold.clone() };
+        let raised = Hold {
+            amount_nano: 120,
+            metered_nano: 120,
+            ..hold.clone()
+        };
         assert_eq!(holds, [("a".into(), hold.clone()), ("b".into(), raised)]);
 
         let mut ledger = Ledger::default();

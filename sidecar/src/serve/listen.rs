@@ -142,7 +142,10 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     }
     if fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another service answers there"));
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "another service answers there",
+            ));
         }
         fs::remove_file(path)?;
     }
@@ -153,7 +156,10 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// The whole body, unless it is longer than `bytes_max` or breaks off.
-pub(crate) async fn body(request: Request<Incoming>, bytes_max: usize) -> Result<Bytes, StatusCode> {
+pub(crate) async fn body(
+    request: Request<Incoming>,
+    bytes_max: usize,
+) -> Result<Bytes, StatusCode> {
     match Limited::new(request.into_body(), bytes_max).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
@@ -165,7 +171,9 @@ pub(crate) async fn body(request: Request<Incoming>, bytes_max: usize) -> Result
 pub(crate) fn answer(status: StatusCode, media_type: &'static str, body: Vec<u8>) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     answer
 }
 

@@ -94,7 +94,13 @@ impl Log {
             _ => Map::new(),
         };
         let timestamp = period::rfc3339(clock::now_ms());
-        let line = Line { timestamp, level, trace_id: "", msg, fields };
+        let line = Line {
+            timestamp,
+            level,
+            trace_id: "",
+            msg,
+            fields,
+        };
         let mut out = Vec::new();
         push(&mut out, &line);
         emit(&out);

@@ -134,7 +134,10 @@ impl Metrics {
         for (kind, count) in &record.pii {
             let full = self.pii.len() >= PII_TYPES_MAX && !self.pii.contains_key(kind);
             let kind = if full { OTHER } else { kind };
-            bump(self.pii.entry(kind.to_owned()).or_default(), u64::from(*count));
+            bump(
+                self.pii.entry(kind.to_owned()).or_default(),
+                u64::from(*count),
+            );
         }
     }
 
@@ -149,20 +152,35 @@ impl Metrics {
     /// Share of hits among the lookups of this process, 0 before the first.
     pub(crate) fn cache_hit_rate(&self) -> f64 {
         let lookups = self.cache_hits.saturating_add(self.cache_misses);
-        if lookups == 0 { 0.0 } else { self.cache_hits as f64 / lookups as f64 }
+        if lookups == 0 {
+            0.0
+        } else {
+            self.cache_hits as f64 / lookups as f64
+        }
     }
 
     /// A model's name comes from the client until a provider was tried: unknown ones get one label.
     fn labels(&self, record: &UsageRecord) -> (String, String) {
         let tried = !record.provider.is_empty();
-        let provider = if tried { record.provider.as_str() } else { "none" };
+        let provider = if tried {
+            record.provider.as_str()
+        } else {
+            "none"
+        };
         let known = tried || self.known_models.contains(&record.model);
-        let model = if known { record.model.as_str() } else { "unknown" };
+        let model = if known {
+            record.model.as_str()
+        } else {
+            "unknown"
+        };
         (cut(provider), cut(model))
     }
 
     fn series(&mut self, provider: &str, model: &str) -> &mut Series {
-        let exists = self.pairs.get(provider).is_some_and(|models| models.contains_key(model));
+        let exists = self
+            .pairs
+            .get(provider)
+            .is_some_and(|models| models.contains_key(model));
         let (provider, model) = if exists {
             (provider, model)
         } else if self.pair_count >= PAIRS_MAX {
@@ -184,42 +202,110 @@ impl Metrics {
             text.family(name, Kind::Gauge, help);
             text.sample(name, &[], &value);
         };
-        gauge("cache_hit_rate", "Share of exact-cache lookups that hit, 0 to 1, of this process.", self.cache_hit_rate().to_string());
-        gauge("weir_cache_entries", "Answers in the exact cache.", gauges.cache_entries.to_string());
-        gauge("weir_cache_bytes", "Bytes in the exact cache.", gauges.cache_bytes.to_string());
-        gauge("weir_holds_open", "Exchanges with money held for them.", gauges.holds_open.to_string());
-        gauge("weir_held_usd", "Money held for running exchanges.", usd(gauges.held_nano));
-        gauge("weir_spent_month_usd", "Money spent since the first of the month (UTC).", usd(gauges.spent_month_nano));
-        gauge("weir_keys", "Virtual keys, revoked ones included.", gauges.keys.to_string());
-        gauge("weir_writer_queue", "Jobs that wait for the store.", gauges.writer_queue.to_string());
-        gauge("weir_filter_vms", "Filter VMs seen in the last 5 seconds.", gauges.vms.to_string());
-        gauge("weir_store_up", "1 while the store takes writes.", u8::from(gauges.store_works).to_string());
+        gauge(
+            "cache_hit_rate",
+            "Share of exact-cache lookups that hit, 0 to 1, of this process.",
+            self.cache_hit_rate().to_string(),
+        );
+        gauge(
+            "weir_cache_entries",
+            "Answers in the exact cache.",
+            gauges.cache_entries.to_string(),
+        );
+        gauge(
+            "weir_cache_bytes",
+            "Bytes in the exact cache.",
+            gauges.cache_bytes.to_string(),
+        );
+        gauge(
+            "weir_holds_open",
+            "Exchanges with money held for them.",
+            gauges.holds_open.to_string(),
+        );
+        gauge(
+            "weir_held_usd",
+            "Money held for running exchanges.",
+            usd(gauges.held_nano),
+        );
+        gauge(
+            "weir_spent_month_usd",
+            "Money spent since the first of the month (UTC).",
+            usd(gauges.spent_month_nano),
+        );
+        gauge(
+            "weir_keys",
+            "Virtual keys, revoked ones included.",
+            gauges.keys.to_string(),
+        );
+        gauge(
+            "weir_writer_queue",
+            "Jobs that wait for the store.",
+            gauges.writer_queue.to_string(),
+        );
+        gauge(
+            "weir_filter_vms",
+            "Filter VMs seen in the last 5 seconds.",
+            gauges.vms.to_string(),
+        );
+        gauge(
+            "weir_store_up",
+            "1 while the store takes writes.",
+            u8::from(gauges.store_works).to_string(),
+        );
         text.finish()
     }
 
     fn render_pairs(&self, text: &mut Text) {
         let name = "llm_requests_total";
-        text.family(name, Kind::Counter, "Finished exchanges by provider, model and outcome.");
+        text.family(
+            name,
+            Kind::Counter,
+            "Finished exchanges by provider, model and outcome.",
+        );
         self.each(|pair, series| {
             for (status, count) in [("success", series.succeeded), ("error", series.failed)] {
-                text.sample(name, &[pair[0], pair[1], ("status", status)], &count.to_string());
+                text.sample(
+                    name,
+                    &[pair[0], pair[1], ("status", status)],
+                    &count.to_string(),
+                );
             }
         });
         let name = "llm_request_duration_seconds";
-        text.family(name, Kind::Histogram, "Seconds from the request's head to the end of the answer.");
+        text.family(
+            name,
+            Kind::Histogram,
+            "Seconds from the request's head to the end of the answer.",
+        );
         self.each(|pair, series| series.duration.render(text, name, pair));
         let name = "llm_cost_total_usd";
-        text.family(name, Kind::Counter, "Price of finished exchanges in US dollars.");
+        text.family(
+            name,
+            Kind::Counter,
+            "Price of finished exchanges in US dollars.",
+        );
         self.each(|pair, series| text.sample(name, &pair, &usd(series.cost_nano)));
         let name = "weir_tokens_total";
-        text.family(name, Kind::Counter, "Tokens of finished exchanges, cache hits left out.");
+        text.family(
+            name,
+            Kind::Counter,
+            "Tokens of finished exchanges, cache hits left out.",
+        );
         self.each(|pair, series| {
             for (direction, count) in [("in", series.tokens_in), ("out", series.tokens_out)] {
-                text.sample(name, &[pair[0], pair[1], ("direction", direction)], &count.to_string());
+                text.sample(
+                    name,
+                    &[pair[0], pair[1], ("direction", direction)],
+                    &count.to_string(),
+                );
             }
         });
         let name = "weir_attempts_total";
-        text.family(name, Kind::Counter, "Attempts at providers, counted at the last one tried.");
+        text.family(
+            name,
+            Kind::Counter,
+            "Attempts at providers, counted at the last one tried.",
+        );
         self.each(|pair, series| text.sample(name, &pair, &series.attempts.to_string()));
     }
 
@@ -230,18 +316,34 @@ impl Metrics {
             text.sample(name, &[("result", result)], &count.to_string());
         }
         let name = "weir_refusals_total";
-        text.family(name, Kind::Counter, "Exchanges that ended with an error code of Weir's.");
+        text.family(
+            name,
+            Kind::Counter,
+            "Exchanges that ended with an error code of Weir's.",
+        );
         for (code, count) in &self.refusals {
             text.sample(name, &[("code", code)], &count.to_string());
         }
         let name = "weir_pii_findings_total";
-        text.family(name, Kind::Counter, "Personal data found in requests, by type.");
+        text.family(
+            name,
+            Kind::Counter,
+            "Personal data found in requests, by type.",
+        );
         for (kind, count) in &self.pii {
             text.sample(name, &[("type", kind)], &count.to_string());
         }
         for (name, help, count) in [
-            ("weir_clients_gone_total", "Clients that left before the answer was complete.", self.clients_gone),
-            ("weir_holds_expired_total", "Holds that were given up without a settlement.", self.holds_expired),
+            (
+                "weir_clients_gone_total",
+                "Clients that left before the answer was complete.",
+                self.clients_gone,
+            ),
+            (
+                "weir_holds_expired_total",
+                "Holds that were given up without a settlement.",
+                self.holds_expired,
+            ),
         ] {
             text.family(name, Kind::Counter, help);
             text.sample(name, &[], &count.to_string());
@@ -273,7 +375,11 @@ impl Histogram {
         for (bound, count) in BUCKETS_MS.iter().zip(self.counts) {
             bump(&mut total, count);
             let bound = seconds(*bound);
-            text.sample(&bucket, &[pair[0], pair[1], ("le", &bound)], &total.to_string());
+            text.sample(
+                &bucket,
+                &[pair[0], pair[1], ("le", &bound)],
+                &total.to_string(),
+            );
         }
         bump(&mut total, self.above);
         let total = total.to_string();

@@ -8,7 +8,8 @@ use engine::ledger::{Answer, Ask, Ledger, Scope, ScopeId};
 use engine::period::Period;
 use engine::reply::Code;
 use engine::wire::{
-    Admission, Admit, Grant, KeyAnswer, PolicyAnswer, PolicyPoll, RateState, Refused, Renew, Renewed,
+    Admission, Admit, Grant, KeyAnswer, PolicyAnswer, PolicyPoll, RateState, Refused, Renew,
+    Renewed,
 };
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -121,7 +122,16 @@ impl Core {
     ) -> Core {
         let global = ledger.open(Scope::Global);
         let (cache, vms) = (Cache::new(), HashMap::new());
-        Core { ledger, keys, cache, journal, policy, keys_version, global, vms }
+        Core {
+            ledger,
+            keys,
+            cache,
+            journal,
+            policy,
+            keys_version,
+            global,
+            vms,
+        }
     }
 
     /// Who the key with this hash belongs to.
@@ -167,7 +177,10 @@ impl Core {
             tokens_in: admit.tokens_in,
         };
         match self.ledger.admit(&ask, now_ms) {
-            Answer::Granted { hold_nano, output_cap } => {
+            Answer::Granted {
+                hold_nano,
+                output_cap,
+            } => {
                 let hold = self.ledger.hold(&admit.exchange);
                 let noted = hold.map(|hold| self.journal.hold(&admit.exchange, hold));
                 if !matches!(noted, Some(Ok(()))) {
@@ -219,7 +232,11 @@ impl Core {
             }
         }
         let policy = (poll.version != self.policy.version).then_some(&*self.policy.json);
-        PolicyReply { version: self.policy.version, keys_version: self.keys_version, policy }
+        PolicyReply {
+            version: self.policy.version,
+            keys_version: self.keys_version,
+            policy,
+        }
     }
 
     /// Filter VMs that asked for the policy lately.
@@ -262,7 +279,12 @@ fn refuse(refused: Refused) -> AdmitReply {
 
 fn refused(code: Code) -> Refused {
     let message = String::new();
-    Refused { code: code.row().name.to_owned(), message, retry_after_s: None, rate: None }
+    Refused {
+        code: code.row().name.to_owned(),
+        message,
+        retry_after_s: None,
+        rate: None,
+    }
 }
 
 fn rate_refusal(limit: u64, state: RateState) -> Refused {

@@ -5,7 +5,9 @@
 //! acknowledged survives. An exchange id is written once; a second record of it changes nothing,
 //! except that a real record replaces the one that stood for an expired hold.
 
+use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -66,6 +68,13 @@ impl From<rusqlite::Error> for StoreError {
 
 /// Opens the database for writing and brings its schema up to date.
 pub(crate) fn open(path: &Path) -> Result<Connection, StoreError> {
+    // Its `-wal` and `-shm` files take the same mode.
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
     let mut db = Connection::open(path)?;
     db.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
@@ -87,5 +96,7 @@ pub(crate) fn reader(path: &Path) -> Result<Connection, rusqlite::Error> {
 pub(crate) fn keys_version(db: &Connection) -> rusqlite::Result<u64> {
     let sql = "SELECT value FROM meta WHERE name = 'keys_version'";
     let version: Option<i64> = db.query_row(sql, [], |row| row.get(0)).optional()?;
-    Ok(version.and_then(|version| u64::try_from(version).ok()).unwrap_or(1))
+    Ok(version
+        .and_then(|version| u64::try_from(version).ok())
+        .unwrap_or(1))
 }

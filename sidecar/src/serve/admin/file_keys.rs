@@ -26,15 +26,25 @@ pub(in super::super) fn upsert(
     for entry in &config.virtual_keys {
         let hash = sha256_hex(entry.key.expose().as_bytes());
         let by_name = |key: &&VirtualKey| key.from_file && key.name == entry.name;
-        let old = known.iter().find(|key| key.hash == hash).or_else(|| known.iter().find(by_name));
+        let old = known
+            .iter()
+            .find(|key| key.hash == hash)
+            .or_else(|| known.iter().find(by_name));
         let key = wanted(entry, old, &hash, sealer)?;
         kept.push(key.id.clone());
         if old != Some(&key) {
             store::keys::put(db, &key)?;
         }
     }
-    for gone in known.iter().filter(|key| key.from_file && !kept.contains(&key.id)) {
-        let key = VirtualKey { is_active: false, from_file: false, ..gone.clone() };
+    for gone in known
+        .iter()
+        .filter(|key| key.from_file && !kept.contains(&key.id))
+    {
+        let key = VirtualKey {
+            is_active: false,
+            from_file: false,
+            ..gone.clone()
+        };
         store::keys::put(db, &key)?;
     }
     Ok(())
@@ -49,7 +59,11 @@ fn wanted(
     let secret = entry.key.expose();
     let mut key = match old {
         Some(old) => old.clone(),
-        None => new_key(format!("key_{}", random_text(ID_CHARS)?), secret, clock::now_ms()),
+        None => new_key(
+            format!("key_{}", random_text(ID_CHARS)?),
+            secret,
+            clock::now_ms(),
+        ),
     };
     if key.hash != hash {
         key.revoked_at_ms = None;
@@ -69,7 +83,11 @@ fn wanted(
     key.config.clone_from(&entry.config);
     key.from_file = true;
     let real = entry.real_api_key.as_ref().map(|real| real.expose());
-    let sealed_now = key.sealed.as_deref().map(|sealed| sealer.unseal(&key.id, sealed)).transpose()?;
+    let sealed_now = key
+        .sealed
+        .as_deref()
+        .map(|sealed| sealer.unseal(&key.id, sealed))
+        .transpose()?;
     if sealed_now.as_deref() != real {
         key.sealed = real.map(|real| sealer.seal(&key.id, real)).transpose()?;
     }

@@ -40,7 +40,13 @@ pub(super) async fn answer(interface: &Interface) -> Reply {
 }
 
 async fn store_answers(interface: &Interface, now_ms: u64) -> bool {
-    let lock = || interface.health.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let lock = || {
+        interface
+            .health
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    };
     if let Some((at_ms, works)) = *lock()
         && at_ms.saturating_add(FRESH_MS) > now_ms
     {
@@ -48,9 +54,16 @@ async fn store_answers(interface: &Interface, now_ms: u64) -> bool {
     }
     // A write of nothing: it takes the write lock and the disk as a settlement does.
     let write = interface.writer.change(|db| {
-        db.execute("UPDATE meta SET value = value WHERE name = 'keys_version'", []).is_ok()
+        db.execute(
+            "UPDATE meta SET value = value WHERE name = 'keys_version'",
+            [],
+        )
+        .is_ok()
     });
-    let works = matches!(tokio::time::timeout(STORE_PATIENCE, write).await, Ok(Ok(true)));
+    let works = matches!(
+        tokio::time::timeout(STORE_PATIENCE, write).await,
+        Ok(Ok(true))
+    );
     if works {
         interface.shared.note_store(true);
     }

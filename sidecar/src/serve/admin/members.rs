@@ -41,18 +41,22 @@ pub(super) struct Extra {
 
 impl Members {
     pub(super) fn parse(body: &[u8]) -> Result<Members, Refusal> {
-        serde_json::from_slice(body).map(Members).map_err(|error| Refusal {
-            code: Code::InvalidJson,
-            message: format!("The request body is not a JSON object: {error}"),
-            param: None,
-        })
+        serde_json::from_slice(body)
+            .map(Members)
+            .map_err(|error| Refusal {
+                code: Code::InvalidJson,
+                message: format!("The request body is not a JSON object: {error}"),
+                param: None,
+            })
     }
 
     /// Applies every member to `key`.
     pub(super) fn apply(mut self, key: &mut VirtualKey, now_ms: u64) -> Result<Extra, Refusal> {
         if let Some(name) = self.text("name", NAME_BYTES_MAX)? {
             let empty = || Refusal::member("name", "must not be empty");
-            key.name = name.filter(|name| !name.trim().is_empty()).ok_or_else(empty)?;
+            key.name = name
+                .filter(|name| !name.trim().is_empty())
+                .ok_or_else(empty)?;
         }
         if let Some(provider) = self.text("provider", NAME_BYTES_MAX)? {
             key.provider = provider;
@@ -92,10 +96,8 @@ impl Members {
         if let Some(metadata) = self.metadata()? {
             key.metadata = metadata;
         }
-        for (name, place) in [("environment", &mut key.environment)] {
-            if let Some(text) = self.text(name, NAME_BYTES_MAX)? {
-                *place = text;
-            }
+        if let Some(environment) = self.text("environment", NAME_BYTES_MAX)? {
+            key.environment = environment;
         }
         if let Some(tenant) = self.text("tenant", NAME_BYTES_MAX)? {
             key.tenant = tenant.unwrap_or_default();
@@ -109,8 +111,15 @@ impl Members {
 
     /// The body of a rotation: the provider's new key.
     pub(super) fn new_api_key(mut self) -> Result<String, Refusal> {
-        let name = if self.0.contains_key("real_api_key") { "real_api_key" } else { "new_api_key" };
-        let key = self.text(name, REAL_KEY_BYTES_MAX)?.flatten().filter(|key| !key.is_empty());
+        let name = if self.0.contains_key("real_api_key") {
+            "real_api_key"
+        } else {
+            "new_api_key"
+        };
+        let key = self
+            .text(name, REAL_KEY_BYTES_MAX)?
+            .flatten()
+            .filter(|key| !key.is_empty());
         let key = key.ok_or_else(|| Refusal::member(name, "is required"))?;
         header_safe(name, &key)?;
         self.finish()?;
@@ -121,15 +130,21 @@ impl Members {
         let at = self.text("expires_at", NAME_BYTES_MAX)?;
         let seconds = self.number("expires_in_s", 1, u64::from(u32::MAX))?;
         match (at, seconds) {
-            (Some(_), Some(_)) => {
-                Err(Refusal::member("expires_in_s", "give this or expires_at, not both"))
-            }
+            (Some(_), Some(_)) => Err(Refusal::member(
+                "expires_in_s",
+                "give this or expires_at, not both",
+            )),
             (Some(None), None) | (None, Some(None)) => {
                 key.expires_at_ms = None;
                 Ok(())
             }
             (Some(Some(at)), None) => {
-                let odd = || Refusal::member("expires_at", "must be an instant such as 2030-01-31T00:00:00Z");
+                let odd = || {
+                    Refusal::member(
+                        "expires_at",
+                        "must be an instant such as 2030-01-31T00:00:00Z",
+                    )
+                };
                 key.expires_at_ms = Some(period::parse(&at).ok_or_else(odd)?);
                 Ok(())
             }
@@ -157,12 +172,21 @@ impl Members {
             };
         };
         if plain.is_some() {
-            return Err(Refusal::member("pii_input", "give this or guardrails, not both"));
+            return Err(Refusal::member(
+                "pii_input",
+                "give this or guardrails, not both",
+            ));
         }
-        let Some(rules) = rules else { return Ok(Some(None)) };
+        let Some(rules) = rules else {
+            return Ok(Some(None));
+        };
         let config = serde_json::json!({ "guardrails": rules }).to_string();
         let config = RouteConfig::parse(&config).map_err(|error| {
-            let member = if error.member.is_empty() { "guardrails".to_owned() } else { error.member };
+            let member = if error.member.is_empty() {
+                "guardrails".to_owned()
+            } else {
+                error.member
+            };
             Refusal::member(&member, error.message)
         })?;
         Ok(Some(config.pii_input))
@@ -186,7 +210,10 @@ impl Members {
             Ok(_) => Ok(Some(Some(text))),
             Err(error) => {
                 let dot = if error.member.is_empty() { "" } else { "." };
-                Err(Refusal::member(&format!("config{dot}{}", error.member), error.message))
+                Err(Refusal::member(
+                    &format!("config{dot}{}", error.member),
+                    error.message,
+                ))
             }
         }
     }
@@ -196,16 +223,19 @@ impl Members {
         let Some(given) = given else { return Ok(None) };
         let text = given.map(|map| Value::Object(map).to_string());
         match &text {
-            Some(text) if text.len() > METADATA_BYTES_MAX => {
-                Err(Refusal::member("metadata", format!("at most {METADATA_BYTES_MAX} bytes")))
-            }
+            Some(text) if text.len() > METADATA_BYTES_MAX => Err(Refusal::member(
+                "metadata",
+                format!("at most {METADATA_BYTES_MAX} bytes"),
+            )),
             _ => Ok(Some(text)),
         }
     }
 
     /// Dollars, as a number or a string: the digits are read, never a float.
     fn money(&mut self, name: &str) -> Result<Option<Option<NanoUsd>>, Refusal> {
-        let Some(raw) = self.0.remove(name) else { return Ok(None) };
+        let Some(raw) = self.0.remove(name) else {
+            return Ok(None);
+        };
         let text = match serde_json::from_str::<Value>(raw.get()) {
             Ok(Value::Null) => return Ok(Some(None)),
             Ok(Value::String(text)) => text,
@@ -223,7 +253,10 @@ impl Members {
     fn number(&mut self, name: &str, min: u64, max: u64) -> Result<Option<Option<u64>>, Refusal> {
         let wanted = format!("a whole number from {min} to {max}");
         let given = self.take::<u64>(name, &wanted)?;
-        if given.flatten().is_some_and(|number| number < min || number > max) {
+        if given
+            .flatten()
+            .is_some_and(|number| number < min || number > max)
+        {
             return Err(Refusal::member(name, format!("must be {wanted}")));
         }
         Ok(given)
@@ -231,15 +264,25 @@ impl Members {
 
     fn text(&mut self, name: &str, bytes_max: usize) -> Result<Option<Option<String>>, Refusal> {
         let given = self.take::<String>(name, "a string")?;
-        if given.as_ref().and_then(Option::as_ref).is_some_and(|text| text.len() > bytes_max) {
+        if given
+            .as_ref()
+            .and_then(Option::as_ref)
+            .is_some_and(|text| text.len() > bytes_max)
+        {
             return Err(Refusal::member(name, format!("at most {bytes_max} bytes")));
         }
         Ok(given)
     }
 
     /// A member: absent, null, or of the type wanted.
-    fn take<T: DeserializeOwned>(&mut self, name: &str, wanted: &str) -> Result<Option<Option<T>>, Refusal> {
-        let Some(raw) = self.0.remove(name) else { return Ok(None) };
+    fn take<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+        wanted: &str,
+    ) -> Result<Option<Option<T>>, Refusal> {
+        let Some(raw) = self.0.remove(name) else {
+            return Ok(None);
+        };
         match serde_json::from_str::<Option<T>>(raw.get()) {
             Ok(value) => Ok(Some(value)),
             Err(_) => Err(Refusal::member(name, format!("must be {wanted}"))),
@@ -259,6 +302,9 @@ fn header_safe(name: &str, text: &str) -> Result<(), Refusal> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(())
     } else {
-        Err(Refusal::member(name, "must be visible ASCII without spaces"))
+        Err(Refusal::member(
+            name,
+            "must be visible ASCII without spaces",
+        ))
     }
 }

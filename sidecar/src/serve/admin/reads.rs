@@ -52,7 +52,12 @@ pub(super) async fn usage(interface: &Interface, query: &str) -> Reply {
         match name {
             "start_date" | "from" => start_ms = day()?,
             "end_date" | "to" => end_ms = day()?,
-            _ => return Err(Refusal::member(name, "is not a parameter that is known here")),
+            _ => {
+                return Err(Refusal::member(
+                    name,
+                    "is not a parameter that is known here",
+                ));
+            }
         }
     }
     let (start, end) = (period::day(start_ms), period::day(end_ms));
@@ -118,18 +123,31 @@ pub(super) async fn budgets(interface: &Interface) -> Reply {
     let now_ms = clock::now_ms();
     let keys: Vec<_> = {
         let core = interface.shared.core();
-        let limited = core.keys.all().filter(|entry| entry.key.budget_limit_nano.is_some());
-        limited.map(|entry| (entry.key.clone(), entry.scopes)).collect()
+        let limited = core
+            .keys
+            .all()
+            .filter(|entry| entry.key.budget_limit_nano.is_some());
+        limited
+            .map(|entry| (entry.key.clone(), entry.scopes))
+            .collect()
     };
     let global = {
         let mut core = interface.shared.core();
         let scope = core.global;
         core.ledger.budgets(scope, now_ms)
     };
-    let mut shown: Vec<_> = global.iter().map(|state| show("global", None, None, state)).collect();
+    let mut shown: Vec<_> = global
+        .iter()
+        .map(|state| show("global", None, None, state))
+        .collect();
     for (key, [_, own]) in keys {
         for state in interface.shared.core().ledger.budgets(own, now_ms) {
-            shown.push(show("key", Some(key.id.clone()), Some(key.name.clone()), &state));
+            shown.push(show(
+                "key",
+                Some(key.id.clone()),
+                Some(key.name.clone()),
+                &state,
+            ));
         }
     }
     super::list(&shown)

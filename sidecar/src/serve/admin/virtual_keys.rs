@@ -33,7 +33,7 @@ struct Shown<'a> {
     rate_limit: Option<u64>,
     budget_limit_usd: Option<Box<RawValue>>,
     budget_period: &'static str,
-    spend_usd: Option<Box<RawValue>>,
+    spent_usd: Option<Box<RawValue>>,
     held_usd: Option<Box<RawValue>>,
     remaining_usd: Option<Box<RawValue>>,
     period_resets_at: Option<String>,
@@ -61,15 +61,24 @@ impl Interface {
         let now_ms = clock::now_ms();
         let scopes = core.scopes(&key.id);
         let own = scopes.last().copied();
-        let spend = own.map(|scope| core.ledger.spend(scope, key.period, now_ms)).unwrap_or_default();
+        let spend = own
+            .map(|scope| core.ledger.spend(scope, key.period, now_ms))
+            .unwrap_or_default();
         let remaining = key.budget_limit_nano.map(|limit| {
-            limit.saturating_sub(spend.spent_nano).saturating_sub(spend.held_nano)
+            limit
+                .saturating_sub(spend.spent_nano)
+                .saturating_sub(spend.held_nano)
         });
         let instant = |at_ms: u64| period::rfc3339(at_ms / 1_000 * 1_000);
         let raw = |text: &String| RawValue::from_string(text.clone()).ok();
-        let unknown = key.provider.iter().filter(|name| !self.providers.contains(name));
+        let unknown = key
+            .provider
+            .iter()
+            .filter(|name| !self.providers.contains(name));
         let warnings = unknown.map(|name| {
-            format!("provider: no provider `{name}` is configured; requests that need it are refused")
+            format!(
+                "provider: no provider `{name}` is configured; requests that need it are refused"
+            )
         });
         Shown {
             id: &key.id,
@@ -79,7 +88,7 @@ impl Interface {
             rate_limit: key.rate_limit,
             budget_limit_usd: key.budget_limit_nano.and_then(usd),
             budget_period: key.period.name(),
-            spend_usd: usd(spend.spent_nano),
+            spent_usd: usd(spend.spent_nano),
             held_usd: usd(spend.held_nano),
             remaining_usd: remaining.and_then(usd),
             period_resets_at: spend.window.end_ms.map(instant),
@@ -115,44 +124,88 @@ impl Interface {
             (Some(entry), None) => Some(entry),
             _ => None,
         };
-        let found = keys.by_id(name).or_else(|| keys.by_hash(&sha256_hex(name.as_bytes()))).or(by_mask);
+        let found = keys
+            .by_id(name)
+            .or_else(|| keys.by_hash(&sha256_hex(name.as_bytes())))
+            .or(by_mask);
         let found = found.map(|entry| VirtualKey::clone(&entry.key));
         found.ok_or_else(|| Refusal::not_found("No such virtual key"))
     }
 
     /// Makes a key durable, then known.
-    async fn save(&self, key: &VirtualKey, real_api_key: Option<String>, what: &str) -> Result<(), Refusal> {
+    async fn save(
+        &self,
+        key: &VirtualKey,
+        real_api_key: Option<String>,
+        what: &str,
+    ) -> Result<(), Refusal> {
         let unavailable = || Refusal::new(Code::StateUnavailable);
         let row = key.clone();
-        let saved = self.writer.change(move |db| store::keys::put(db, &row)).await;
+        let saved = self
+            .writer
+            .change(move |db| store::keys::put(db, &row))
+            .await;
         match saved.map_err(|_| unavailable())? {
             Ok(version) => {
                 let mut core = self.shared.core();
-                let Core { keys, ledger, keys_version, .. } = &mut *core;
+                let Core {
+                    keys,
+                    ledger,
+                    keys_version,
+                    ..
+                } = &mut *core;
                 keys.put(key.clone(), real_api_key.as_deref(), ledger);
                 *keys_version = version;
             }
             Err(error) => {
                 let fields = json!({"error": error.to_string()});
-                self.shared.log.line(Level::Error, "a virtual key could not be written", fields);
+                self.shared
+                    .log
+                    .line(Level::Error, "a virtual key could not be written", fields);
                 return Err(unavailable());
             }
         }
-        self.shared.log.line(Level::Info, what, json!({"key": key.id, "name": key.name}));
+        self.shared
+            .log
+            .line(Level::Info, what, json!({"key": key.id, "name": key.name}));
         Ok(())
     }
 
     /// The provider's key that belongs to `key` now.
     fn real_api_key(&self, key: &VirtualKey) -> Result<Option<String>, Refusal> {
-        let opened = key.sealed.as_deref().map(|sealed| self.sealer.unseal(&key.id, sealed));
-        opened.transpose().map_err(|_| Refusal::new(Code::StateUnavailable))
+        let opened = key
+            .sealed
+            .as_deref()
+            .map(|sealed| self.sealer.unseal(&key.id, sealed));
+        opened
+            .transpose()
+            .map_err(|_| Refusal::new(Code::StateUnavailable))
+    }
+
+    /// A provider that nobody knows is a slip of the pen.
+    fn check_provider(&self, key: &VirtualKey) -> Result<(), Refusal> {
+        match &key.provider {
+            Some(name) if !self.providers.contains(name) && !self.catalogued.contains(name) => {
+                let known = self.providers.join(", ");
+                Err(Refusal::member(
+                    "provider",
+                    format!("no provider `{name}`; there are {known}"),
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn seal(&self, key: &mut VirtualKey, real_api_key: Option<&str>) -> Result<(), Refusal> {
         if real_api_key.is_some() && key.provider.is_none() {
-            return Err(Refusal::member("provider", "is required: whose key real_api_key is"));
+            return Err(Refusal::member(
+                "provider",
+                "is required: whose key real_api_key is",
+            ));
         }
-        let sealed = real_api_key.map(|real| self.sealer.seal(&key.id, real)).transpose();
+        let sealed = real_api_key
+            .map(|real| self.sealer.seal(&key.id, real))
+            .transpose();
         key.sealed = sealed.map_err(|_| Refusal::new(Code::StateUnavailable))?;
         Ok(())
     }
@@ -170,20 +223,32 @@ pub(super) async fn create(interface: &Interface, body: &[u8]) -> Reply {
     if key.name.is_empty() {
         return Err(Refusal::member("name", "is required"));
     }
+    interface.check_provider(&key)?;
     let real_api_key = extra.real_api_key.flatten();
     interface.seal(&mut key, real_api_key.as_deref())?;
     let _alone = interface.changing.lock().await;
     if interface.shared.core().keys.all().count() >= KEYS_MAX {
-        return Err(Refusal::member("virtual_keys", format!("there are {KEYS_MAX} already")));
+        return Err(Refusal::member(
+            "virtual_keys",
+            format!("there are {KEYS_MAX} already"),
+        ));
     }
-    interface.save(&key, real_api_key, "virtual key created").await?;
+    interface
+        .save(&key, real_api_key, "virtual key created")
+        .await?;
     let mut core = interface.shared.core();
-    super::json(StatusCode::CREATED, &interface.show(&mut core, &key, &secret))
+    super::json(StatusCode::OK, &interface.show(&mut core, &key, &secret))
 }
 
 /// `GET /admin/virtual-keys`
 pub(super) fn list(interface: &Interface) -> Reply {
-    let mut keys: Vec<_> = interface.shared.core().keys.all().map(|entry| entry.key.clone()).collect();
+    let mut keys: Vec<_> = interface
+        .shared
+        .core()
+        .keys
+        .all()
+        .map(|entry| entry.key.clone())
+        .collect();
     keys.sort_by(|a, b| (a.created_at_ms, &a.id).cmp(&(b.created_at_ms, &b.id)));
     // The lock is taken for each key alone: a long list must not hold up admissions.
     let show = |key| interface.show(&mut interface.shared.core(), key, &key.masked);
@@ -195,14 +260,21 @@ pub(super) fn list(interface: &Interface) -> Reply {
 pub(super) fn one(interface: &Interface, name: &str) -> Reply {
     let key = interface.find(name)?;
     let mut core = interface.shared.core();
-    super::json(StatusCode::OK, &interface.show(&mut core, &key, &key.masked))
+    super::json(
+        StatusCode::OK,
+        &interface.show(&mut core, &key, &key.masked),
+    )
 }
 
 /// `PATCH /admin/virtual-keys/{key}`
 pub(super) async fn change(interface: &Interface, name: &str, body: &[u8]) -> Reply {
     let _alone = interface.changing.lock().await;
     let mut key = interface.find(name)?;
+    let old_provider = key.provider.clone();
     let extra = Members::parse(body)?.apply(&mut key, clock::now_ms())?;
+    if key.provider != old_provider {
+        interface.check_provider(&key)?;
+    }
     let real_api_key = match extra.real_api_key {
         Some(real) => {
             interface.seal(&mut key, real.as_deref())?;
@@ -211,11 +283,19 @@ pub(super) async fn change(interface: &Interface, name: &str, body: &[u8]) -> Re
         None => interface.real_api_key(&key)?,
     };
     if real_api_key.is_some() && key.provider.is_none() {
-        return Err(Refusal::member("provider", "is required: whose key real_api_key is"));
+        return Err(Refusal::member(
+            "provider",
+            "is required: whose key real_api_key is",
+        ));
     }
-    interface.save(&key, real_api_key, "virtual key changed").await?;
+    interface
+        .save(&key, real_api_key, "virtual key changed")
+        .await?;
     let mut core = interface.shared.core();
-    super::json(StatusCode::OK, &interface.show(&mut core, &key, &key.masked))
+    super::json(
+        StatusCode::OK,
+        &interface.show(&mut core, &key, &key.masked),
+    )
 }
 
 /// `PUT /admin/virtual-keys/{key}/rotate`: a new provider key behind the same virtual key.
@@ -225,9 +305,14 @@ pub(super) async fn rotate(interface: &Interface, name: &str, body: &[u8]) -> Re
     let mut key = interface.find(name)?;
     interface.seal(&mut key, Some(&real))?;
     key.rotated_at_ms = Some(clock::now_ms());
-    interface.save(&key, Some(real), "provider key rotated").await?;
+    interface
+        .save(&key, Some(real), "provider key rotated")
+        .await?;
     let mut core = interface.shared.core();
-    super::json(StatusCode::OK, &interface.show(&mut core, &key, &key.masked))
+    super::json(
+        StatusCode::OK,
+        &interface.show(&mut core, &key, &key.masked),
+    )
 }
 
 /// `DELETE /admin/virtual-keys/{key}`: the key is refused from now on; its spend stays.
@@ -240,7 +325,8 @@ pub(super) async fn revoke(interface: &Interface, name: &str) -> Reply {
         key.sealed = None;
         interface.save(&key, None, "virtual key revoked").await?;
     }
-    let body = json!({"deleted": true, "id": key.id, "virtual_key": key.masked, "status": "revoked"});
+    let body =
+        json!({"deleted": true, "id": key.id, "virtual_key": key.masked, "status": "revoked"});
     super::json(StatusCode::OK, &body)
 }
 
@@ -273,7 +359,10 @@ pub(super) fn new_key(id: String, secret: &str, now_ms: u64) -> VirtualKey {
 
 /// `vk-ab...wxyz`; a short key shows nothing.
 pub(super) fn mask(secret: &str) -> String {
-    match (secret.get(..5), secret.len().checked_sub(4).and_then(|at| secret.get(at..))) {
+    match (
+        secret.get(..5),
+        secret.len().checked_sub(4).and_then(|at| secret.get(at..)),
+    ) {
         (Some(head), Some(tail)) if secret.len() >= 20 => format!("{head}...{tail}"),
         _ => "***".to_owned(),
     }
@@ -289,7 +378,11 @@ pub(super) fn random_text(count: usize) -> Result<String, store::StoreError> {
         // 248 is the largest multiple of 62 in a byte: what lies above would favour some letters.
         let even = bytes.iter().filter(|byte| **byte < 248);
         let letters = even.filter_map(|byte| LETTERS.get(usize::from(byte % 62)));
-        text.extend(letters.take(count - text.len()).map(|letter| char::from(*letter)));
+        text.extend(
+            letters
+                .take(count - text.len())
+                .map(|letter| char::from(*letter)),
+        );
     }
     Ok(text)
 }

@@ -18,7 +18,11 @@ fn record(provider: &str, model: &str, status: u16) -> UsageRecord {
         ending: Ending::Done,
         stream: false,
         attempts: 1,
-        usage: Usage { input: 10, output: 5, ..Usage::default() },
+        usage: Usage {
+            input: 10,
+            output: 5,
+            ..Usage::default()
+        },
         metered: false,
         cost_nano: 52_500,
         cache: CacheStatus::Miss,
@@ -38,7 +42,10 @@ fn finished_exchanges_show_under_the_names_that_dashboards_ask_for() {
         duration_ms: 400_000,
         ..record("openai", "m", 429)
     });
-    let text = metrics.render(&Gauges { store_works: true, ..Gauges::default() });
+    let text = metrics.render(&Gauges {
+        store_works: true,
+        ..Gauges::default()
+    });
     for line in [
         "# TYPE llm_requests_total counter",
         "llm_requests_total{provider=\"openai\",model=\"gpt\\\"4\\\\o\\n\",status=\"success\"} 1",
@@ -63,10 +70,20 @@ fn finished_exchanges_show_under_the_names_that_dashboards_ask_for() {
     }
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let name = line.split(['{', ' ']).next().unwrap();
-        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+        let family = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end));
         let family = family.unwrap_or(name);
-        assert_eq!(text.matches(&format!("# TYPE {family} ")).count(), 1, "{line}");
-        assert_eq!(text.matches(&format!("# HELP {family} ")).count(), 1, "{line}");
+        assert_eq!(
+            text.matches(&format!("# TYPE {family} ")).count(),
+            1,
+            "{line}"
+        );
+        assert_eq!(
+            text.matches(&format!("# HELP {family} ")).count(),
+            1,
+            "{line}"
+        );
     }
 }
 
@@ -79,11 +96,18 @@ fn series_are_bounded_and_names_from_clients_have_no_series() {
     assert_eq!(metrics.pair_count, 1);
     for count in 0..2 * PAIRS_MAX {
         metrics.observe(&record("openai", &count.to_string(), 200));
-        metrics.observe(&UsageRecord { pii: vec![(count.to_string(), 1)], ..record("", "", 200) });
+        metrics.observe(&UsageRecord {
+            pii: vec![(count.to_string(), 1)],
+            ..record("", "", 200)
+        });
     }
     assert_eq!(metrics.pair_count, PAIRS_MAX);
     assert!(metrics.pii.len() <= PII_TYPES_MAX + 1);
     let text = metrics.render(&Gauges::default());
-    assert!(text.contains("llm_requests_total{provider=\"other\",model=\"other\",status=\"success\"} 501"));
+    assert!(
+        text.contains(
+            "llm_requests_total{provider=\"other\",model=\"other\",status=\"success\"} 501"
+        )
+    );
     assert_eq!(cut(&"é".repeat(100)).len(), LABEL_BYTES_MAX);
 }

@@ -51,7 +51,10 @@ pub(crate) fn put(db: &mut Connection, key: &VirtualKey) -> rusqlite::Result<u64
             ":file": key.from_file,
         },
     )?;
-    step.execute("UPDATE meta SET value = value + 1 WHERE name = 'keys_version'", [])?;
+    step.execute(
+        "UPDATE meta SET value = value + 1 WHERE name = 'keys_version'",
+        [],
+    )?;
     let version = super::keys_version(&step)?;
     step.commit()?;
     Ok(version)

@@ -26,8 +26,9 @@ impl Sealer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
             Err(error) => return Err(error.into()),
         };
-        let secret: [u8; SECRET_BYTES] =
-            secret.try_into().map_err(|_| StoreError::Secret("is not 32 bytes long"))?;
+        let secret: [u8; SECRET_BYTES] = secret
+            .try_into()
+            .map_err(|_| StoreError::Secret("is not 32 bytes long"))?;
         Ok(Sealer(XChaCha20Poly1305::new(&Key::from(secret))))
     }
 
@@ -35,7 +36,10 @@ impl Sealer {
     pub(crate) fn seal(&self, key_id: &str, text: &str) -> Result<Vec<u8>, StoreError> {
         let mut nonce = [0; NONCE_BYTES];
         random(&mut nonce)?;
-        let payload = Payload { msg: text.as_bytes(), aad: key_id.as_bytes() };
+        let payload = Payload {
+            msg: text.as_bytes(),
+            aad: key_id.as_bytes(),
+        };
         let sealed = self.0.encrypt(&XNonce::from(nonce), payload);
         let sealed = sealed.map_err(|_| StoreError::Secret("cannot seal"))?;
         Ok([nonce.as_slice(), &sealed].concat())
@@ -45,21 +49,32 @@ impl Sealer {
     pub(crate) fn unseal(&self, key_id: &str, sealed: &[u8]) -> Result<String, StoreError> {
         const WRONG: StoreError = StoreError::Secret("does not open what the database holds");
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(WRONG)?;
-        let payload = Payload { msg: sealed, aad: key_id.as_bytes() };
-        let text = self.0.decrypt(&XNonce::from(*nonce), payload).map_err(|_| WRONG)?;
+        let payload = Payload {
+            msg: sealed,
+            aad: key_id.as_bytes(),
+        };
+        let text = self
+            .0
+            .decrypt(&XNonce::from(*nonce), payload)
+            .map_err(|_| WRONG)?;
         String::from_utf8(text).map_err(|_| WRONG)
     }
 }
 
 /// Fills `bytes` from the system's random source.
 pub(crate) fn random(bytes: &mut [u8]) -> Result<(), StoreError> {
-    getrandom::fill(bytes).map_err(|_| StoreError::Secret("needs random bytes, the system has none"))
+    getrandom::fill(bytes)
+        .map_err(|_| StoreError::Secret("needs random bytes, the system has none"))
 }
 
 fn create(path: &Path) -> Result<Vec<u8>, StoreError> {
     let mut secret = [0; SECRET_BYTES];
     random(&mut secret)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(&secret)?;
     file.sync_all()?;
     Ok(secret.to_vec())

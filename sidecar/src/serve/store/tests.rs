@@ -1,1 +1,168 @@
+use engine::usage::Usage;
+use engine::wire::{CacheStatus, Ending, UsageRecord};
 
+use super::usage::{Written, write};
+use super::*;
+
+const NOON: u64 = 1_795_262_400_000; // 2026-11-21T12:00:00Z
+
+fn record(exchange: &str, cost_nano: i64, ending: Ending) -> UsageRecord {
+    UsageRecord {
+        exchange: exchange.into(),
+        trace_id: "t".into(),
+        key: "key_a".into(),
+        user: "u".into(),
+        at_ms: NOON,
+        duration_ms: 5,
+        first_byte_ms: Some(2),
+        provider: "p".into(),
+        model: "m".into(),
+        status: if ending == Ending::Expired { 500 } else { 200 },
+        code: String::new(),
+        ending,
+        stream: false,
+        attempts: 1,
+        usage: Usage {
+            input: 10,
+            output: 5,
+            ..Usage::default()
+        },
+        metered: false,
+        cost_nano,
+        cache: CacheStatus::Off,
+        pii: Vec::new(),
+        pii_action: None,
+    }
+}
+
+fn put(db: &mut Connection, record: &UsageRecord) -> Written {
+    let step = db.transaction().unwrap();
+    let written = write(&step, record, NOON).unwrap();
+    step.commit().unwrap();
+    written
+}
+
+fn row<T: rusqlite::types::FromSql>(db: &Connection, sql: &str) -> T {
+    db.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_record_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weir.db");
+    let mut db = open(&path).unwrap();
+    assert_eq!(put(&mut db, &record("a", 7, Ending::Done)), Written::New);
+    assert_eq!(put(&mut db, &record("a", 9, Ending::Done)), Written::Known);
+    assert_eq!(
+        put(&mut db, &record("a", 9, Ending::Expired)),
+        Written::Known
+    );
+    assert_eq!(
+        put(&mut db, &record("b", 5, Ending::UpstreamCut)),
+        Written::New
+    );
+    drop(db);
+    let db = open(&path).unwrap();
+    assert!(usage::is_settled(&db, "a").unwrap() && !usage::is_settled(&db, "c").unwrap());
+    let day = engine::period::parse("2026-11-21").unwrap();
+    assert_eq!(
+        usage::spend_by_day(&db).unwrap(),
+        [(day, "key_a".into(), 12)]
+    );
+    assert_eq!(
+        row::<i64>(&db, "SELECT requests * 10 + errors FROM usage_daily"),
+        21
+    );
+}
+
+#[test]
+fn a_late_record_replaces_the_one_of_the_expired_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut db = open(&folder.path().join("weir.db")).unwrap();
+    put(&mut db, &record("a", 100, Ending::Expired));
+    let late = UsageRecord {
+        model: "other".into(),
+        ..record("a", 30, Ending::Done)
+    };
+    let replaced = Written::Replaced {
+        more_nano: -70,
+        charged_ms: NOON,
+    };
+    assert_eq!(put(&mut db, &late), replaced);
+    assert_eq!(put(&mut db, &late), Written::Known);
+    assert_eq!(
+        row::<i64>(&db, "SELECT SUM(cost_nano) FROM llm_usage_log"),
+        30
+    );
+    assert_eq!(
+        row::<i64>(&db, "SELECT SUM(cost_nano) FROM usage_daily"),
+        30
+    );
+    assert_eq!(
+        row::<i64>(
+            &db,
+            "SELECT SUM(requests) * 10 + SUM(errors) FROM usage_daily"
+        ),
+        10
+    );
+    assert_eq!(
+        row::<i64>(&db, "SELECT SUM(prompt_tokens) FROM usage_daily"),
+        10
+    );
+}
+
+#[test]
+fn the_documented_queries_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weir.db");
+    let mut db = open(&path).unwrap();
+    put(&mut db, &record("a", 52_500, Ending::Done));
+    let cost: f64 = row(
+        &reader(&path).unwrap(),
+        "SELECT SUM(cost) FROM llm_usage_log WHERE timestamp >= datetime('2026-11-21', '-1 day') \
+         GROUP BY provider, model",
+    );
+    assert!((cost - 0.000_052_5).abs() < 1e-12);
+    assert_eq!(
+        row::<i64>(
+            &db,
+            "SELECT SUM(prompt_tokens + completion_tokens) FROM llm_usage_log"
+        ),
+        15
+    );
+    let indexes = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'index' AND name IN \
+                   ('idx_usage_user_date', 'idx_usage_provider', 'idx_virtual_keys_active')";
+    assert_eq!(row::<i64>(&db, indexes), 3);
+    assert_eq!(row::<String>(&db, "PRAGMA journal_mode"), "wal");
+    assert_eq!(row::<i64>(&db, "PRAGMA synchronous"), 2);
+}
+
+#[test]
+fn a_newer_schema_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weir.db");
+    open(&path)
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    assert!(matches!(open(&path), Err(StoreError::TooNew(99))));
+}
+
+#[test]
+fn sealed_keys_open_with_their_secret_and_for_their_key_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret.key");
+    let sealer = seal::Sealer::open(&path).unwrap();
+    let sealed = sealer.seal("key_a", "sk-real").unwrap();
+    assert!(!sealed.windows(7).any(|window| window == b"sk-real"));
+    assert_ne!(sealed, sealer.seal("key_a", "sk-real").unwrap());
+    let again = seal::Sealer::open(&path).unwrap();
+    assert_eq!(again.unseal("key_a", &sealed).unwrap(), "sk-real");
+    assert!(again.unseal("key_b", &sealed).is_err());
+    assert!(again.unseal("key_a", &[]).is_err());
+    std::fs::write(&path, [0; 31]).unwrap();
+    assert!(matches!(
+        seal::Sealer::open(&path),
+        Err(StoreError::Secret(_))
+    ));
+}

@@ -70,7 +70,10 @@ pub(crate) fn write(
         old.model
     ])?;
     sum(step, record, charged_ms)?;
-    Ok(Written::Replaced { more_nano: record.cost_nano.saturating_sub(old.cost_nano), charged_ms })
+    Ok(Written::Replaced {
+        more_nano: record.cost_nano.saturating_sub(old.cost_nano),
+        charged_ms,
+    })
 }
 
 fn insert(
@@ -117,11 +120,7 @@ fn insert(
     ])
 }
 
-fn sum(
-    step: &Transaction<'_>,
-    record: &UsageRecord,
-    charged_ms: u64,
-) -> rusqlite::Result<()> {
+fn sum(step: &Transaction<'_>, record: &UsageRecord, charged_ms: u64) -> rusqlite::Result<()> {
     let mut statement = step.prepare_cached(
         "INSERT INTO usage_daily VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8) \
          ON CONFLICT DO UPDATE SET requests = requests + 1, errors = errors + ?5, \

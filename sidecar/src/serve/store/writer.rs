@@ -64,9 +64,19 @@ impl Writer {
     ) -> std::io::Result<(Writer, JoinHandle<()>)> {
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let writer = Writer { jobs, waiting: Arc::clone(&waiting) };
-        let thread = Thread { db, shared, queue, waiting };
-        let handle = std::thread::Builder::new().name("weir-store".into()).spawn(|| thread.run())?;
+        let writer = Writer {
+            jobs,
+            waiting: Arc::clone(&waiting),
+        };
+        let thread = Thread {
+            db,
+            shared,
+            queue,
+            waiting,
+        };
+        let handle = std::thread::Builder::new()
+            .name("weir-store".into())
+            .spawn(|| thread.run())?;
         Ok((writer, handle))
     }
 
@@ -166,15 +176,24 @@ impl Thread {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         match job {
             Job::Settle(body, reply) => match serde_json::from_slice::<Settle>(&body) {
-                Ok(settle) => batches.push(Batch { records: settle.records, reply: Some(reply) }),
+                Ok(settle) => batches.push(Batch {
+                    records: settle.records,
+                    reply: Some(reply),
+                }),
                 Err(_) => {
                     let _gone = reply.send(Err(Failure::Malformed));
                 }
             },
             Job::Expire(holds) => {
                 let now_ms = clock::now_ms();
-                let records = holds.into_iter().map(|hold| expired(hold, now_ms)).collect();
-                batches.push(Batch { records, reply: None });
+                let records = holds
+                    .into_iter()
+                    .map(|hold| expired(hold, now_ms))
+                    .collect();
+                batches.push(Batch {
+                    records,
+                    reply: None,
+                });
             }
             Job::Change(_) | Job::Stop => {}
         }
@@ -187,7 +206,8 @@ impl Thread {
         let charged: Vec<u64> = {
             let core = self.shared.core();
             let at = |record: &&UsageRecord| {
-                core.ledger.charged_ms(&record.exchange, record.at_ms, now_ms)
+                core.ledger
+                    .charged_ms(&record.exchange, record.at_ms, now_ms)
             };
             records.iter().map(at).collect()
         };
@@ -204,8 +224,11 @@ impl Thread {
             }
             Err(error) => {
                 self.shared.note_store(false);
-                let fields = serde_json::json!({"error": error.to_string(), "records": records.len()});
-                self.shared.log.line(Level::Error, "the store does not take records", fields);
+                let fields =
+                    serde_json::json!({"error": error.to_string(), "records": records.len()});
+                self.shared
+                    .log
+                    .line(Level::Error, "the store does not take records", fields);
                 for reply in batches.into_iter().filter_map(|batch| batch.reply) {
                     let _gone = reply.send(Err(Failure::Unavailable));
                 }
@@ -225,19 +248,28 @@ impl Thread {
                     Written::New => {
                         ledger.settle(&record.exchange, &scopes, *charged_ms, record.cost_nano);
                     }
-                    Written::Replaced { more_nano, charged_ms } => {
+                    Written::Replaced {
+                        more_nano,
+                        charged_ms,
+                    } => {
                         ledger.cancel(&record.exchange);
                         ledger.charge(&scopes, *charged_ms, *more_nano);
                     }
                     Written::Known => ledger.cancel(&record.exchange),
                 }
             }
-            let Core { journal, ledger, .. } = &mut *core;
+            let Core {
+                journal, ledger, ..
+            } = &mut *core;
             if journal.is_full()
                 && let Err(error) = journal.compact(ledger)
             {
                 let fields = serde_json::json!({"error": error.to_string()});
-                self.shared.log.line(Level::Error, "the journal of holds cannot be rewritten", fields);
+                self.shared.log.line(
+                    Level::Error,
+                    "the journal of holds cannot be rewritten",
+                    fields,
+                );
             }
         }
         let mut lines = Vec::new();
@@ -290,7 +322,10 @@ fn expired((exchange, hold): (String, Hold), now_ms: u64) -> UsageRecord {
         ending: Ending::Expired,
         stream: false,
         attempts: 0,
-        usage: Usage { input: hold.tokens_in, ..Usage::default() },
+        usage: Usage {
+            input: hold.tokens_in,
+            ..Usage::default()
+        },
         metered: true,
         cost_nano: hold.metered_nano,
         cache: CacheStatus::Off,
