@@ -13,6 +13,7 @@ use crate::wire::Dialect;
 mod anthropic;
 mod begin;
 mod failure;
+mod mould;
 mod openai;
 mod stream;
 mod writer;

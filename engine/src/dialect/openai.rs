@@ -11,7 +11,6 @@ use crate::usage::Usage;
 use crate::wire::Dialect;
 
 pub(super) mod chunk;
-pub(super) mod mould;
 
 const PATH: &str = "/chat/completions";
 

@@ -1,7 +1,8 @@
 //! A provider's event stream as OpenAI's, event by event.
 
 use super::failure::{self, Reported, code_body};
-use super::openai::{chunk, mould::Mould};
+use super::mould::Mould;
+use super::openai::chunk;
 use super::writer::{self, Writer};
 use super::{anthropic, openai};
 use crate::json::{self, Span};
@@ -242,8 +243,8 @@ impl State {
             }
             self.usage_json.clear();
             self.usage_json.extend_from_slice(value.of(data));
-        } else if let Wire::Openai(mould) = &mut self.wire {
-            mould.remember(data, &chunk);
+        } else if let (Wire::Openai(mould), Some(text)) = (&mut self.wire, chunk.only_text()) {
+            mould.remember(data, text, chunk.obfuscation);
         }
         out.extend_from_slice(event.raw);
     }

@@ -2,6 +2,7 @@
 
 use super::{Figures, finish_reason};
 use crate::dialect::failure::{self, Reported};
+use crate::dialect::mould::Mould;
 use crate::dialect::stream::Head;
 use crate::dialect::writer::Writer;
 use crate::json::{self, Span};
@@ -26,6 +27,10 @@ pub(in crate::dialect) struct Stream {
     /// Text of the open thinking block: the client needs it whole beside its signature, to bring
     /// both back with the results of calls. `None` beyond [`THINKING_BYTES_MAX`].
     thinking: Option<String>,
+    /// Of the events that deliver text.
+    mould: Mould,
+    /// What every chunk has before and after its delta.
+    frame: (Vec<u8>, Vec<u8>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +64,17 @@ impl Stream {
         context: &mut Context<'_>,
         out: &mut Vec<u8>,
     ) -> Step {
+        if let Some(inside) = self.mould.text_of(data)
+            && let Some(text) = plain(inside)
+        {
+            context.text.push_str(text);
+            out.extend_from_slice(&self.frame.0);
+            out.extend_from_slice(b"{\"content\":\"");
+            out.extend_from_slice(inside);
+            out.extend_from_slice(b"\"}");
+            out.extend_from_slice(&self.frame.1);
+            return Step::Go;
+        }
         let Ok(root) = json::document(data) else {
             return Step::Invalid;
         };
@@ -162,7 +178,12 @@ impl Stream {
             return;
         };
         match event.text(delta, "type").as_deref() {
-            Some("text_delta") => self.piece("content", event, delta, "text", context, out),
+            Some("text_delta") => {
+                self.piece("content", event, delta, "text", context, out);
+                if let Some(text) = event.member(delta, "text").filter(|text| text.len() > 2) {
+                    self.mould.remember(event.data, text.unquoted(), None);
+                }
+            }
             Some("thinking_delta") => self.think(event, delta, context, out),
             Some("signature_delta") => self.signature(event, delta, context, out),
             Some("input_json_delta") => self.arguments(event, delta, context, out),
@@ -287,7 +308,9 @@ impl Stream {
         self.begin(context, out);
         self.finish_sent = true;
         let reason = finish_reason(stop_reason, self.calls > 0);
-        write_chunk(context, Some(reason), out, |_| {});
+        out.extend_from_slice(&self.frame.0);
+        Writer::new(out).object(|_| {});
+        out.extend_from_slice(&after_delta(Some(reason), context.include_usage));
     }
 
     /// A piece of text under `name`, its JSON string copied as it is.
@@ -317,45 +340,56 @@ impl Stream {
         delta: impl FnOnce(&mut Writer<'_>),
     ) {
         self.begin(context, out);
-        write_chunk(context, None, out, delta);
+        self.write_chunk(out, delta);
     }
 
     /// The first chunk of a choice carries the role, and nothing comes before it.
     fn begin(&mut self, context: &Context<'_>, out: &mut Vec<u8>) {
-        if !self.begun {
-            self.begun = true;
-            write_chunk(context, None, out, |out| {
-                out.key("role").string("assistant");
-                out.key("content").string("");
-            });
+        if self.begun {
+            return;
         }
+        self.begun = true;
+        self.frame = (
+            before_delta(context.head),
+            after_delta(None, context.include_usage),
+        );
+        self.write_chunk(out, |out| {
+            out.key("role").string("assistant");
+            out.key("content").string("");
+        });
+    }
+
+    fn write_chunk(&self, out: &mut Vec<u8>, delta: impl FnOnce(&mut Writer<'_>)) {
+        out.extend_from_slice(&self.frame.0);
+        Writer::new(out).object(delta);
+        out.extend_from_slice(&self.frame.1);
     }
 }
 
-fn write_chunk(
-    context: &Context<'_>,
-    finish: Option<&str>,
-    out: &mut Vec<u8>,
-    delta: impl FnOnce(&mut Writer<'_>),
-) {
-    out.extend_from_slice(b"data: ");
-    Writer::new(out).object(|out| {
-        context.head.write(out);
-        out.key("choices").array(|out| {
-            out.object(|out| {
-                out.key("index").number(0);
-                out.key("delta").object(delta);
-                match finish {
-                    Some(reason) => out.key("finish_reason").string(reason),
-                    None => out.key("finish_reason").null(),
-                }
-            });
-        });
-        if context.include_usage {
-            out.key("usage").null();
-        }
-    });
-    out.extend_from_slice(b"\n\n");
+fn before_delta(head: &Head) -> Vec<u8> {
+    let mut before = b"data: {".to_vec();
+    head.write(&mut Writer::new(&mut before));
+    before.extend_from_slice(br#","choices":[{"index":0,"delta":"#);
+    before
+}
+
+fn after_delta(finish: Option<&str>, include_usage: bool) -> Vec<u8> {
+    let finish = finish.map_or("null".to_owned(), |reason| format!("\"{reason}\""));
+    let usage = if include_usage {
+        r#","usage":null"#
+    } else {
+        ""
+    };
+    format!(",\"finish_reason\":{finish}}}]{usage}}}\n\n").into_bytes()
+}
+
+/// The inside of a string that needs no validation: no escape, no control character.
+fn plain(inside: &[u8]) -> Option<&str> {
+    let odd = |byte: &u8| *byte == b'\\' || *byte < b' ';
+    if inside.iter().any(odd) {
+        return None;
+    }
+    std::str::from_utf8(inside).ok()
 }
 
 /// One event's data, validated.

@@ -18,8 +18,15 @@ pub(in crate::dialect) struct Chunk {
     pub(in crate::dialect) model: Option<Span>,
     /// The inside of the only string delivered, when there is exactly one.
     pub(in crate::dialect) text: Option<Span>,
-    /// Random text against guessing by length (`stream_options.include_obfuscation`).
+    /// The inside of a random text against guessing by length (`stream_options.include_obfuscation`).
     pub(in crate::dialect) obfuscation: Option<Span>,
+}
+
+impl Chunk {
+    /// The string delivered, when the chunk says nothing else that matters.
+    pub(in crate::dialect) fn only_text(&self) -> Option<Span> {
+        self.text.filter(|_| self.has_choices && !self.finish)
+    }
 }
 
 /// What was delivered in a chunk.
@@ -77,6 +84,10 @@ fn read(data: &[u8], text: &mut Delivered<'_>) -> Chunk {
         };
         *place = walk.skip();
     }
+    chunk.obfuscation = chunk
+        .obfuscation
+        .filter(|value| json::kind(data, *value) == Some(Kind::String))
+        .map(Span::unquoted);
     chunk.is_whole = walk.passed() == data.len() && data.ends_with(b"}");
     chunk
 }

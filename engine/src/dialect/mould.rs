@@ -1,20 +1,19 @@
-//! The shape that the chunks of a stream repeat.
+//! The shape that the events of a stream repeat.
 //!
-//! Nearly every chunk differs from the one before in nothing but the text that it delivers. Where
-//! the bytes around that text are the same, the chunk is the same, and needs no second look: a
+//! Nearly every event differs from the one before in nothing but the text that it delivers. Where
+//! the bytes around that text are the same, the event is the same, and needs no second look: a
 //! comparison of bytes costs a tenth of reading them.
 
 use memchr::memchr;
 
-use super::chunk::Chunk;
 use crate::json::Span;
 
-/// Chunks that are worth remembering. Longer ones are looked at each time.
+/// Events that are worth remembering. Longer ones are looked at each time.
 const MOULD_BYTES_MAX: usize = 4 * 1024;
 
-/// A chunk with holes where its strings may differ.
+/// An event with holes where its strings may differ.
 #[derive(Clone, Debug, Default)]
-pub(in crate::dialect) struct Mould {
+pub(super) struct Mould {
     /// Empty for no mould.
     bytes: Vec<u8>,
     text: Span,
@@ -23,11 +22,11 @@ pub(in crate::dialect) struct Mould {
 }
 
 impl Mould {
-    /// The inside of the string delivered by `data`, when it is the remembered chunk in all else.
+    /// The inside of the string delivered by `data`, when it is the remembered event in all else.
     ///
     /// A string ends at the first quote that no backslash escapes; where one might, the answer is
     /// `None`, and so never wrong.
-    pub(in crate::dialect) fn text_of<'a>(&self, data: &'a [u8]) -> Option<&'a [u8]> {
+    pub(super) fn text_of<'a>(&self, data: &'a [u8]) -> Option<&'a [u8]> {
         if self.bytes.is_empty() {
             return None;
         }
@@ -39,19 +38,15 @@ impl Mould {
         (self.bytes.get(from..)? == rest).then_some(text)
     }
 
-    /// Remembers a chunk that delivers one string and says nothing else that matters.
-    pub(in crate::dialect) fn remember(&mut self, data: &[u8], chunk: &Chunk) {
+    /// Remembers an event that delivers the string at `text` and says nothing else that matters.
+    /// `obfuscation` is a value behind it that may differ as well. Both spans are without quotes.
+    pub(super) fn remember(&mut self, data: &[u8], text: Span, obfuscation: Option<Span>) {
         self.bytes.clear();
-        let Some(text) = chunk.text else { return };
-        if chunk.finish || !chunk.has_choices || data.len() > MOULD_BYTES_MAX {
-            return;
+        if data.len() <= MOULD_BYTES_MAX {
+            self.bytes.extend_from_slice(data);
         }
-        self.bytes.extend_from_slice(data);
         self.text = text;
-        self.obfuscation = chunk
-            .obfuscation
-            .filter(|hole| hole.start >= text.end && hole.of(data).starts_with(b"\""))
-            .map(Span::unquoted);
+        self.obfuscation = obfuscation.filter(|hole| hole.start > text.end);
     }
 
     /// Takes the bytes from `from` to the hole, and the string in it, off the head of `data`.
