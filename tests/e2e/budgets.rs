@@ -132,7 +132,7 @@ async fn kill_of_the_sidecar_loses_no_acknowledged_record() {
         .admin("GET", &format!("/admin/virtual-keys/{id}"), None)
         .await
         .json();
-    let spent = ledger::nano(one["spent_usd"].as_f64().expect("spent_usd"));
+    let spent = ledger::nano(one["spend_usd"].as_f64().expect("spend_usd"));
     assert_eq!(spent, ledger::sum(&ledger::lines(&gateway, &id)));
     gateway.assert_sound().await;
 }
@@ -164,24 +164,24 @@ async fn spent_nano(gateway: &Gateway, id: &str) -> i64 {
         .await
         .json();
     ledger::nano(
-        one["spent_usd"]
+        one["spend_usd"]
             .as_f64()
-            .unwrap_or_else(|| panic!("spent_usd: {one}")),
+            .unwrap_or_else(|| panic!("spend_usd: {one}")),
     )
 }
 
 async fn refusal_on_the_wire(gateway: Arc<Gateway>) {
-    let (key, _) = budget_key(&gateway, 0.000_001).await;
+    let (key, _) = budget_key(&gateway, 0.001).await;
     let mark = marker();
     for stream in [false, true] {
         let mut body = prompt("gpt-4o-mini", &mark);
         body["stream"] = json!(stream);
-        body["max_tokens"] = json!(1000);
+        body["max_tokens"] = json!(10_000);
         let refused = gateway.chat_as(&key, &body).send().await;
         refused.refused(429, "budget_exceeded");
         let error = &refused.json()["error"];
         assert_eq!(error["type"], "insufficient_quota");
-        assert_eq!(error["message"], "Monthly budget limit $0.000001 exceeded");
+        assert_eq!(error["message"], "Monthly budget limit $0.001 exceeded");
         assert_eq!(refused.header("x-should-retry"), Some("false"));
         let wait = refused.number("retry-after");
         assert!(wait >= 1.0 && wait <= 31.0 * 86_400.0, "{refused}");

@@ -271,7 +271,8 @@ async fn null_content(gateway: Arc<Gateway>) {
         ]});
         let answer = gateway.chat(&body).send().await;
         answer.good();
-        assert_eq!(answer.content(), "Echo: still there?", "{answer}");
+        // Without an assistant turn between them Anthropic's two user turns become one.
+        assert!(answer.content().ends_with("still there?"), "{answer}");
         for content in [
             json!(null),
             json!(""),

@@ -119,7 +119,7 @@ async fn n_choices(gateway: Arc<Gateway>) {
 /// A request with everything that a rebuilt document would lose.
 fn odd_request(text: &str, more: &str) -> String {
     format!(
-        "{{ \"zeta\" : [1e400, -0.0, 12345678901234567890, 0.1000],\r\n\t\"model\":\"gpt-4o-mini\"\
+        "{{ \"zeta\" : [1e300, -0.0, 12345678901234567890, 0.1000],\r\n\t\"model\":\"gpt-4o-mini\"\
          , \"x_new_parameter\":{{\"b\":null,\"a\":{{}} }},{more}\n\"messages\" : [ \
          {{\"content\":\"caf\\u00e9 \\/ \\ud83d\\ude00 {text}\", \"x\": [ ], \"role\":\"user\"}} ],\
          \"seed\":9007199254740993 }}"

@@ -205,7 +205,7 @@ impl Up {
             .or(list["virtual_keys"].as_array());
         keys.expect("keys")
             .iter()
-            .filter_map(|key| key["spent_usd"].as_f64())
+            .filter_map(|key| key["spend_usd"].as_f64())
             .sum()
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct Line {
     pub(crate) ending: String,
 }
 
-/// Every line of the virtual key with that public id, in order.
+/// Every line of the virtual key with that public id, in order; refusals are not exchanges.
 pub(crate) fn lines(gateway: &Gateway, key_id: &str) -> Vec<Line> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let store = Connection::open_with_flags(gateway.ledger(), flags).expect("the store opens");
@@ -25,7 +25,7 @@ pub(crate) fn lines(gateway: &Gateway, key_id: &str) -> Vec<Line> {
     let mut query = store
         .prepare(
             "SELECT trace_id, cost_nano, prompt_tokens, completion_tokens, ending \
-             FROM llm_usage_log WHERE key_id = ?1 ORDER BY rowid",
+             FROM llm_usage_log WHERE key_id = ?1 AND ending <> 'refused' ORDER BY timestamp",
         )
         .expect("llm_usage_log has these columns");
     let rows = query

@@ -48,7 +48,8 @@ async fn told_in_headers(gateway: Arc<Gateway>) {
         .await;
     refused.refused(429, "rate_limit_exceeded");
     let wait = refused.number("retry-after");
-    assert!((1.0..=60.0).contains(&wait), "{refused}");
+    // Two buckets of a minute slide: at worst the next one has to fade too.
+    assert!((1.0..=120.0).contains(&wait), "{refused}");
     assert_eq!(refused.header("x-ratelimit-remaining-requests"), Some("0"));
     assert_ne!(
         refused.header("x-should-retry"),

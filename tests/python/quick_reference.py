@@ -39,7 +39,7 @@ def first_request():
     )
     assert response.choices[0].message.content == "Echo: Xin chào!", response
     assert response.usage.total_tokens > 0, response
-    metadata = response.model_extra["metadata"]
+    metadata = response.metadata
     assert metadata["provider"] == "openai", metadata
     assert metadata["cache_hit"] is False, metadata
     assert metadata["cost_usd"] > 0, metadata
@@ -75,7 +75,7 @@ def fallback():
         extra_headers={"x-portkey-config": json.dumps(config)},
     )
     assert response.choices[0].message.content == "Echo: quick fallback", response
-    assert response.model_extra["metadata"]["provider"] == "anthropic", response
+    assert response.metadata["provider"] == "anthropic", response
 
 
 def example_1_with_on_errors():
@@ -94,7 +94,7 @@ def example_1_with_on_errors():
         messages=[{"role": "user", "content": "cost-aware fallback"}],
         extra_headers={"x-portkey-config": json.dumps(config)},
     )
-    assert response.model_extra["metadata"]["provider"] == "anthropic", response
+    assert response.metadata["provider"] == "anthropic", response
 
 
 def load_balance():
@@ -112,7 +112,7 @@ def load_balance():
             messages=[{"role": "user", "content": "balanced"}],
             extra_headers={"x-portkey-config": json.dumps(config)},
         )
-        seen[response.model_extra["metadata"]["provider"]] += 1
+        seen[response.metadata["provider"]] += 1
     assert set(seen) == {"openai", "anthropic"} and seen["openai"] > seen["anthropic"], seen
 
 

@@ -278,7 +278,7 @@ impl Drop for Gateway {
         if std::thread::panicking() {
             let folder = self.keep.take().map(tempfile::TempDir::keep);
             eprintln!("logs are kept in {}", folder.unwrap_or_default().display());
-            eprintln!("{}", self.logs(40));
+            eprintln!("{}", self.logs(12));
         }
     }
 }

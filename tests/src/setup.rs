@@ -9,11 +9,13 @@ pub const KEY: &str = "vk-e2e-0123456789abcdef0123456789abcdef";
 /// Token of the admin interface.
 pub const ADMIN_TOKEN: &str = "admin-e2e-token";
 
+type Change = Box<dyn FnOnce(&mut Value) + Send>;
+
 /// How to start a gateway.
 pub struct Setup {
     /// Envoy's workers.
     pub workers: u32,
-    changes: Vec<Box<dyn FnOnce(&mut Value) + Send>>,
+    changes: Vec<Change>,
 }
 
 impl Default for Setup {
