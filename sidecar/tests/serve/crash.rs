@@ -1,0 +1,169 @@
+//! What was acknowledged or promised survives the death of the process.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::process::{Service, admit, internal, record};
+
+const COST: i64 = 1_000;
+const HOLD: i64 = 5_000;
+
+/// What one client saw before the service died.
+#[derive(Default)]
+struct Seen {
+    acknowledged: Vec<Value>,
+    /// Sent, never answered: may count or not.
+    open: Option<Value>,
+    /// Admitted, and nothing sent since.
+    held: i64,
+}
+
+fn client(socket: &Path, key: &str, name: &str) -> Seen {
+    let mut seen = Seen::default();
+    for count in 0.. {
+        let exchange = format!("{name}-{count}");
+        let granted = internal(socket, "admit", &admit(&exchange, key, HOLD));
+        let Some(granted) = granted.filter(|answer| answer.status == 200) else {
+            break;
+        };
+        assert_eq!(granted.json()["granted"]["hold_nano"], HOLD);
+        if count % 5 == 4 {
+            seen.held += 1;
+            continue;
+        }
+        let record = record(&exchange, key, COST);
+        match internal(socket, "settle", &json!({"records": [record]})) {
+            Some(answer) if answer.status == 200 => seen.acknowledged.push(record),
+            _ => {
+                seen.open = Some(record);
+                break;
+            }
+        }
+    }
+    seen
+}
+
+fn nano(value: &Value) -> i64 {
+    (value.as_f64().unwrap() * 1e9).round() as i64
+}
+
+#[test]
+fn records_and_holds_survive_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut settled, mut open, mut held) = (Vec::new(), Vec::new(), 0);
+    let service = Service::start(folder.path());
+    let (key, _) = service.new_key(json!({"name": "k", "budget_limit_usd": 500}));
+    service.kill();
+    for round in 0..3 {
+        let service = Service::start(folder.path());
+        let clients: Vec<_> = (0..4)
+            .map(|client_number| {
+                let (socket, key) = (service.internal_socket(), key.clone());
+                let name = format!("{round}-{client_number}");
+                thread::spawn(move || client(&socket, &key, &name))
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(400));
+        service.kill();
+        for client in clients {
+            let seen = client.join().unwrap();
+            settled.extend(seen.acknowledged);
+            open.extend(seen.open);
+            held += seen.held;
+        }
+
+        let service = Service::start(folder.path());
+        let path = format!("/admin/virtual-keys/{key}");
+        let shown = service.admin("GET", &path, None).good();
+        let spent = nano(&shown["spent_usd"]);
+        let least = settled.len() as i64 * COST;
+        assert!(settled.len() > 4, "nothing happened");
+        assert!(
+            spent >= least && spent <= least + open.len() as i64 * COST,
+            "{shown} {least}"
+        );
+        // An admission or a settlement whose answer was lost may stand as a hold.
+        let held_now = nano(&shown["held_usd"]);
+        let unsure = 4 * (round + 1);
+        assert!(
+            held_now >= held * HOLD && held_now <= (held + unsure) * HOLD,
+            "{shown} {held}"
+        );
+        assert_eq!(spent, ledger(&service.data()));
+
+        // A filter that does not know sends everything again.
+        for records in settled.chunks(500) {
+            let answer = service
+                .internal("settle", &json!({"records": records}))
+                .good();
+            assert_eq!(answer["durable"], records.len());
+        }
+        assert_eq!(
+            service.admin("GET", &path, None).good()["spent_usd"],
+            shown["spent_usd"]
+        );
+        assert_eq!(spent, ledger(&service.data()));
+        service.kill();
+    }
+}
+
+fn ledger(data: &Path) -> i64 {
+    let db = Connection::open(data.join("weir.db")).unwrap();
+    let sum = |table: &str| -> i64 {
+        let sql = format!("SELECT COALESCE(SUM(cost_nano), 0) FROM {table}");
+        db.query_row(&sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(sum("llm_usage_log"), sum("usage_daily"));
+    sum("llm_usage_log")
+}
+
+#[test]
+fn a_budget_takes_exactly_what_fits() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(folder.path());
+    let (key, _) = service.new_key(json!({"name": "k", "budget_limit_usd": 0.00005}));
+    let clients: Vec<_> = (0..20)
+        .map(|client| {
+            let (socket, key) = (service.internal_socket(), key.clone());
+            thread::spawn(move || {
+                let granted = |count: &u32| {
+                    let exchange = format!("{client}-{count}");
+                    let answer = internal(&socket, "admit", &admit(&exchange, &key, 1_000))
+                        .unwrap()
+                        .good();
+                    let refused = &answer["refused"];
+                    if !refused.is_null() {
+                        assert_eq!(refused["code"], "budget_exceeded");
+                        assert_eq!(refused["message"], "Monthly budget limit $0.00005 exceeded");
+                        assert!(refused["retry_after_s"].as_u64().unwrap() <= 31 * 86_400);
+                    }
+                    refused.is_null()
+                };
+                (0..10).filter(granted).count()
+            })
+        })
+        .collect();
+    let granted: usize = clients
+        .into_iter()
+        .map(|client| client.join().unwrap())
+        .sum();
+    assert_eq!(granted, 50);
+}
+
+#[test]
+fn sigterm_ends_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(folder.path());
+    let (key, _) = service.new_key(json!({"name": "k"}));
+    let (socket, data) = (service.internal_socket(), service.data());
+    let client = thread::spawn(move || client(&socket, &key, "x"));
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(service.terminate(), Some(0));
+    let seen = client.join().unwrap();
+    let sum = ledger(&data);
+    assert_eq!(sum, seen.acknowledged.len() as i64 * COST);
+}

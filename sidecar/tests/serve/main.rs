@@ -1,0 +1,8 @@
+//! The state service as a process: its interfaces over sockets, its death, its end.
+
+#[cfg(test)]
+mod admin;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod process;

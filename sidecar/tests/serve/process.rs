@@ -1,0 +1,208 @@
+//! A running service in a folder of its own.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+pub(crate) const TOKEN: &str = "admin-token-of-the-test";
+/// The key that the configuration names.
+pub(crate) const FILE_KEY: &str = "vk-from-the-file-0123456789";
+
+const CONFIG: &str = "
+listen: 127.0.0.1:8000
+data: DATA
+admin_token: {env: WEIR_ADMIN_TOKEN}
+sidecar: {internal: unix:DATA/internal.sock, admin: unix:DATA/admin.sock}
+providers: [{name: local, dialect: openai, base_url: http://127.0.0.1:9/v1}]
+models: [{id: m, provider: local, model: m, context: 1000, max_output: 100, price: {input: 1, output: 2}}]
+defaults: {provider: local}
+budgets: [{scope: global, limit_usd: 1000, period: monthly}]
+virtual_keys: [{name: file, key: {env: WEIR_CI_KEY}, provider: local, rate_limit: 3}]
+";
+
+/// A service; killed when dropped.
+pub(crate) struct Service {
+    child: Child,
+    folder: PathBuf,
+}
+
+/// Status and body.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    pub(crate) fn good(self) -> Value {
+        assert_eq!(self.status, 200, "{self:?}");
+        self.json()
+    }
+}
+
+impl Service {
+    /// Starts on what `folder` holds, and waits until it answers.
+    pub(crate) fn start(folder: &Path) -> Service {
+        let data = folder.join("data");
+        let config = folder.join("weir.yaml");
+        std::fs::write(&config, CONFIG.replace("DATA", data.to_str().unwrap())).unwrap();
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(folder.join("log"));
+        let child = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args(["serve", "--config"])
+            .arg(&config)
+            .env("WEIR_ADMIN_TOKEN", TOKEN)
+            .env("WEIR_CI_KEY", FILE_KEY)
+            .stdout(log.unwrap())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let service = Service {
+            child,
+            folder: folder.to_owned(),
+        };
+        let started = Instant::now();
+        while !service
+            .try_admin("GET", "/health", None)
+            .is_some_and(|answer| answer.status == 200)
+        {
+            assert!(
+                started.elapsed() < Duration::from_secs(20),
+                "the service does not answer"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        service
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; the exit code.
+    pub(crate) fn terminate(mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap()
+    }
+
+    pub(crate) fn internal_socket(&self) -> PathBuf {
+        self.data().join("internal.sock")
+    }
+
+    pub(crate) fn admin(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        self.try_admin(method, path, body.map(|body| body.to_string()))
+            .unwrap()
+    }
+
+    pub(crate) fn try_admin(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<String>,
+    ) -> Option<Answer> {
+        let authorization = format!("authorization: Bearer {TOKEN}\r\n");
+        let body = body.unwrap_or_default();
+        call(
+            &self.data().join("admin.sock"),
+            method,
+            path,
+            &authorization,
+            &body,
+        )
+    }
+
+    pub(crate) fn internal(&self, path: &str, body: &Value) -> Answer {
+        internal(&self.internal_socket(), path, body).unwrap()
+    }
+
+    /// A new key; id and key.
+    pub(crate) fn new_key(&self, members: Value) -> (String, String) {
+        let key = self
+            .admin("POST", "/admin/virtual-keys", Some(members))
+            .good();
+        (
+            key["id"].as_str().unwrap().to_owned(),
+            key["virtual_key"].as_str().unwrap().to_owned(),
+        )
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+/// Asks the filter's interface; `None` when the service is gone.
+pub(crate) fn internal(socket: &Path, path: &str, body: &Value) -> Option<Answer> {
+    call(
+        socket,
+        "POST",
+        &format!("/internal/v1/{path}"),
+        "",
+        &body.to_string(),
+    )
+}
+
+pub(crate) fn call(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Option<Answer> {
+    let mut stream = UnixStream::connect(socket).ok()?;
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: weir\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(body.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, text) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some(Answer {
+        status,
+        text: text.to_owned(),
+    })
+}
+
+/// An admission that holds `input_nano` and no more.
+pub(crate) fn admit(exchange: &str, key: &str, input_nano: i64) -> Value {
+    json!({
+        "exchange": exchange, "key": key, "at_ms": 1, "choices": 1, "tokens_in": 3, "output_cap": 0,
+        "targets": [{"provider": "local", "model": "m", "input_nano": input_nano,
+                     "output_nano_per_mtok": 1, "output_max": 100}],
+    })
+}
+
+pub(crate) fn record(exchange: &str, key: &str, cost_nano: i64) -> Value {
+    json!({
+        "exchange": exchange, "trace_id": exchange, "key": key, "at_ms": 1, "duration_ms": 5,
+        "provider": "local", "model": "m", "status": 200, "ending": "done", "stream": false,
+        "attempts": 1, "usage": {"input": 3, "output": 4}, "metered": false,
+        "cost_nano": cost_nano, "cache": "miss", "pii": [["EMAIL", 1]],
+    })
+}
