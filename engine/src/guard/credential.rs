@@ -123,7 +123,7 @@ fn key(scan: &Scanner<'_>, vendors: &[Vendor], start: usize) -> Option<usize> {
     let rest = scan.bytes.get(start..)?;
     let vendor = vendors
         .iter()
-        .find(|vendor| rest.starts_with(vendor.prefix))?;
+        .find(|vendor| vendor.prefix.first() == rest.first() && rest.starts_with(vendor.prefix))?;
     let body = start + vendor.prefix.len();
     let mut end = scan.end_within(body, vendor.most + 1, |byte| fits(vendor.alphabet, byte));
     while matches!(scan.byte_before(end), b'.' | b'-') && end > body {

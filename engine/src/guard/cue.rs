@@ -21,6 +21,8 @@ pub(super) enum Cue {
     Crypto,
     Iban,
     Ip,
+    /// A label such as `name:`, after which two words and more are a person.
+    Label,
     NationalId,
     /// Something with digits that is nobody's: an order, a version, an amount.
     Other,
@@ -33,6 +35,12 @@ pub(super) enum Cue {
     Ssn,
     /// A form of address that only stands before a name: one word is enough.
     Title,
+}
+
+impl Cue {
+    const fn is_of_person(self) -> bool {
+        matches!(self, Self::Label | Self::Person | Self::Role | Self::Title)
+    }
 }
 
 /// What the words before a candidate say.
@@ -81,15 +89,16 @@ const PHRASE_WORDS: usize = 5;
 /// Words of the longest phrase that announces a name.
 const NAME_PHRASE_WORDS: usize = 5;
 
-/// The nearest phrase before byte `at` of `text`.
+/// The nearest phrase before byte `at` of `text` that says what a value is; whose it is says
+/// nothing.
 pub(super) fn before(text: &str, at: usize, found: &[Finding]) -> Context {
-    Words::before(text, at, REACH_WORDS, found).nearest()
+    Words::before(text, at, REACH_WORDS, found).nearest(|cue| !cue.is_of_person())
 }
 
 /// The nearest phrase to the end of `cell`, a column's heading.
 pub(super) fn heading(cell: &str) -> Option<Cue> {
     Words::before(cell, cell.len(), REACH_WORDS, &[])
-        .nearest()
+        .nearest(|_| true)
         .cue
 }
 
@@ -288,10 +297,10 @@ impl Words {
         found
     }
 
-    fn nearest(&self) -> Context {
+    fn nearest(&self, counts: impl Fn(Cue) -> bool) -> Context {
         let mut clean = true;
         for first in 0..self.len {
-            if let Some(cue) = self.phrase(first) {
+            if let Some(cue) = self.phrase(first).filter(|cue| counts(*cue)) {
                 return Context {
                     cue: Some(cue),
                     distance: first,

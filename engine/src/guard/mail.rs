@@ -61,7 +61,7 @@ fn address(scan: &Scanner<'_>, at: usize) -> Option<(usize, usize)> {
     let host = scan.slice(at + 1, last_label.saturating_sub(1));
     let site = host.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
     let whole = !is_word(scan.at(end)) && scan.at(end) != b'@';
-    (whole && is_top(top) && is_site(site, local, top)).then_some((start, end))
+    (whole && is_top(top) && is_site(site, top)).then_some((start, end))
 }
 
 /// A top-level domain by its letters; not the ending of a file.
@@ -80,12 +80,12 @@ fn is_top(top: &[u8]) -> bool {
 }
 
 /// `q@k.transpose` and `h@w.to` multiply matrices.
-fn is_site(site: &[u8], local: &[u8], top: &[u8]) -> bool {
+fn is_site(site: &[u8], top: &[u8]) -> bool {
     let short = matches!(
         top,
         b"com" | b"org" | b"net" | b"de" | b"me" | b"co" | b"io" | b"COM"
     );
-    site.len() > 1 || site.len() == 1 && local.len() > 1 && short
+    site.len() > 1 || site.len() == 1 && short
 }
 
 /// `atext` of RFC 5322 without what never stands in a real address and often beside one.

@@ -67,9 +67,9 @@ fn latin(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
     let marks = |byte: &u8| matches!(byte, b':' | b'=' | b'"' | b'\'' | b'|' | b'>');
     let labelled = in_column || scan.slice(gap, at).iter().any(marks);
     let least = match cue {
-        Cue::Person if !labelled => 1,
-        Cue::Title => 1,
-        Cue::Person | Cue::Role => 2,
+        Cue::Person | Cue::Title => 1,
+        Cue::Label if labelled => 2,
+        Cue::Role => 2,
         _ => return None,
     };
     let (end, words) = latin_name(scan, at);
@@ -195,7 +195,12 @@ fn ideographic(scan: &mut Scanner<'_>, at: usize, first: char) -> Option<usize> 
         || before == "は".as_bytes()
         || before == "叫".as_bytes()
         || matches!(before.last(), Some(b' ' | b':' | b'"'));
-    if !marked || !matches!(cue::ending(scan.text, at)?, Cue::Person | Cue::Role) {
+    if !marked
+        || !matches!(
+            cue::ending(scan.text, at)?,
+            Cue::Person | Cue::Role | Cue::Label
+        )
+    {
         return None;
     }
     let (end, count, spaced) = ideographic_name(scan, at);

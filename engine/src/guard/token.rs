@@ -171,8 +171,9 @@ fn named(scan: &mut Scanner<'_>, start: usize, end: usize) -> Option<usize> {
     if !has_kinds(value) {
         return None;
     }
-    scan.found(kind, from, to);
-    Some(to)
+    let end = scan.end_within(to, 2, |byte| byte == b'=');
+    scan.found(kind, from, end);
+    Some(end)
 }
 
 /// The value after the `:` or `=` at `at`, `width` bytes wide, when the name before it says secret.
@@ -242,34 +243,55 @@ fn is_mail(value: &[u8]) -> bool {
 }
 
 /// What people write in place of a secret.
+const PLACEHOLDERS: &[&[u8]] = &[
+    b"xxxx",
+    b"****",
+    b"...",
+    b"your",
+    b"example",
+    b"redacted",
+    b"placeholder",
+    b"changeme",
+    b"${",
+    b"{{",
+    b"process.env",
+    b"os.environ",
+    b"getenv",
+    b"0000000000",
+    b"insert",
+    b"dummy",
+];
+
+/// A value that stands for a secret and is none.
 pub(super) fn is_placeholder(value: &[u8]) -> bool {
-    let has = |needle: &[u8]| {
-        value
-            .windows(needle.len())
-            .any(|window| window.eq_ignore_ascii_case(needle))
+    let begins = |rest: &[u8], word: &[u8]| {
+        rest.get(..word.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(word))
     };
-    value.starts_with(b"$")
-        || value.starts_with(b"<")
-        || value.starts_with(b"{")
-        || value.starts_with(b"[")
-        || [
-            &b"xxxx"[..],
-            b"****",
-            b"...",
-            b"your",
-            b"example",
-            b"redacted",
-            b"placeholder",
-            b"changeme",
-            b"${",
-            b"{{",
-            b"process.env",
-            b"os.environ",
-            b"getenv",
-            b"0000000000",
-        ]
-        .into_iter()
-        .any(has)
+    matches!(value.first(), Some(b'$' | b'<' | b'{' | b'['))
+        || (0..value.len()).any(|at| {
+            let rest = value.get(at..).unwrap_or_default();
+            let first = rest.first().map_or(0, u8::to_ascii_lowercase);
+            matches!(
+                first,
+                b'x' | b'*'
+                    | b'.'
+                    | b'y'
+                    | b'e'
+                    | b'r'
+                    | b'p'
+                    | b'c'
+                    | b'$'
+                    | b'{'
+                    | b'o'
+                    | b'g'
+                    | b'0'
+                    | b'i'
+                    | b'd'
+            ) && PLACEHOLDERS
+                .iter()
+                .any(|word| word.first() == Some(&first) && begins(rest, word))
+        })
 }
 
 /// A character of an unquoted value.

@@ -16,7 +16,7 @@ phrases! {
         "hotline" "contact number" "contact no" "portable" "joindre au" "joignable au" "appelez le"
         "numero de telephone" "sdt" "so dt" "dt" "dien thoai" "so dien thoai" "di dong" "so di dong"
         "so may" "lien he" "goi" "so lien lac" "电话" "電話" "手机" "手機" "手机号" "手机号码" "拨打" "联系方式"
-        "电话号码" "電話番号" "携帯" "携帯番号" "連絡先";
+        "电话号码" "電話番号" "携帯" "携帯番号" "連絡先" "微信" "微信同号";
     Card: "card" "cardnumber" "cards" "card number" "card no" "credit card" "debit card" "cc" "ccn" "cc number" "pan" "visa"
         "mastercard" "amex" "credit card number" "new card" "kreditkarte" "kartennummer" "karte" "carte bancaire" "carte"
         "numero de carte" "tarjeta" "numero de tarjeta" "cartao" "numero do cartao" "so the" "the tin dung" "the ghi no"
@@ -58,22 +58,23 @@ phrases! {
         "tax id" "tax code" "tin" "ein" "mst" "ma so thue" "ma don" "don hang" "ma don hang" "hoa don" "ma van don" "van don" "ma giao dich"
         "giao dich" "lo hang" "lo" "bien so" "bien so xe" "so seri" "ma san pham" "ma" "ma nhan vien" "phien ban" "ma bhxh" "bhxh"
         "commande" "facture" "bestellung" "bestellnummer" "rechnung" "rechnungsnummer" "beleg" "ust idnr" "pedido"
-        "factura" "fatura" "订单" "订单号" "发票" "請求書" "注文" "注文番号" "型番" "快递单号" "单号" "chrome" "firefox" "safari"
+        "factura" "fatura" "订单" "订单号" "发票" "請求書" "注文" "注文番号" "型番" "快递单号" "单号" "chrome" "python" "java" "php" "ruby" "golang" "nginx" "kernel" "linux" "ubuntu" "ios" "android" "windows" "driver" "software" "mysql" "redis" "docker" "curl" "firefox" "safari"
         "edg" "opr" "version number" "checksum" "hash" "digest" "commit" "etag" "uuid" "guid"
         "pid" "port" "bytes" "size" "flight" "pin" "location" "lat" "lng" "coordinates" "temperature" "sort" "between"
         "issued" "issue date" "expires" "expiry" "expiration" "exp" "ngay cap" "cap ngay" "het han" "ngay het han" "valid until"
         "meeting" "lotto" "lotto numbers" "lottery" "winning numbers" "private key id" "key id" "due" "deadline"   "created on" "postal code" "zip" "zip code" "offset" "record" "row" "index" "image" "thumbnail" "upgrade to" "upgraded to"
         "cost" "took" "loss" "step" "block" "gas" "nonce" "licence" "license" "issue" "bug" "job" "jobs" "employee id" "customer id" "user id" "lot number" "batch number" "lot no" "bank code" "swift" "bic";
-    Person: "my name is" "name is" "my full name is" "i am called" "full name" "fullname" "name" "first name" "last name"
+    Label: "name" "nombre" "nome" "ten" "contact" "author" "student" "doctor" "owner" "recipient" "sender" "applicant" "employee name" "sinh vien ten";
+    Person: "my name s" "given name" "family name" "middle name" "名字叫" "vorname" "nachname" "prenom" "apellido" "apellidos" "sobrenome" "my name is" "name is" "my full name is" "i am called" "full name" "fullname"  "first name" "last name"
         "surname" "customer name" "patient name" "contact name" "cardholder" "cardholder name" "account holder"
         "ho va ten" "ho ten" "hoten" "ten toi la" "toi ten la" "toi ten" "em ten" "em ten la" "ten em la" "ten la" "ten khach hang"
         "ten benh nhan" "mein name ist" "name ist" "ich heisse" "je m appelle" "m appelle" "mon nom est"
-        "nom complet" "me llamo" "mi nombre es" "nombre" "nombre completo" "meu nome e" "me chamo" "nome completo"
-        "nome" "姓名" "名字是" "我叫" "氏名" "お名前" "名前は" "名前" "名字";
+        "nom complet" "me llamo" "mi nombre es"  "nombre completo" "meu nome e" "me chamo" "nome completo"
+         "姓名" "名字是" "我叫" "氏名" "お名前" "名前は" "名前" "名字";
     Title: "mr" "mrs" "ms" "miss" "dr" "prof" "professor" "mister" "sir" "herr" "herrn" "frau" "monsieur" "madame"
         "mme" "mlle" "cher m" "chere mme" "senor" "senora" "sr" "sra" "senhor" "senhora" "dona";
-    Role: "signed by" "reporter" "reported by" "dear" "sincerely" "employee" "patient" "customer" "manager" "attn" "attention"
-        "assignee" "author" "contact" "nhan vien" "khach hang" "benh nhan" "giam doc" "kinh gui anh" "kinh gui chi"
+    Role: "sinh vien" "hoc sinh" "thi sinh" "ke toan" "luat su" "ky su" "chuyen vien" "truong nhom" "thay" "chu nha" "benh nhan ten" "signed by" "reporter" "reported by" "dear" "sincerely" "employee" "patient" "customer" "manager" "attn" "attention"
+        "assignee"   "nhan vien" "khach hang" "benh nhan" "giam doc" "kinh gui anh" "kinh gui chi"
         "kinh gui ong" "kinh gui ba" "kinh gui" "ong" "ba" "anh" "chi" "co" "chu" "bac" "em" "ban doc" "bac si" "giao vien"
         "truong phong" "nguoi dung" "nguoi gui" "nguoi nhan" "nguoi lien he" "chu the" "chu tai khoan" "kunde"
         "kundin" "client" "cliente" "patientin" "paciente";
