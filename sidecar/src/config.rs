@@ -23,6 +23,8 @@ pub const ADMIN_TOKEN_VARIABLE: &str = "WEIR_ADMIN_TOKEN";
 pub const DEV_KEY_VARIABLE: &str = "WEIR_DEV_KEY";
 /// Name of that key.
 const DEV_KEY_NAME: &str = "dev";
+/// Its name when the file has a key of that name.
+const DEV_KEY_OTHER_NAME: &str = "dev-local";
 /// Seconds an exact-cache entry lives when `cache` names no `ttl`.
 const CACHE_TTL_S: u64 = 3600;
 /// Request body cap when `limits` names none: the largest that can be asked for.
@@ -281,15 +283,18 @@ impl Config {
         if self.admin_token.is_none() {
             self.admin_token = variable(ADMIN_TOKEN_VARIABLE).map(Secret);
         }
-        if let Some(key) = variable(DEV_KEY_VARIABLE) {
-            if !self
-                .virtual_keys
-                .iter()
-                .any(|other| other.name == DEV_KEY_NAME || other.key.expose() == key)
-            {
-                self.virtual_keys
-                    .push(VirtualKeyConfig::new(DEV_KEY_NAME, Secret(key)));
-            }
+        let Some(key) = variable(DEV_KEY_VARIABLE) else {
+            return;
+        };
+        let keys = &mut self.virtual_keys;
+        if keys.iter().all(|other| other.key.expose() != key) {
+            let taken = keys.iter().any(|other| other.name == DEV_KEY_NAME);
+            let name = if taken {
+                DEV_KEY_OTHER_NAME
+            } else {
+                DEV_KEY_NAME
+            };
+            keys.push(VirtualKeyConfig::new(name, Secret(key)));
         }
     }
 

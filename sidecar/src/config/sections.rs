@@ -104,14 +104,11 @@ fn defaults(top: &mut Object<'_>, names: &Names, reader: &mut Reader<'_>) -> Def
     else {
         return found;
     };
-    if let Some(name) = object
+    let provider = object
         .member("provider")
         .and_then(|field| reference(&field, names, reader))
-    {
-        if names.present.contains(&name) {
-            found.provider = Some(name);
-        }
-    }
+        .filter(|name| names.present.contains(name));
+    found.provider = provider.or(found.provider);
     found.pii_input = object
         .member("guardrails")
         .and_then(|field| pii_input(field, reader));
