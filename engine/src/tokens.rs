@@ -6,6 +6,7 @@
 //! costs more than linear time.
 
 mod classes;
+mod memo;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use std::sync::OnceLock;
 use hashbrown::HashMap;
 use tiktoken_rs::CoreBPE;
 
+use self::memo::{SHORT_PIECE_BYTES_MAX, ShortPieces};
 use crate::json;
 use crate::request::{ChatRequest, OUTSIDE_MESSAGES, Place, Role, Text};
 
@@ -24,11 +26,8 @@ use crate::request::{ChatRequest, OUTSIDE_MESSAGES, Place, Role, Text};
 pub const PIECE_BYTES_MAX: usize = 4 * 1024;
 /// Bytes of a piece worth remembering; longer ones hardly come again.
 const REMEMBERED_PIECE_BYTES_MAX: usize = 48;
-/// Bytes of a piece that fits a [`Short`]: nearly all of them.
-const SHORT_PIECE_BYTES_MAX: usize = 15;
-/// Short pieces remembered by one tokenizer (2 MiB). At the cap all are forgotten.
-const SHORT_PIECES_MAX: usize = 28 * 1024;
-/// Longer pieces remembered by one tokenizer (less than 1 MiB). At the cap all are forgotten.
+/// Pieces of more than 15 bytes that a tokenizer remembers (less than 1 MiB). At the cap all are
+/// forgotten.
 const LONGER_PIECES_MAX: usize = 7 * 1024;
 
 /// Tokens around each message, its role not counted (OpenAI cookbook, "How to count tokens").
@@ -107,20 +106,8 @@ impl std::error::Error for TokenizerError {}
 pub struct Tokenizer {
     encoding: Encoding,
     vocabulary: &'static CoreBPE,
-    short: HashMap<Short, u16>,
+    short: ShortPieces,
     longer: HashMap<Box<str>, u16>,
-}
-
-/// A piece of up to 15 bytes and its length in the last one: a key without allocation.
-type Short = u128;
-
-fn short(piece: &str) -> Option<Short> {
-    let mut bytes = [0_u8; SHORT_PIECE_BYTES_MAX + 1];
-    let (last, head) = bytes.split_last_mut()?;
-    head.get_mut(..piece.len())?
-        .copy_from_slice(piece.as_bytes());
-    *last = u8::try_from(piece.len()).ok()?;
-    Some(u128::from_le_bytes(bytes))
 }
 
 impl Tokenizer {
@@ -130,49 +117,53 @@ impl Tokenizer {
         Ok(Tokenizer {
             encoding,
             vocabulary,
-            short: HashMap::new(),
+            short: ShortPieces::new(),
             longer: HashMap::new(),
         })
     }
 
     /// Tokens of `text`; text that looks like a special token counts as ordinary text.
     pub fn count(&mut self, text: &str) -> u64 {
-        split::Pieces::of(self.encoding, text)
-            .fold(0_u64, |sum, piece| sum.saturating_add(self.piece(piece)))
-    }
-
-    fn piece(&mut self, piece: &str) -> u64 {
-        match piece.len() {
-            // Every byte is a token.
-            0 | 1 => piece.len() as u64,
-            2..=REMEMBERED_PIECE_BYTES_MAX => self.remembered_piece(piece),
-            ..=PIECE_BYTES_MAX => self.encoded(piece),
-            _ => self.long_piece(piece),
+        let mut sum = 0_u64;
+        for (start, end) in split::Pieces::of(self.encoding, text) {
+            let tokens = match end.saturating_sub(start) {
+                // Every byte is a token.
+                1 => 1,
+                2..=SHORT_PIECE_BYTES_MAX => self.short_piece(text, start, end),
+                _ => self.longer_piece(text.get(start..end).unwrap_or_default()),
+            };
+            sum = sum.saturating_add(tokens);
         }
+        sum
     }
 
-    fn remembered_piece(&mut self, piece: &str) -> u64 {
-        let key = short(piece);
-        let known = match key {
-            Some(key) => self.short.get(&key),
-            None => self.longer.get(piece),
-        };
-        if let Some(count) = known {
+    #[inline]
+    fn short_piece(&mut self, text: &str, start: usize, end: usize) -> u64 {
+        let key = ShortPieces::key(text.as_bytes(), start, end);
+        self.short.count(key).unwrap_or_else(|| {
+            let tokens = self.encoded(text.get(start..end).unwrap_or_default());
+            self.short.remember(key, tokens);
+            tokens
+        })
+    }
+
+    fn longer_piece(&mut self, piece: &str) -> u64 {
+        if piece.len() > PIECE_BYTES_MAX {
+            return self.long_piece(piece);
+        }
+        if piece.len() > REMEMBERED_PIECE_BYTES_MAX {
+            return self.encoded(piece);
+        }
+        if let Some(count) = self.longer.get(piece) {
             return u64::from(*count);
         }
         let tokens = self.encoded(piece);
-        let count = u16::try_from(tokens).unwrap_or(u16::MAX);
-        if let Some(key) = key {
-            if self.short.len() >= SHORT_PIECES_MAX {
-                self.short.clear();
-            }
-            self.short.insert(key, count);
-        } else {
-            if self.longer.len() >= LONGER_PIECES_MAX {
-                self.longer.clear();
-            }
-            self.longer.insert(piece.into(), count);
+        if self.longer.len() >= LONGER_PIECES_MAX {
+            self.longer.clear();
         }
+        // A token has a byte at least, so this count fits.
+        self.longer
+            .insert(piece.into(), u16::try_from(tokens).unwrap_or(u16::MAX));
         tokens
     }
 

