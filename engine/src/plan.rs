@@ -181,7 +181,7 @@ impl Builder<'_> {
             Some(provider) => (Some(provider), wanted),
             None => split_provider(wanted, policy),
         };
-        if !allowed(key, asked) && !allowed(key, name) {
+        if !allowed(key, wanted) && !allowed(key, name) {
             let message = format!("Virtual key {} may not use the model {wanted}", key.name);
             return Err(PlanError {
                 code: Code::ModelNotAllowed,

@@ -21,13 +21,15 @@ pub const IDLE_TIERS_S: [u64; 9] = [1, 2, 5, 10, 30, 60, 120, 300, 600];
 /// answer in a form nobody can read on the way (compressed) or with the wrong length.
 fn ends_here(name: &[u8]) -> bool {
     const PREFIXES: [&[u8]; 4] = [b"x-weir-", b"x-portkey-", b"x-envoy-", b"x-stainless-"];
-    const NAMES: [&[u8]; 9] = [
+    const NAMES: [&[u8]; 11] = [
         b"accept-encoding",
         b"content-length",
         b"cookie",
         b"expect",
         b"host",
         b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-request-id",
         b"proxy-authorization",
         b"openai-organization",
         b"openai-project",

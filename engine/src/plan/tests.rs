@@ -108,6 +108,12 @@ fn what_cannot_be_planned_says_why() {
         ),
         ("{}", "gpt-4o-mini", &only, Code::ModelNotAllowed),
         (
+            r#"{"provider":"openai","model":"gpt-4o-mini"}"#,
+            "fast",
+            &only,
+            Code::ModelNotAllowed,
+        ),
+        (
             r#"{"targets":[{"model":"gpt-4o-mini"}]}"#,
             "other",
             &only,
