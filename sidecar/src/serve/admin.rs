@@ -73,7 +73,10 @@ impl Interface {
             shared,
             writer,
             sealer,
-            token: config.admin_token.clone(),
+            token: config
+                .admin_token
+                .clone()
+                .filter(|token| !token.expose().is_empty()),
             database: config.data.join(super::DATABASE),
             providers: config
                 .providers

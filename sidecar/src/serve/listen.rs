@@ -125,7 +125,9 @@ where
         let answer = handler(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let connection = http1::Builder::new()
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         // A peer that breaks off is its own affair.

@@ -21,8 +21,8 @@ pub(crate) mod writer;
 #[cfg(test)]
 mod tests;
 
-/// How long a reader waits for the writer, in milliseconds.
-const BUSY_MS: u64 = 5_000;
+/// How long one connection waits for another's lock, in milliseconds.
+const BUSY_MS: u64 = 2_000;
 
 /// Why the store cannot be used.
 #[derive(Debug)]

@@ -132,6 +132,50 @@ fn the_file_s_key_has_its_limit() {
 }
 
 #[test]
+fn what_a_budget_refuses_does_not_count_as_a_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(folder.path());
+    let members = json!({"name": "k", "rate_limit": 2, "budget_limit_usd": 0.000001});
+    let (id, _) = service.new_key(members);
+    for exchange in ["a", "b", "c"] {
+        let answer = service
+            .internal("admit", &admit(exchange, &id, 1_001))
+            .good();
+        assert_eq!(answer["refused"]["code"], "budget_exceeded");
+        assert_eq!(answer["refused"]["rate"]["remaining"], 2);
+    }
+    let answer = service.internal("admit", &admit("d", &id, 1_000)).good();
+    assert_eq!(answer["granted"]["rate"]["remaining"], 1, "{answer}");
+}
+
+#[test]
+fn health_says_when_the_store_takes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(folder.path());
+    let (id, _) = service.new_key(json!({"name": "k"}));
+    let db = rusqlite::Connection::open(service.data().join("weir.db")).unwrap();
+    db.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    let health = service.admin("GET", "/health", None);
+    assert_eq!(
+        (health.status, &health.json()["status"]),
+        (503, &json!("unhealthy")),
+        "{health:?}"
+    );
+    // Admissions need the journal alone.
+    service.internal("admit", &admit("a", &id, 5)).good();
+    let settle = json!({"records": [record("a", &id, 5)]});
+    assert_eq!(service.internal("settle", &settle).status, 503);
+    db.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(service.internal("settle", &settle).good()["durable"], 1);
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    assert_eq!(
+        service.admin("GET", "/health", None).good()["status"],
+        "healthy"
+    );
+}
+
+#[test]
 fn the_cache_answers_with_what_was_put() {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start(folder.path());

@@ -25,6 +25,8 @@ const REAL_KEY_BYTES_MAX: usize = 4_096;
 const MODELS_MAX: usize = 1_000;
 /// `metadata` of one key, in bytes of JSON.
 const METADATA_BYTES_MAX: usize = 16 * 1024;
+/// Places that an exponent may move the point by.
+const EXPONENT_MAX: u32 = 30;
 /// Requests per minute of one key.
 const RATE_LIMIT_MAX: u64 = 1_000_000_000;
 
@@ -241,11 +243,11 @@ impl Members {
             Ok(Value::String(text)) => text,
             _ => raw.get().to_owned(),
         };
-        match price::nano(text.trim()) {
+        match plain(text.trim()).and_then(|text| price::nano(&text)) {
             Some(nano) => Ok(Some(Some(nano))),
             None => Err(Refusal::member(
                 name,
-                "must be dollars such as 500 or \"0.25\": not negative, no exponent, at most nine decimal places",
+                "must be dollars such as 500 or \"0.25\": not negative, at most nine decimal places",
             )),
         }
     }
@@ -295,6 +297,36 @@ impl Members {
             Some(name) => Err(Refusal::member(&name, "is not a member that is known here")),
         }
     }
+}
+
+/// A decimal without its exponent: writers of JSON make `1e-06` of a millionth.
+fn plain(text: &str) -> Option<String> {
+    let Some((digits, exponent)) = text.split_once(['e', 'E']) else {
+        return Some(text.to_owned());
+    };
+    let shift: i32 = exponent.parse().ok()?;
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if shift.unsigned_abs() > EXPONENT_MAX || whole.is_empty() {
+        return None;
+    }
+    let zeros = "0".repeat(usize::try_from(shift.unsigned_abs()).ok()?);
+    let (whole, fraction) = if shift < 0 {
+        let padded = format!("{zeros}{whole}");
+        let point = padded.len().checked_sub(zeros.len())?;
+        let (whole, moved) = padded.split_at_checked(point)?;
+        (whole.to_owned(), format!("{moved}{fraction}"))
+    } else {
+        let padded = format!("{fraction}{zeros}");
+        let (moved, fraction) = padded.split_at_checked(zeros.len())?;
+        (format!("{whole}{moved}"), fraction.to_owned())
+    };
+    let fraction = fraction.trim_end_matches('0');
+    let whole = if whole.is_empty() { "0" } else { &whole };
+    Some(if fraction.is_empty() {
+        whole.to_owned()
+    } else {
+        format!("{whole}.{fraction}")
+    })
 }
 
 /// The key becomes a header value.

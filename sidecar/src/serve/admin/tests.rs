@@ -60,9 +60,18 @@ fn money_never_passes_through_a_float() {
     assert_eq!(nano("9007199.254740993"), Some(9_007_199_254_740_993));
     assert_eq!(nano("\"0.000000001\""), Some(1));
     assert_eq!(nano("0"), Some(0));
+    assert_eq!(nano("1e-06"), Some(1_000));
+    assert_eq!(nano("1.25E+2"), Some(125_000_000_000));
+    assert_eq!(nano("12.5e-1"), Some(1_250_000_000));
+    assert_eq!(nano("1e3"), Some(1_000_000_000_000));
+    assert_eq!(nano("0e0"), Some(0));
     for wrong in [
         "-1",
-        "1e3",
+        "1e-10",
+        "1e31",
+        "-1e2",
+        "\"1e\"",
+        "\"e2\"",
         "\"\"",
         "true",
         "[1]",

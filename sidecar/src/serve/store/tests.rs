@@ -1,6 +1,15 @@
-use engine::usage::Usage;
-use engine::wire::{CacheStatus, Ending, UsageRecord};
+use std::sync::Arc;
 
+use engine::ledger::{Ask, HOLD_TTL_MS, Ledger};
+use engine::period::Period;
+use engine::usage::Usage;
+use engine::wire::{CacheStatus, Ending, Policy, Quote, Settle, UsageRecord};
+
+use super::super::journal::Journal;
+use super::super::keys::KeyTable;
+use super::super::log::{Level, Log};
+use super::super::metrics::Metrics;
+use super::super::state::{CompiledPolicy, Core, Shared};
 use super::usage::{Written, write};
 use super::*;
 
@@ -109,6 +118,74 @@ fn a_late_record_replaces_the_one_of_the_expired_hold() {
         row::<i64>(&db, "SELECT SUM(prompt_tokens) FROM usage_daily"),
         10
     );
+}
+
+#[tokio::test]
+async fn a_hold_nobody_renewed_is_charged_until_its_exchange_reports() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = shared(folder.path());
+    let db = open(&folder.path().join("weir.db")).unwrap();
+    let (writer, thread) = writer::Writer::start(db, Arc::clone(&shared)).unwrap();
+    let spend = || {
+        let mut core = shared.core();
+        let global = core.global;
+        let spend = core.ledger.spend(global, Period::Total, 0);
+        (spend.spent_nano, spend.held_nano)
+    };
+    let quotes = [Quote {
+        provider: "p".into(),
+        model: "m".into(),
+        input_nano: 40,
+        output_nano_per_mtok: 0,
+        output_max: 1,
+    }];
+    {
+        let mut core = shared.core();
+        let scopes = [core.global];
+        let ask = Ask {
+            exchange: "a",
+            key: "key_a",
+            scopes: &scopes,
+            quotes: &quotes,
+            output_cap: None,
+            choices: 1,
+            tokens_in: 10,
+        };
+        core.ledger.admit(&ask, NOON);
+    }
+    assert_eq!(spend(), (0, 40));
+    let late = shared.core().ledger.expire(NOON + HOLD_TTL_MS);
+    writer.expire(late).unwrap();
+    // Whatever is written now is written after it.
+    writer.change(|_| ()).await.unwrap();
+    assert_eq!(spend(), (40, 0));
+    for _ in 0..2 {
+        let settle = Settle {
+            records: vec![record("a", 25, Ending::Done)],
+        };
+        let body = serde_json::to_vec(&settle).unwrap();
+        assert_eq!(writer.settle(body.into()).await.unwrap().durable, 1);
+        assert_eq!(spend(), (25, 0));
+    }
+    let malformed = writer.settle("[]".into()).await;
+    assert_eq!(malformed, Err(writer::Failure::Malformed));
+    writer.stop();
+    thread.join().unwrap();
+    assert_eq!(
+        writer.settle("{}".into()).await,
+        Err(writer::Failure::Unavailable)
+    );
+}
+
+fn shared(folder: &Path) -> Arc<Shared> {
+    let journal = Journal::open(&folder.join("holds.journal")).unwrap();
+    let json = serde_json::value::to_raw_value(&()).unwrap();
+    let policy = CompiledPolicy { version: 1, json };
+    let core = Core::new(Ledger::default(), KeyTable::default(), journal, policy, 1);
+    let log = Log {
+        level: Level::Error,
+    };
+    Arc::new(Shared::new(core, Metrics::new(&Policy::default()), log))
 }
 
 #[test]
