@@ -143,6 +143,8 @@ pub struct Exchange {
     plan: Plan,
     progress: attempt::Progress,
     held_nano: NanoUsd,
+    /// Status of budget refusals, 0 for the table's own.
+    budget_status: u16,
     output_cap: Option<u64>,
     credentials: Vec<(String, String)>,
     rate: Option<RateState>,
@@ -261,6 +263,7 @@ impl Exchange {
             plan: Plan::default(),
             progress: attempt::Progress::default(),
             held_nano: 0,
+            budget_status: 0,
             output_cap: None,
             credentials: Vec::new(),
             rate: None,

@@ -309,6 +309,9 @@ impl Exchange {
         if status == 413 {
             return Code::RequestTooLarge;
         }
+        if self.state != State::Forwarded && status < 500 {
+            return Code::InvalidRequest;
+        }
         let waited_ms = env.now_ms.saturating_sub(self.progress.since_ms);
         let patience_ms = self.target().map(|target| target.timeout_ms).unwrap_or(0);
         if details.contains("timeout") || (patience_ms > 0 && waited_ms >= patience_ms) {

@@ -47,8 +47,12 @@ impl Exchange {
         if let Some(retry) = row.should_retry {
             headers.push("x-should-retry", if retry { "true" } else { "false" });
         }
+        let status = match code {
+            Code::BudgetExceeded if self.budget_status >= 400 => self.budget_status,
+            _ => row.status,
+        };
         self.reply(Reply {
-            status: row.status,
+            status,
             headers,
             body,
         })

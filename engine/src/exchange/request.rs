@@ -115,6 +115,7 @@ impl Exchange {
             return Err(Box::new(self.refuse(Code::StateUnavailable, None)));
         };
         let config = self.route_config(key.config.as_deref())?;
+        self.budget_status = policy.defaults().budget_status;
         self.outcome.unenforced.clone_from(&config.unenforced);
         let mut request = self.parse()?;
         let rule = [policy.defaults().pii_input, key.pii_input, config.pii_input];

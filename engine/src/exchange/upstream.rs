@@ -181,17 +181,15 @@ impl Exchange {
         if timeout_ms == 0 {
             return;
         }
-        if self.streams() {
-            let seconds = timeout_ms.div_ceil(1000);
-            let tier = IDLE_TIERS_S.iter().find(|tier| **tier >= seconds);
-            if let Some(tier) = tier.or(IDLE_TIERS_S.last()) {
-                headers.push(HEADER_IDLE, tier.to_string());
-            }
-        } else {
-            headers.push(
-                "x-envoy-upstream-rq-per-try-timeout-ms",
-                timeout_ms.to_string(),
-            );
+        // The limit of one attempt ends with the answer's head; silence after it is another matter.
+        let seconds = timeout_ms.div_ceil(1000);
+        let tier = IDLE_TIERS_S.iter().find(|tier| **tier >= seconds);
+        if let Some(tier) = tier.or(IDLE_TIERS_S.last()) {
+            headers.push(HEADER_IDLE, tier.to_string());
+        }
+        if !self.streams() {
+            let limit = timeout_ms.to_string();
+            headers.push("x-envoy-upstream-rq-per-try-timeout-ms", limit);
         }
     }
 }

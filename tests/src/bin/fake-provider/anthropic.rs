@@ -132,7 +132,8 @@ fn check_messages(messages: &[Value], has_tools: bool) -> Result<(), String> {
                 "messages.{index}: `tool_use` ids {open:?} need `tool_result` blocks, got {results:?}"
             ));
         }
-        if !has_tools && !(calls.is_empty() && results.is_empty()) {
+        let used = !calls.is_empty() || !results.is_empty();
+        if used && !has_tools {
             return Err("tools: required when tool blocks are in messages".to_owned());
         }
         open = calls;
