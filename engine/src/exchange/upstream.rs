@@ -21,15 +21,13 @@ pub const IDLE_TIERS_S: [u64; 9] = [1, 2, 5, 10, 30, 60, 120, 300, 600];
 /// answer in a form nobody can read on the way (compressed) or with the wrong length.
 fn ends_here(name: &[u8]) -> bool {
     const PREFIXES: [&[u8]; 4] = [b"x-weir-", b"x-portkey-", b"x-envoy-", b"x-stainless-"];
-    const NAMES: [&[u8]; 11] = [
+    const NAMES: [&[u8]; 9] = [
         b"accept-encoding",
         b"content-length",
         b"cookie",
         b"expect",
         b"host",
         b"x-forwarded-for",
-        b"x-forwarded-proto",
-        b"x-request-id",
         b"proxy-authorization",
         b"openai-organization",
         b"openai-project",
@@ -79,6 +77,11 @@ impl Exchange {
         let encoded = self.encode(target, request)?;
         let provider = &target.provider;
         let mut headers = self.base_headers();
+        if self.has_adapter() {
+            // Envoy matches no route without x-forwarded-proto, and takes both away only once.
+            headers =
+                headers.filtered(|name| name != b"x-forwarded-proto" && name != b"x-request-id");
+        }
         let path = if provider.chat_path.is_empty() {
             encoded.path
         } else {
