@@ -63,17 +63,21 @@ fn latin(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
         Some(cue) => (cue, false),
         None => (column(scan, at)?, true),
     };
-    // After `name:` one word is as likely a product, a file or a host.
     let marks = |byte: &u8| matches!(byte, b':' | b'=' | b'"' | b'\'' | b'|' | b'>');
     let labelled = in_column || scan.slice(gap, at).iter().any(marks);
     let least = match cue {
-        Cue::Person | Cue::Title => 1,
-        Cue::Label if labelled => 2,
-        Cue::Role => 2,
+        // `ms: Option` and `elapsed_ms` are times.
+        Cue::Title if !addresses(scan, gap, at) => return None,
+        Cue::Person if !in_column => 1,
+        Cue::Title => 1,
+        Cue::Label if !labelled => return None,
+        // After `name:` one word is as likely a product, a file or a host.
+        Cue::Label | Cue::Person | Cue::Role => 2,
         _ => return None,
     };
     let (end, words) = latin_name(scan, at);
-    if words < least {
+    let alone = words == 1 && labelled && NO_VALUES.contains(&scan.slice(at, end));
+    if words < least || alone || is_code(scan, end) {
         return None;
     }
     scan.found(Kind::Name, at, end);
@@ -150,6 +154,50 @@ fn latin_name(scan: &Scanner<'_>, at: usize) -> (usize, usize) {
     (end, words)
 }
 
+/// Only a space or a dot stands between the form of address, written as one, and the name.
+fn addresses(scan: &Scanner<'_>, gap: usize, at: usize) -> bool {
+    let close = matches!(scan.slice(gap, at), b" " | b"." | b". ");
+    let word = scan.start_of(gap, 12, |byte| byte.is_ascii_alphabetic() || byte >= 0x80);
+    close && scan.at(word).is_ascii_uppercase() | (gap - word > 3) && scan.byte_before(word) != b'_'
+}
+
+/// Types and markers that stand where one name could.
+const NO_VALUES: &[&[u8]] = &[
+    b"String",
+    b"Option",
+    b"Text",
+    b"Str",
+    b"Int",
+    b"Integer",
+    b"Varchar",
+    b"VARCHAR",
+    b"TEXT",
+    b"Required",
+    b"Type",
+    b"Some",
+    b"Ok",
+    b"Box",
+    b"Vec",
+    b"Any",
+    b"Optional",
+    b"Field",
+    b"Column",
+    b"CharField",
+    b"Yes",
+];
+
+/// What follows makes an expression of it.
+fn is_code(scan: &Scanner<'_>, end: usize) -> bool {
+    match scan.at(end) {
+        b'(' | b'[' | b'{' | b'_' | b'/' | b'$' | b'0'..=b'9' => true,
+        b'<' => scan.at(end + 1) != b'/',
+
+        b':' => scan.at(end + 1) == b':',
+        b'.' => scan.at(end + 1).is_ascii_alphabetic(),
+        _ => false,
+    }
+}
+
 /// What the column of the value at `at` holds.
 fn column(scan: &mut Scanner<'_>, at: usize) -> Option<Cue> {
     match scan.byte_before(at) {
@@ -166,7 +214,7 @@ const NO_NAMES: &str = " N Team Support Sir Madam Customer Customers User Users 
 
 /// Words that end a name wherever they stand.
 const ENDS: &str = " CMND CCCD SSN ID SĐT Số Ngày Email Phone Điện Địa And Or In On At For From With Mr Mrs Ms Dr \
-    Prof Herr Frau Monsieur Madame Mme Sinh Passport DOB The This That These My Your Our His Her Their We You They It \
+    Prof Herr Frau Monsieur Madame Mme Sinh Passport DOB INTEGER TEXT NOT NULL REAL BLOB DEFAULT PRIMARY The This That These My Your Our His Her Their We You They It \
     I To No Not Please Can Could What Where How When Why Is Are Do Does Hello Hi Thanks Total Wire Send Call Cảm Xin \
     Chào Không Tôi Chuyển Der Die Das Ein Eine Ich Bitte Le La Les Un Une Je Vous El Los Las ";
 

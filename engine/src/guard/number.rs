@@ -6,7 +6,7 @@
 
 use super::scanner::{Scanner, is_word};
 use super::shape::{self, SHAPES};
-use super::{Evidence, date, token};
+use super::{Evidence, Kind, date, token};
 
 /// Groups kept of a run; a longer run is read in pieces.
 const GROUPS_MAX: usize = 24;
@@ -336,7 +336,10 @@ fn accept(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
             Evidence::Proof => true,
             Evidence::Shape => !run.signed && !context.denies(shape.cues),
             Evidence::Context => {
-                context.is(shape.cues) && context.distance <= shape::DISTANCE_MAX && !run.signed
+                // `OLD_DT_LOOS: u32 = 1610612736`: the phrase is spent on what stands between.
+                let fresh = shape.kind != Kind::Phone || context.clean;
+                let near = context.distance <= shape::DISTANCE_MAX;
+                context.is(shape.cues) && near && fresh && !run.signed
             }
         };
         if accepted {

@@ -180,6 +180,9 @@ fn domestic(run: &Run, from: usize, to: usize, digits: &[u8]) -> Option<Evidence
         );
     let bracketed = run.group(from + 1).separator == Separator::Close
         && (from == 0 && run.open || run.group(from).separator == Separator::Open);
+    if digits.iter().filter(|digit| **digit == 0).count() + 2 >= digits.len() {
+        return None;
+    }
     let tidy = uniform || bracketed && count <= 4;
     let shape = Some(Evidence::Shape);
     match (digits.len(), digits) {
@@ -258,7 +261,7 @@ fn announced(run: &Run, from: usize) -> Option<Fit> {
         if len > 12 {
             break;
         }
-        if len >= 7 && run.free_right(to) {
+        if len >= 7 && run.free_right(to) && !is_date(run, from, to) && !is_decimal(run, from, to) {
             best = Some(Fit::new(to, Evidence::Context));
         }
         // A number that is long enough does not go on after a space.
@@ -267,4 +270,19 @@ fn announced(run: &Run, from: usize) -> Option<Fit> {
         }
     }
     best
+}
+
+/// `2018-12-24`.
+fn is_date(run: &Run, from: usize, to: usize) -> bool {
+    to - from == 3
+        && run.has(from, &[4, 2, 2])
+        && matches!(run.digits(from, to), [1, 9, ..] | [2, 0, ..])
+}
+
+/// `10.762622`.
+fn is_decimal(run: &Run, from: usize, to: usize) -> bool {
+    to - from == 2
+        && run.group(from + 1).separator == Separator::Dot
+        && run.group(from).len <= 3
+        && run.group(from + 1).len >= 5
 }

@@ -190,6 +190,13 @@ impl<'a> Scanner<'a> {
         self.out.push(Finding { kind, start, end });
     }
 
+    /// Something was found between `start` and `end`.
+    pub(super) fn found_within(&self, start: usize, end: usize) -> bool {
+        let found = self.out.get(self.base..).unwrap_or_default();
+        let index = found.partition_point(|finding| finding.end <= start);
+        found.get(index).is_some_and(|finding| finding.start < end)
+    }
+
     /// What the words before `at` say: its column's heading, else the nearest phrase.
     pub(super) fn context(&mut self, at: usize) -> Context {
         if let Some(cue) = self.heading(at).or_else(|| self.inserted(at)) {

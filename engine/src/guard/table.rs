@@ -228,7 +228,8 @@ impl Scanner<'_> {
             heading: top,
             delimiter,
             count,
-            valid: is_heading(self.slice(top.0, top.1), delimiter),
+            valid: !self.found_within(top.0, top.1)
+                && is_heading(self.slice(top.0, top.1), delimiter),
         })
     }
 }
@@ -285,7 +286,7 @@ fn is_heading(line: &[u8], delimiter: u8) -> bool {
         cell.len() <= 48
             && !cell
                 .iter()
-                .any(|byte| matches!(byte, b':' | b'=' | b'@' | b'{' | b'(' | b'?' | b'!'))
+                .any(|byte| matches!(byte, b':' | b'=' | b'@' | b'{' | b'[' | b'(' | b'?' | b'!'))
             && cell.iter().filter(|byte| byte.is_ascii_digit()).count() <= 2
             && !cell.trim_ascii().first().is_some_and(u8::is_ascii_digit)
             && !cell.ends_with(b".")

@@ -9,6 +9,10 @@ use super::{Kind, network};
 const SECRET_BYTES_MIN: usize = 6;
 /// Shortest one a word alone makes a key.
 const KEY_BYTES_MIN: usize = 16;
+/// Words between a passport or a key and the phrase that names it.
+const NAMED_DISTANCE_MAX: usize = 4;
+/// Words between a secret and the phrase that names it.
+const SECRET_DISTANCE_MAX: usize = 2;
 /// Longest of both; longer ones are reported up to here and on.
 const SECRET_BYTES_MAX: usize = 512;
 
@@ -152,7 +156,7 @@ fn named(scan: &mut Scanner<'_>, start: usize, end: usize) -> Option<usize> {
         return None;
     }
     let context = scan.context(from);
-    if !context.clean || context.distance > 4 {
+    if !context.clean || context.distance > NAMED_DISTANCE_MAX {
         return None;
     }
     if scan.at(until) == b'(' {
@@ -164,7 +168,9 @@ fn named(scan: &mut Scanner<'_>, start: usize, end: usize) -> Option<usize> {
             scan.found(Kind::Passport, start, end);
             return Some(end);
         }
-        Cue::Secret if !is_placeholder(value) => Kind::Secret,
+        Cue::Secret if is_told(scan, from, to, context.distance) && !is_placeholder(value) => {
+            Kind::Secret
+        }
         Cue::ApiKey if value.len() >= KEY_BYTES_MIN && !is_placeholder(value) => Kind::ApiKey,
         _ => return None,
     };
@@ -210,6 +216,15 @@ pub(super) fn assigned(scan: &mut Scanner<'_>, at: usize, width: usize) -> Optio
     Some(to)
 }
 
+/// The phrase stands right before the value, or two words before a long one.
+fn is_told(scan: &Scanner<'_>, from: usize, to: usize, distance: usize) -> bool {
+    let before = scan.byte_before(from);
+    distance == 0
+        || distance <= SECRET_DISTANCE_MAX
+            && (to - from >= 8 || before != b' ')
+            && matches!(before, b' ' | b'"' | b'\'' | b'`' | b':')
+}
+
 /// Upper-case letters and digits as passports of all countries have.
 fn is_passport(word: &[u8]) -> bool {
     matches!(word.len(), 7..=10)
@@ -218,20 +233,56 @@ fn is_passport(word: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
-/// Letters, and digits or signs beside them.
+/// Letters, and beside them digits or signs that no name, path, number or expression has.
 fn has_kinds(value: &[u8]) -> bool {
-    value.iter().any(u8::is_ascii_alphabetic)
-        && value.iter().any(|byte| !byte.is_ascii_alphabetic())
+    let strong = |byte: &u8| {
+        byte.is_ascii_digit()
+            || !byte.is_ascii_alphabetic()
+                && !matches!(byte, b'.' | b'_' | b'-' | b'/' | b'[' | b']' | b'?')
+    };
+    let sign = |byte: &u8| matches!(byte, b'*' | b'!' | b'+' | b'&' | b'#' | b'@');
+    let lead = value.iter().take_while(|byte| sign(byte)).count();
+    let inner = value.get(lead..).unwrap_or_default();
+    inner.iter().any(u8::is_ascii_alphabetic)
+        && inner.iter().any(strong)
+        && !is_identifier(inner)
+        && !(value.starts_with(b"/") && !value.iter().any(u8::is_ascii_uppercase))
+        && !(value.starts_with(b"0x") && value.len() <= 10)
 }
 
-/// Capitals in the middle, as no word has them.
+/// `_bindgen_ty_3`, `self.dot2_token`: parts of letters with at most two digits at their end.
+fn is_identifier(value: &[u8]) -> bool {
+    let parts = value.split(|byte| matches!(byte, b'_' | b'.' | b'-' | b'/' | b'!' | b'&'));
+    let plain = |part: &[u8]| {
+        let letters = part
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphabetic())
+            .count();
+        let digits = part.get(letters..).unwrap_or_default();
+        digits.len() <= 2 && digits.iter().all(u8::is_ascii_digit)
+    };
+    parts.clone().count() >= 3 && parts.clone().all(plain)
+        || value.contains(&b'.') && parts.clone().count() >= 2 && parts.clone().all(plain)
+}
+
+/// Letters whose capitals stand where neither a word nor `CamelCase` has them.
 fn is_mixed(value: &[u8]) -> bool {
     let capitals = value
         .iter()
         .filter(|byte| byte.is_ascii_uppercase())
         .count();
-    let inner = value.iter().skip(1).any(u8::is_ascii_uppercase);
-    inner && capitals < value.len() && capitals > 1
+    let small = value
+        .iter()
+        .filter(|byte| byte.is_ascii_lowercase())
+        .count();
+    let humps = value
+        .windows(2)
+        .filter(|pair| matches!(pair, [first, second] if first.is_ascii_lowercase() && second.is_ascii_uppercase()))
+        .count();
+    let all_letters = capitals + small == value.len();
+    let irregular = humps >= 3 && capitals * 4 >= value.len()
+        || value.len() >= 12 && capitals * 5 >= value.len() * 2;
+    all_letters && small * 6 >= value.len() && irregular
 }
 
 fn is_mail(value: &[u8]) -> bool {

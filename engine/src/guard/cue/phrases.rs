@@ -48,7 +48,7 @@ phrases! {
         "api secret" "app secret" "api secret key" "private token" "x api key";
     Account: "account" "account number" "account no" "bank account" "so tai khoan" "tai khoan" "stk" "kontonummer"
         "konto" "numero de compte" "numero de cuenta" "conta" "routing number" "口座番号" "账号" "银行账号";
-    Other: "order" "orders" "order id" "order number" "order no" "invoice" "invoice no" "invoice number" "ticket" "case"
+    Other: "display name" "file name" "filename" "domain name" "host name" "brand name" "product name" "class name" "key name" "table name" "column name" "project name" "service name" "package name" "company name" "app name" "device name" "event name" "tool name" "function name" "model name" "bucket name" "team name" "group name" "hotel name" "school name" "city name" "street name" "ten cong ty" "ten san pham" "ten file" "ten mien" "ten hang" "ten truong" "ten du an" "order" "orders" "order id" "order number" "order no" "invoice" "invoice no" "invoice number" "ticket" "case"
         "batch" "lot" "seq" "sequence" "count" "tracking" "tracking number" "tracking no" "shipment" "sku" "part"
         "part number" "part no" "pn" "model" "version" "ver" "app version" "build" "release" "firmware" "v" "rev"
         "revision" "isbn" "issn" "ean" "upc" "transaction" "transaction id" "txn" "txid" "message id" "msg id" "msgid"
@@ -63,12 +63,12 @@ phrases! {
         "pid" "port" "bytes" "size" "flight" "pin" "location" "lat" "lng" "coordinates" "temperature" "sort" "between"
         "issued" "issue date" "expires" "expiry" "expiration" "exp" "ngay cap" "cap ngay" "het han" "ngay het han" "valid until"
         "meeting" "lotto" "lotto numbers" "lottery" "winning numbers" "private key id" "key id" "due" "deadline"   "created on" "postal code" "zip" "zip code" "offset" "record" "row" "index" "image" "thumbnail" "upgrade to" "upgraded to"
-        "cost" "took" "loss" "step" "block" "gas" "nonce" "licence" "license" "issue" "bug" "job" "jobs" "employee id" "customer id" "user id" "lot number" "batch number" "lot no" "bank code" "swift" "bic";
+        "cost" "took" "loss" "step"  "gas" "nonce" "licence" "license" "issue" "bug" "job" "jobs" "employee id" "customer id" "user id" "lot number" "batch number" "lot no" "bank code" "swift" "bic";
     Label: "name" "nombre" "nome" "ten" "contact" "author" "student" "doctor" "owner" "recipient" "sender" "applicant" "employee name" "sinh vien ten";
-    Person: "my name s" "given name" "family name" "middle name" "名字叫" "vorname" "nachname" "prenom" "apellido" "apellidos" "sobrenome" "my name is" "name is" "my full name is" "i am called" "full name" "fullname"  "first name" "last name"
+    Person: "my name s" "given name" "family name" "middle name" "名字叫" "vorname" "nachname" "prenom" "apellido" "apellidos" "sobrenome" "my name is" "his name is" "her name is" "the name is" "customer name is" "patient name is" "name on the card is" "legal name is" "real name is" "my full name is" "i am called" "full name" "fullname"  "first name" "last name"
         "surname" "customer name" "patient name" "contact name" "cardholder" "cardholder name" "account holder"
         "ho va ten" "ho ten" "hoten" "ten toi la" "toi ten la" "toi ten" "em ten" "em ten la" "ten em la" "ten la" "ten khach hang"
-        "ten benh nhan" "mein name ist" "name ist" "ich heisse" "je m appelle" "m appelle" "mon nom est"
+        "ten benh nhan" "mein name ist"  "ich heisse" "je m appelle" "m appelle" "mon nom est"
         "nom complet" "me llamo" "mi nombre es"  "nombre completo" "meu nome e" "me chamo" "nome completo"
          "姓名" "名字是" "我叫" "氏名" "お名前" "名前は" "名前" "名字";
     Title: "mr" "mrs" "ms" "miss" "dr" "prof" "professor" "mister" "sir" "herr" "herrn" "frau" "monsieur" "madame"

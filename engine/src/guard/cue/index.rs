@@ -1,0 +1,121 @@
+//! The phrases by hash, made by the compiler: a word is hashed from its last letter to its first, a
+//! phrase from its last word to its first, as a reader who goes to the left meets them.
+
+use super::Cue;
+use super::phrases::PHRASES;
+
+pub(super) const WORD_SEED: u32 = 0x811c_9dc5;
+pub(super) const PHRASE_SEED: u32 = 0x9e37_79b9;
+
+pub(super) const fn letter(hash: u32, byte: u8) -> u32 {
+    (hash ^ byte as u32).wrapping_mul(0x0100_0193)
+}
+
+pub(super) const fn join(phrase: u32, word: u32) -> u32 {
+    (phrase ^ word).wrapping_mul(0x85eb_ca6b).rotate_left(13)
+}
+
+/// Slots of the index; a power of two with more than twice as many as phrases.
+const SLOTS: usize = 2048;
+
+/// (hash, 1 + index into [`PHRASES`]), open addressing; 0 is free.
+static INDEX: [(u32, u16); SLOTS] = index();
+
+pub(super) fn look_up(hash: u32) -> Option<Cue> {
+    let mut slot = hash as usize % SLOTS;
+    loop {
+        let (held, entry) = *INDEX.get(slot)?;
+        if entry == 0 {
+            return None;
+        }
+        if held == hash {
+            return PHRASES.get(usize::from(entry) - 1).map(|(_, cue)| *cue);
+        }
+        slot = (slot + 1) % SLOTS;
+    }
+}
+
+/// Longest last word of a phrase.
+pub(super) const LAST_WORD_BYTES_MAX: usize = 24;
+
+/// A set of the last words of all phrases, by their hashes; it may hold a word too many.
+pub(super) static LAST_WORDS: [u64; 128] = last_words();
+
+/// Where a word stands in [`LAST_WORDS`].
+pub(super) const fn last_word(hash: u32) -> (usize, u64) {
+    let bit = hash ^ (hash >> 15);
+    (bit as usize / 64 % 128, 1 << (bit % 64))
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn last_words() -> [u64; 128] {
+    let mut words = [0; 128];
+    let mut entry = 0;
+    while entry < PHRASES.len() {
+        let phrase = PHRASES[entry].0.as_bytes();
+        let mut hash = WORD_SEED;
+        let mut at = phrase.len();
+        while at > 0 && phrase[at - 1].is_ascii_lowercase() {
+            at -= 1;
+            hash = letter(hash, phrase[at]);
+        }
+        let (slot, bit) = last_word(hash);
+        words[slot] |= bit;
+        entry += 1;
+    }
+    words
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn index() -> [(u32, u16); SLOTS] {
+    let mut slots = [(0, 0); SLOTS];
+    let mut entry = 0;
+    while entry < PHRASES.len() {
+        let hash = phrase_hash(PHRASES[entry].0.as_bytes());
+        let mut slot = hash as usize % SLOTS;
+        while slots[slot].1 != 0 {
+            assert!(
+                slots[slot].0 != hash,
+                "two phrases hash alike or one is there twice"
+            );
+            slot = (slot + 1) % SLOTS;
+        }
+        slots[slot] = (hash, entry as u16 + 1);
+        entry += 1;
+    }
+    slots
+}
+
+/// Hash of a phrase as it is read: last word first, each word from its last letter.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn phrase_hash(phrase: &[u8]) -> u32 {
+    let mut hash = PHRASE_SEED;
+    let mut word = WORD_SEED;
+    let mut at = phrase.len();
+    while at > 0 {
+        at -= 1;
+        let byte = phrase[at];
+        if byte == b' ' {
+            hash = join(hash, word);
+            word = WORD_SEED;
+            continue;
+        }
+        word = letter(word, byte);
+        if byte >= 0xe0 && at > 0 {
+            hash = join(hash, word);
+            word = WORD_SEED;
+        } else if at == 0 {
+            hash = join(hash, word);
+        }
+    }
+    hash
+}
