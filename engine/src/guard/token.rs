@@ -243,11 +243,10 @@ fn has_kinds(value: &[u8]) -> bool {
     let sign = |byte: &u8| matches!(byte, b'*' | b'!' | b'+' | b'&' | b'#' | b'@');
     let lead = value.iter().take_while(|byte| sign(byte)).count();
     let inner = value.get(lead..).unwrap_or_default();
-    inner.iter().any(u8::is_ascii_alphabetic)
-        && inner.iter().any(strong)
-        && !is_identifier(inner)
-        && !(value.starts_with(b"/") && !value.iter().any(u8::is_ascii_uppercase))
-        && !(value.starts_with(b"0x") && value.len() <= 10)
+    let path = value.starts_with(b"/") && !value.iter().any(u8::is_ascii_uppercase);
+    let number = value.starts_with(b"0x") && value.len() <= 10;
+    let expression = path || number || is_identifier(inner);
+    !expression && inner.iter().any(u8::is_ascii_alphabetic) && inner.iter().any(strong)
 }
 
 /// `_bindgen_ty_3`, `self.dot2_token`: parts of letters with at most two digits at their end.
