@@ -50,7 +50,7 @@ pub(super) fn basic_plane() -> &'static [Class] {
     })
 }
 
-fn ascii_class(byte: u8) -> Class {
+const fn ascii_class(byte: u8) -> Class {
     match byte {
         b'A'..=b'Z' => UPPER,
         b'a'..=b'z' => LOWER,
@@ -59,6 +59,25 @@ fn ascii_class(byte: u8) -> Class {
         b' ' | b'\t' | 0x0b | 0x0c => SPACE,
         _ => OTHER,
     }
+}
+
+/// The class of a character that is this byte alone; 0 for a byte of a longer character.
+#[inline]
+pub(super) fn byte_class(byte: u8) -> Class {
+    const CLASSES: [Class; 256] = {
+        let mut classes = [0; 256];
+        let mut rest: &mut [Class] = &mut classes;
+        let mut byte = 0;
+        while let Some((class, behind)) = rest.split_first_mut()
+            && byte < 0x80
+        {
+            *class = ascii_class(byte);
+            byte += 1;
+            rest = behind;
+        }
+        classes
+    };
+    CLASSES.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 /// The class of a character; `plane` is [`basic_plane`].

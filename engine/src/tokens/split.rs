@@ -5,7 +5,8 @@
 
 use super::Encoding;
 use super::classes::{
-    CASELESS, Class, LOWER, MARK, NEWLINE, NUMBER, OTHER, SPACE, UPPER, basic_plane, class_of,
+    CASELESS, Class, LOWER, MARK, NEWLINE, NUMBER, OTHER, SPACE, UPPER, basic_plane, byte_class,
+    class_of,
 };
 
 const LETTER: Class = UPPER | LOWER | CASELESS;
@@ -43,10 +44,13 @@ impl<'a> Pieces<'a> {
     /// The class of the character at `at` and its length; nothing at the end.
     #[inline]
     fn look(&self, at: usize) -> Option<(Class, usize)> {
-        let byte = *self.text.as_bytes().get(at)?;
-        if byte < 0x80 {
-            return self.plane.get(usize::from(byte)).map(|class| (*class, 1));
+        match byte_class(self.byte(at)?) {
+            0 => self.decoded(at),
+            class => Some((class, 1)),
         }
+    }
+
+    fn decoded(&self, at: usize) -> Option<(Class, usize)> {
         let character = self.text.get(at..)?.chars().next()?;
         Some((class_of(self.plane, character), character.len_utf8()))
     }
@@ -59,12 +63,23 @@ impl<'a> Pieces<'a> {
     /// End of the run of `classes` that begins at `at`.
     #[inline]
     fn run(&self, mut at: usize, classes: Class) -> usize {
-        while let Some((class, length)) = self.look(at)
-            && class & classes != 0
-        {
-            at += length;
+        loop {
+            let rest = self.text.as_bytes().get(at..).unwrap_or_default();
+            let ascii = rest
+                .iter()
+                .position(|byte| byte_class(*byte) & classes == 0);
+            let Some(ascii) = ascii else {
+                return self.text.len();
+            };
+            at += ascii;
+            match rest.get(ascii) {
+                Some(0x80..) => match self.decoded(at) {
+                    Some((class, length)) if class & classes != 0 => at += length,
+                    _ => return at,
+                },
+                _ => return at,
+            }
         }
-        at
     }
 
     fn o200k(&self, at: usize) -> Option<usize> {
@@ -73,13 +88,12 @@ impl<'a> Pieces<'a> {
             return Some(self.digits(at));
         }
         let word = if class & LETTER != 0 {
-            self.cased_word(at).or_else(|| self.upper_word(at))
+            self.word(at)
         } else if class & MARK != 0 {
             // The mark before the word, else the mark as a word.
             self.cased_word(at + length).or_else(|| self.cased_word(at))
         } else if class & PREFIX != 0 {
-            self.cased_word(at + length)
-                .or_else(|| self.upper_word(at + length))
+            self.word(at + length)
         } else {
             None
         };
@@ -89,6 +103,17 @@ impl<'a> Pieces<'a> {
                 .symbols(at, |byte| matches!(byte, b'\r' | b'\n' | b'/'))
                 .unwrap_or_else(|| self.white(at)),
         })
+    }
+
+    /// `HEAD*TAIL+`, else `HEAD+TAIL*`.
+    #[inline]
+    fn word(&self, start: usize) -> Option<usize> {
+        let capitals = self.run(start, UPPER);
+        match self.look(capitals) {
+            Some((LOWER, length)) => Some(self.run(capitals + length, TAIL)),
+            Some((CASELESS | MARK, _)) => self.cased_word(start),
+            _ => Some(capitals).filter(|&end| end > start),
+        }
     }
 
     /// `HEAD*TAIL+`. The head runs as far as it can; when no lower case follows it gives back
@@ -109,11 +134,6 @@ impl<'a> Pieces<'a> {
             }
         }
         tail_end
-    }
-
-    /// `HEAD+TAIL*` where `HEAD*TAIL+` did not match: capitals alone.
-    fn upper_word(&self, start: usize) -> Option<usize> {
-        Some(self.run(start, UPPER)).filter(|&end| end > start)
     }
 
     fn cl100k(&self, at: usize) -> Option<usize> {
