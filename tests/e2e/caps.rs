@@ -325,7 +325,7 @@ async fn bodies_that_are_no_request(gateway: Arc<Gateway>) {
         good.replace("\"x\"", "'x'").into_bytes(),
         good.replace("\"x\"", "\"\\x\"").into_bytes(),
         good.replace("\"x\"", "\"a\nb\"").into_bytes(),
-        good[..good.len() - 1].as_bytes().to_vec(),
+        good.as_bytes()[..good.len() - 1].to_vec(),
         good.replace('x', "\u{0}").into_bytes(),
         [
             b"{\"model\":\"gpt-4o-mini\",\"messages\":[{\"role\":\"user\",\"content\":\""

@@ -176,6 +176,13 @@ async fn up(folder: &Path, port: u16) -> Up {
     }
 }
 
+impl Drop for Up {
+    fn drop(&mut self) {
+        // A kill would leave its children behind.
+        let _ = self.process.stop("TERM", Duration::from_secs(5));
+    }
+}
+
 impl Up {
     fn text(&self, member: &str) -> &str {
         self.dev[member]
