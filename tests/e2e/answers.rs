@@ -236,5 +236,5 @@ async fn ledger_says_the_same(gateway: Arc<Gateway>) {
         .admin("GET", &format!("/admin/virtual-keys/{id}"), None)
         .await
         .json();
-    assert_usd(&one["spend_usd"], 105_000);
+    assert_usd(&one["spent_usd"], 105_000);
 }

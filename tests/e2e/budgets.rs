@@ -132,7 +132,7 @@ async fn kill_of_the_sidecar_loses_no_acknowledged_record() {
         .admin("GET", &format!("/admin/virtual-keys/{id}"), None)
         .await
         .json();
-    let spent = ledger::nano(one["spend_usd"].as_f64().expect("spend_usd"));
+    let spent = ledger::nano(one["spent_usd"].as_f64().expect("spent_usd"));
     assert_eq!(spent, ledger::sum(&ledger::lines(&gateway, &id)));
     gateway.assert_sound().await;
 }
@@ -164,9 +164,9 @@ async fn spent_nano(gateway: &Gateway, id: &str) -> i64 {
         .await
         .json();
     ledger::nano(
-        one["spend_usd"]
+        one["spent_usd"]
             .as_f64()
-            .unwrap_or_else(|| panic!("spend_usd: {one}")),
+            .unwrap_or_else(|| panic!("spent_usd: {one}")),
     )
 }
 

@@ -212,7 +212,7 @@ impl Up {
             .or(list["virtual_keys"].as_array());
         keys.expect("keys")
             .iter()
-            .filter_map(|key| key["spend_usd"].as_f64())
+            .filter_map(|key| key["spent_usd"].as_f64())
             .sum()
     }
 }
@@ -220,11 +220,9 @@ impl Up {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn up_runs_everything_and_keeps_it() {
     let folder = tempfile::tempdir().expect("temp dir");
-    std::fs::copy(
-        artefact::root().join("weir.yaml"),
-        folder.path().join("weir.yaml"),
-    )
-    .expect("weir.yaml");
+    let shipped = std::fs::read_to_string(artefact::root().join("weir.yaml")).expect("weir.yaml");
+    let envoy_admin = format!("127.0.0.1:{}", free_port());
+    written(folder.path(), &shipped.replace("127.0.0.1:9901", &envoy_admin));
     let port = free_port();
     let mut first = up(folder.path(), port).await;
     for member in [
