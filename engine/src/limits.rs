@@ -12,6 +12,8 @@ pub const TARGETS_MAX: usize = 16;
 pub const RETRIES_MAX: u32 = 5;
 /// Attempts of one exchange over all targets. Attempts beyond it are not made.
 pub const ATTEMPTS_MAX: u32 = 32;
+/// Milliseconds between two attempts, a provider's `retry-after` counted. Longer wishes are not met.
+pub const RETRY_WAIT_MS_MAX: u64 = 5_000;
 /// `x-portkey-config`. Above it: `400 invalid_config`.
 pub const CONFIG_HEADER_BYTES_MAX: usize = 32 * 1024;
 /// A client's key. Longer ones: `401 invalid_api_key`.

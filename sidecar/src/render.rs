@@ -3,6 +3,10 @@
 
 use std::net::SocketAddr;
 
+use engine::dialect::error_body;
+use engine::limits;
+use engine::reply::Code;
+
 use crate::config::{Address, Config, Endpoint, Host, ProviderConfig};
 
 mod piece;
@@ -19,8 +23,6 @@ const CLUSTER_REQUESTS_MAX: u32 = 100_000;
 const BUFFER_MARGIN_BYTES: u32 = 1024 * 1024;
 /// A stream on which nothing moves in either direction for so long is ended.
 const STREAM_IDLE_S: u32 = 3600;
-/// A provider's `retry-after` above this is not waited for; Envoy's own pause is used.
-const RETRY_AFTER_S_MAX: u32 = 5;
 /// Seconds of silence on a stream for which there is a route. The filter picks the first that is
 /// not shorter than the request's own limit, by `x-weir-idle`.
 pub const IDLE_TIERS_S: [u32; 9] = [1, 2, 5, 10, 30, 60, 120, 300, 600];
@@ -79,6 +81,8 @@ pub fn bootstrap(config: &Config, options: &Options) -> String {
         .value("listen_ip", listen.ip())
         .value("listen_port", listen.port())
         .value("buffer_bytes", buffer_bytes(config))
+        .value("late_body", refusal(Code::UpstreamTimeout))
+        .value("broken_body", refusal(Code::UpstreamUnavailable))
         .block("policy_filter", &filter("policy", config, options))
         .block("target_matcher", &target_matcher(config))
         .block("service_routes", &service_routes())
@@ -86,6 +90,13 @@ pub fn bootstrap(config: &Config, options: &Options) -> String {
         .block("service_clusters", &service_clusters(config))
         .block("provider_clusters", &provider_clusters(config, options))
         .finish()
+}
+
+/// The body that the filter would send; JSON is YAML.
+fn refusal(code: Code) -> String {
+    let row = code.row();
+    let body = error_body(row.message, row.kind, None, Some(row.name));
+    String::from_utf8_lossy(&body).into_owned()
 }
 
 fn buffer_bytes(config: &Config) -> u32 {
@@ -149,7 +160,7 @@ fn target_routes(config: &Config) -> String {
             .value("idle_timeout_s", STREAM_IDLE_S)
             .value("backoff_base", seconds(config.defaults.backoff_base_ms))
             .value("backoff_max", seconds(config.defaults.backoff_max_ms))
-            .value("retry_after_max", format_args!("{RETRY_AFTER_S_MAX}s"))
+            .value("retry_after_max", seconds(limits::RETRY_WAIT_MS_MAX))
             .finish();
         if let Some(idle) = idle {
             text.push_str(&format!("      per_try_idle_timeout: {idle}s\n"));

@@ -222,7 +222,10 @@ async fn up_runs_everything_and_keeps_it() {
     let folder = tempfile::tempdir().expect("temp dir");
     let shipped = std::fs::read_to_string(artefact::root().join("weir.yaml")).expect("weir.yaml");
     let envoy_admin = format!("127.0.0.1:{}", free_port());
-    written(folder.path(), &shipped.replace("127.0.0.1:9901", &envoy_admin));
+    written(
+        folder.path(),
+        &shipped.replace("127.0.0.1:9901", &envoy_admin),
+    );
     let port = free_port();
     let mut first = up(folder.path(), port).await;
     for member in [

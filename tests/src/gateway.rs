@@ -323,7 +323,7 @@ fn start_envoy(config: &Path, workers: u32, folder: &Path) -> Process {
         &workers.to_string(),
         "--disable-hot-restart",
         "-l",
-        "warn",
+        &std::env::var("WEIR_ENVOY_LOG").unwrap_or_else(|_| "warn".to_owned()),
     ]);
     Process::start(&mut command, &folder.join("envoy.log"))
 }

@@ -269,6 +269,7 @@ fn one_target_needs_no_adapter_and_carries_only_its_own_credentials() {
         ("x-envoy-max-retries", "1"),
         ("x-envoy-retriable-status-codes", "429,503"),
         ("x-envoy-upstream-rq-per-try-timeout-ms", "1500"),
+        ("x-envoy-upstream-rq-timeout-ms", "8000"),
     ] {
         assert_eq!(headers.text(name), Some(value), "{name}");
     }

@@ -159,7 +159,8 @@ impl Exchange {
             .iter()
             .map(|target| target.retries.saturating_add(1))
             .sum();
-        let retries = attempts.clamp(1, limits::ATTEMPTS_MAX) - 1;
+        let attempts = attempts.clamp(1, limits::ATTEMPTS_MAX);
+        let retries = attempts - 1;
         headers.push("x-envoy-max-retries", retries.to_string());
         if self.has_adapter() {
             headers.push(
@@ -193,6 +194,14 @@ impl Exchange {
         if !self.streams() {
             let limit = timeout_ms.to_string();
             headers.push("x-envoy-upstream-rq-per-try-timeout-ms", limit);
+        }
+        // Without an adapter the answer's head passes before its body, and Envoy drops both limits
+        // of the attempt when the first of them ends after a head. What is left is one on it all.
+        if !self.streams() && !self.has_adapter() {
+            let tries = timeout_ms.saturating_mul(u64::from(attempts));
+            let waits = limits::RETRY_WAIT_MS_MAX.saturating_mul(u64::from(retries));
+            let limit = tries.saturating_add(waits).to_string();
+            headers.push("x-envoy-upstream-rq-timeout-ms", limit);
         }
     }
 }

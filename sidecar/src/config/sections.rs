@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use engine::limits::REQUEST_BODY_BYTES_MAX;
+use engine::limits::{REQUEST_BODY_BYTES_MAX, RETRY_WAIT_MS_MAX};
 use engine::wire::{Model, PiiAction};
 
 use super::document::Node;
@@ -165,10 +165,10 @@ fn retry(mut object: Object<'_>, found: &mut DefaultsConfig, reader: &mut Reader
         let mut ms = |name| {
             backoff
                 .member(name)
-                .and_then(|field| reader.integer(&field, 1, DAY_MS))
+                .and_then(|field| reader.integer(&field, 1, RETRY_WAIT_MS_MAX))
         };
         let base = ms("base").unwrap_or(found.backoff_base_ms);
-        let max = ms("max").unwrap_or_else(|| base.saturating_mul(10));
+        let max = ms("max").unwrap_or_else(|| base.saturating_mul(10).min(RETRY_WAIT_MS_MAX));
         if max < base {
             reader.problem(backoff.field(), "`max` is less than `base`");
         }
