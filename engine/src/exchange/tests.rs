@@ -52,6 +52,10 @@ impl World {
             models: vec![
                 model("gpt-4o-mini", "openai"),
                 model("claude-3-sonnet", "anthropic"),
+                Model {
+                    max_output: 100,
+                    ..model("short", "openai")
+                },
             ],
             defaults: Defaults {
                 retry_attempts: 1,
@@ -82,6 +86,19 @@ impl World {
 
     /// An exchange that has been granted, and what it forwards.
     fn granted(&mut self, extra: &[(&str, &str)], body: &Value) -> (Exchange, Forward) {
+        let grant = Grant {
+            hold_nano: 5,
+            ..Grant::default()
+        };
+        self.granted_as(extra, body, grant)
+    }
+
+    fn granted_as(
+        &mut self,
+        extra: &[(&str, &str)],
+        body: &Value,
+        grant: Grant,
+    ) -> (Exchange, Forward) {
         let mut exchange = Exchange::new("wr-1".into(), self.now_ms);
         let head = head("POST", "/v1/chat/completions", extra);
         if let Step::Ask(_) = exchange.on_head(&mut self.env(), head, false) {
@@ -99,10 +116,6 @@ impl World {
             matches!(&step, Step::Ask(ask) if ask.path == crate::wire::PATH_ADMIT),
             "{step:?}"
         );
-        let grant = Grant {
-            hold_nano: 5,
-            ..Grant::default()
-        };
         match exchange.on_admission(&mut self.env(), Some(Admission::Granted(grant))) {
             Step::Forward(forward) => (exchange, forward),
             step => panic!("{step:?}"),
@@ -353,6 +366,40 @@ fn an_answered_error_retries_here_then_falls_on() {
         (&body["model"], &body["max_tokens"]),
         (&json!("claude-3-sonnet"), &json!(1000))
     );
+}
+
+/// The cap that each of two attempts sends.
+fn caps_of_a_fallback(asked: Option<u64>, derived: Option<u64>) -> Vec<Option<u64>> {
+    let mut world = World::new();
+    let route = r#"{"strategy":"fallback","targets":[{"model":"gpt-4o-mini"},{"model":"short"}]}"#;
+    let mut body = chat("x");
+    if let Some(asked) = asked {
+        body["max_tokens"] = json!(asked);
+    }
+    let grant = Grant {
+        output_cap: derived,
+        ..Grant::default()
+    };
+    let (mut exchange, _) = world.granted_as(&[("x-weir-config", route)], &body, grant);
+    let attempts = std::iter::from_fn(|| {
+        let attempt = exchange.on_attempt(&world.env());
+        exchange.on_attempt_head(500, false, false);
+        attempt
+    });
+    let sent = attempts.take(2).map(|attempt| {
+        let body: Value = serde_json::from_slice(&attempt.body.expect("body")).expect("JSON");
+        let of = |name: &str| body[name].as_u64();
+        of("max_completion_tokens").or_else(|| of("max_tokens"))
+    });
+    sent.collect()
+}
+
+#[test]
+fn a_derived_cap_fits_each_model_and_the_clients_own_is_its_own() {
+    assert_eq!(caps_of_a_fallback(None, Some(800)), [Some(800), Some(100)]);
+    assert_eq!(caps_of_a_fallback(None, Some(90)), [Some(90), Some(90)]);
+    assert_eq!(caps_of_a_fallback(None, None), [None, None]);
+    assert_eq!(caps_of_a_fallback(Some(800), None), [Some(800), Some(800)]);
 }
 
 #[test]

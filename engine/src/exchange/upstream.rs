@@ -60,10 +60,15 @@ impl Exchange {
         target: &'a Target,
         request: &ChatRequest,
     ) -> Result<dialect::Encoded<'a>, RequestError> {
+        // The grant's cap is for the target with the most room; each is held at its own maximum.
+        let output_cap = self.output_cap.map(|cap| match target.output_max {
+            0 => cap,
+            most => cap.min(most),
+        });
         let wanted = dialect::Target {
             dialect: target.provider.dialect,
             model: &target.model,
-            output_cap: self.output_cap,
+            output_cap,
             output_max: target.output_max,
         };
         dialect::encode(&wanted, request, &self.body, Edits::default())
