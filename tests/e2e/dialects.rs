@@ -12,11 +12,22 @@ use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn anthropic_behind_openai() {
-    let gateway = Arc::new(Gateway::start(Setup::default()).await);
+    let setup = Setup::default().with(|config| {
+        let mut twin = config["providers"][1].clone();
+        let base = twin["base_url"].as_str().unwrap_or_default();
+        twin["base_url"] = json!(format!("{base}/v1"));
+        twin["name"] = json!("versioned");
+        twin["default_price"] = json!("free");
+        if let Some(providers) = config["providers"].as_array_mut() {
+            providers.push(twin);
+        }
+    });
+    let gateway = Arc::new(Gateway::start(setup).await);
     run_cases!(
         gateway,
         [
             request_is_translated,
+            base_url_with_version,
             answer_is_translated,
             stream_is_translated,
             tools_travel,
@@ -214,6 +225,20 @@ fn streamed_call(chunks: &[Value]) -> (String, String, String, String) {
         }
     }
     found
+}
+
+async fn base_url_with_version(gateway: Arc<Gateway>) {
+    let mark = marker();
+    let route = json!({"targets": [
+        {"provider": "dead", "model": "dead-model"}, {"provider": "versioned", "model": "claude-m"}],
+        "strategy": "fallback"});
+    for config in [route, json!({"provider": "versioned"})] {
+        let ask = gateway.chat(&prompt("claude-m", &mark)).config(&config);
+        ask.send().await.good();
+    }
+    let seen = gateway.provider.requests(&mark).await;
+    let paths: Vec<_> = seen.iter().map(|seen| seen.path.as_str()).collect();
+    assert_eq!(paths, ["/anthropic/v1/messages", "/anthropic/v1/messages"]);
 }
 
 async fn output_cap(gateway: Arc<Gateway>) {

@@ -23,6 +23,32 @@ fn problems(text: &str) -> String {
 const ONE: &str = "providers: [{name: a, base_url: 'http://127.0.0.1:1/v1'}]\n";
 
 #[test]
+fn anthropics_base_is_read_with_and_without_its_version() {
+    let base = |dialect: &str, url: &str, more: &str| {
+        let text =
+            format!("providers: [{{name: a, dialect: {dialect}, base_url: '{url}'{more}}}]\n");
+        good(&text).policy().providers.remove(0).base_path
+    };
+    for (url, path) in [
+        ("https://x", ""),
+        ("https://x/", ""),
+        ("https://x/v1", ""),
+        ("https://x/v1/", ""),
+        ("https://x/proxy/v1", "/proxy"),
+        ("https://x/proxy", "/proxy"),
+        ("https://x/apiv1", "/apiv1"),
+        ("https://x/v1/v1", "/v1"),
+    ] {
+        assert_eq!(base("anthropic", url, ""), path, "{url}");
+    }
+    // A path of one's own follows the base as it is written, and so does OpenAI's.
+    let own = ", chat_path: /messages";
+    assert_eq!(base("anthropic", "https://x/v1", own), "/v1");
+    assert_eq!(base("openai", "https://x/v1", ""), "/v1");
+    assert_eq!(base("openai", "https://x", ""), "");
+}
+
+#[test]
 fn the_shape_of_the_documentation_is_read() {
     let config = good(
         "listen: 0.0.0.0:8000
