@@ -3,6 +3,7 @@
 //! One walk finds all that Weir needs. What it does not know passes untouched. Member names and
 //! their meaning: OpenAI's chat completion request, with the additions other providers made.
 
+mod members;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -40,8 +41,8 @@ pub struct ChatRequest {
     pub messages: Vec<Message>,
     /// `tools` when it is an array.
     pub tools: Option<Span>,
-    /// Every text of the request in order. Texts that a later member of the same name hides are
-    /// among them: a rule must see what any reader could see.
+    /// Every string of the request that can hold what people wrote, in order. Strings that a later
+    /// member of the same name hides are among them: a rule must see what any reader could see.
     pub texts: Vec<Text>,
     /// Images in all messages.
     pub images: u32,
@@ -118,8 +119,12 @@ pub const OUTSIDE_MESSAGES: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     Assistant,
+    /// A name, an allowed value or an address: changed, it would not work any more.
+    Label,
     Name,
     Other,
+    /// A string outside the texts of messages, `user` and the prose of tools among them.
+    Parameter,
     System,
     /// A JSON document inside a string.
     ToolArguments,
@@ -159,7 +164,7 @@ impl RequestError {
 impl ChatRequest {
     /// Validates `body` and finds its parts. Errors: not JSON, not an object, `model` or `messages`
     /// missing or of the wrong type, a message without role, or a member Weir acts upon (`stream`,
-    /// `n`, the output caps) with a value that has no meaning.
+    /// `n`, the output caps) with a value that has no meaning, given twice, or in other letter case.
     pub fn parse(body: &[u8]) -> Result<ChatRequest, RequestError> {
         reader::read(body)
     }

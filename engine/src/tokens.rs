@@ -225,11 +225,11 @@ impl Tokenizers {
             add(u64::from(message.has_name) * NAME_TOKENS);
             add(self.count(encoding, role_name(message.role)));
         }
-        for text in request
-            .texts
-            .iter()
-            .filter(|text| text.message != OUTSIDE_MESSAGES)
-        {
+        let counts = |text: &&Text| {
+            text.message != OUTSIDE_MESSAGES
+                && !matches!(text.place, Place::Label | Place::Parameter)
+        };
+        for text in request.texts.iter().filter(counts) {
             add(u64::from(text.place == Place::ToolArguments) * TOOL_CALL_TOKENS);
             add(self.count(encoding, &plain(body, text)));
         }

@@ -20,6 +20,9 @@ async fn personal_data_is_guarded() {
         [
             redaction_of_the_quick_reference,
             every_content_shape,
+            outside_the_messages,
+            names_of_tools_are_reported_only,
+            hidden_twins_are_refused,
             escaped_text,
             tool_arguments_stay_json,
             each_first_detector,
@@ -100,6 +103,52 @@ async fn every_content_shape(gateway: Arc<Gateway>) {
         seen.body,
         body.to_string().replace(MAIL, "[EMAIL_REDACTED]")
     );
+}
+
+async fn outside_the_messages(gateway: Arc<Gateway>) {
+    let mark = marker();
+    let text = format!("ask {MAIL}");
+    let mut body = prompt("gpt-4o-mini", &mark);
+    let schema = json!({"type": "object", "description": text, "properties": {
+        "description": {"type": "string", "description": text}}});
+    body["tools"] = json!([{"type": "function", "function": {
+        "name": "f", "description": text, "parameters": schema}}]);
+    body["response_format"] = json!({"type": "json_schema",
+        "json_schema": {"name": "n", "description": text, "schema": schema}});
+    body["metadata"] = json!({"who": MAIL});
+    body["user"] = json!(MAIL);
+    body["stop"] = json!([MAIL, "END"]);
+    body["prediction"] = json!({"type": "content", "content": [{"type": "text", "text": text}]});
+    body["later"] = json!({"deep": [text]});
+    body["messages"][0]["later"] = json!({"filename": text});
+    let seen = redacted(&gateway, &body, &mark).await;
+    assert_eq!(
+        seen.body,
+        body.to_string().replace(MAIL, "[EMAIL_REDACTED]")
+    );
+}
+
+async fn names_of_tools_are_reported_only(gateway: Arc<Gateway>) {
+    let mark = marker();
+    let mut body = prompt("gpt-4o-mini", &mark);
+    let properties = json!({MAIL: {"type": "string", "enum": [MAIL]}});
+    body["tools"] = json!([{"type": "function", "function": {
+        "name": "f", "parameters": {"type": "object", "properties": properties}}}]);
+    let seen = redacted(&gateway, &body, &mark).await;
+    assert_eq!(seen.body, body.to_string());
+    let denied = gateway.chat(&body).config(&rule("deny")).send().await;
+    denied.refused(400, "guardrail_violation");
+}
+
+async fn hidden_twins_are_refused(gateway: Arc<Gateway>) {
+    let body = format!(
+        "{{\"model\":\"gpt-4o-mini\",\"messages\":[{{\"role\":\"user\",\"content\":\"{MAIL}\",\
+         \"content\":\"hello\"}}]}}"
+    );
+    let ask = gateway.chat_bytes(body).key(KEY).config(&rule("redact"));
+    let refused = ask.send().await;
+    refused.refused(400, "invalid_request");
+    assert_eq!(refused.json()["error"]["param"], "messages[0].content");
 }
 
 async fn escaped_text(gateway: Arc<Gateway>) {

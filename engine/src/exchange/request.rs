@@ -202,10 +202,14 @@ impl Exchange {
                     self.refuse(Code::GuardrailViolation, Some(message)),
                 ))
             }
-            PiiAction::Redact => {
+            PiiAction::Redact if inspection.edits_made => {
                 self.body = edits.apply(&self.body);
-                self.parse()
+                // The provider sees the redacted name; the operator's own ledger keeps apart who
+                // is who.
+                let user = request.user;
+                self.parse().map(|request| ChatRequest { user, ..request })
             }
+            PiiAction::Redact => Ok(request),
         }
     }
 

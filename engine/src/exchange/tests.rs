@@ -333,6 +333,28 @@ fn personal_data_is_redacted_before_anything_leaves() {
 }
 
 #[test]
+fn what_is_redacted_for_the_provider_is_kept_in_the_ledger() {
+    let mut world = World::new();
+    let mut body = chat("gpt-4o-mini");
+    let schema = json!({"type": "object", "properties": {
+        "to": {"description": "like ann@example.com", "enum": ["bob@example.com"]}}});
+    body["tools"] = json!([{"type": "function", "function": {
+        "name": "mail", "description": "asks ann@example.com", "parameters": schema}}]);
+    body["metadata"] = json!({"owner": "ann@example.com"});
+    body["user"] = json!("ann@example.com");
+    body["stop"] = json!(["ann@example.com"]);
+    let (mut exchange, forward) = world.granted(&[], &body);
+    let sent = String::from_utf8(forward.body.expect("body")).expect("UTF-8");
+    let wanted = body
+        .to_string()
+        .replace("ann@example.com", "[EMAIL_REDACTED]");
+    assert_eq!(sent, wanted);
+    let record = world.record(&mut exchange, None);
+    assert_eq!(record.user, "ann@example.com");
+    assert_eq!(record.pii, [("EMAIL".to_owned(), 6)]);
+}
+
+#[test]
 fn an_answered_error_retries_here_then_falls_on() {
     let mut world = World::new();
     let (mut exchange, forward) = world.granted(&[("x-weir-config", FALLBACK)], &chat("x"));

@@ -21,7 +21,8 @@ pub struct Inspection {
     pub edits_made: bool,
 }
 
-/// Scans every text of the request, whoever wrote it. Only [`PiiAction::Redact`] adds edits.
+/// Scans every text of the request, whoever wrote it. Only [`PiiAction::Redact`] adds edits, and
+/// never to a [`Place::Label`].
 pub fn inspect(
     body: &[u8],
     request: &ChatRequest,
@@ -64,7 +65,8 @@ impl Inspector<'_> {
             Place::ToolArguments => self.arguments(&unescaped),
             _ => self.plain(&unescaped),
         };
-        let Some(edits) = self.edits.as_deref_mut() else {
+        let replaceable = text.place != Place::Label;
+        let Some(edits) = self.edits.as_deref_mut().filter(|_| replaceable) else {
             return;
         };
         let mut offsets = Offsets::new(raw);

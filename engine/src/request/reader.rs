@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::{CHOICES_MAX, ChatRequest, Message, OUTSIDE_MESSAGES, Place, RequestError, Role, Text};
+use super::members::{Fault, OF_MESSAGE, OF_REQUEST, Seen};
+use super::{CHOICES_MAX, ChatRequest, Message, OUTSIDE_MESSAGES, Place, RequestError, Role};
 use crate::json::{self, Kind, Span, Walk};
 use crate::limits::MESSAGES_MAX;
 use crate::reply::Code;
+
+mod values;
 
 pub(super) fn read(body: &[u8]) -> Result<ChatRequest, RequestError> {
     let root = json::document(body).map_err(|malformed| RequestError {
@@ -50,12 +53,23 @@ impl<'a> Reader<'a> {
                 message: "The request body must be a JSON object".to_owned(),
             });
         }
+        let mut seen = Seen::default();
         while let Some(key) = self.walk.key() {
-            match &*name(self.body, key) {
+            let name = &*name(self.body, key);
+            seen.note(OF_REQUEST, name)
+                .map_err(|(member, fault)| repeated(member.to_owned(), fault))?;
+            let start = self.walk.position();
+            match name {
                 b"messages" => self.messages()?,
                 b"prediction" => self.part(),
-                name => self.parameter(name)?,
+                // Looked up among the models that are configured.
+                b"model" => self.pass(),
+                b"function_call" | b"functions" | b"guided_json" | b"response_format"
+                | b"tool_choice" | b"tools" => self.definition(),
+                _ => self.free(),
             }
+            let end = self.walk.passed();
+            self.parameter(name, Span { start, end })?;
         }
         if self.found.model.is_empty() {
             return Err(RequestError::invalid(
@@ -72,11 +86,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A member of the request other than its messages.
-    fn parameter(&mut self, name: &[u8]) -> Result<(), RequestError> {
-        let Some(value) = self.walk.skip() else {
-            return Ok(());
-        };
+    /// A member of the request that Weir acts upon.
+    fn parameter(&mut self, name: &[u8], value: Span) -> Result<(), RequestError> {
         let body = self.body;
         let kind = json::kind(body, value);
         match name {
@@ -142,9 +153,6 @@ impl<'a> Reader<'a> {
                 "'messages' must be an array",
             ));
         }
-        // A second member of this name hides the first one's messages, not its texts.
-        self.found.messages.clear();
-        (self.found.images, self.found.images_low) = (0, 0);
         while self.walk.element() {
             if self.found.messages.len() >= MESSAGES_MAX {
                 let message = format!("'messages' must hold at most {MESSAGES_MAX} messages");
@@ -166,8 +174,13 @@ impl<'a> Reader<'a> {
         let first_text = self.found.texts.len();
         let mut role = None;
         let mut has_name = false;
+        let mut seen = Seen::default();
         while let Some(key) = self.walk.key() {
-            match &*name(self.body, key) {
+            let name = &*name(self.body, key);
+            seen.note(OF_MESSAGE, name).map_err(|(member, fault)| {
+                repeated(format!("messages[{}].{member}", self.message), fault)
+            })?;
+            match name {
                 b"role" => role = Some(self.role()?),
                 b"content" => self.content()?,
                 b"name" => has_name = self.text_of(Place::Name),
@@ -175,7 +188,7 @@ impl<'a> Reader<'a> {
                 b"function_call" => self.function(),
                 b"reasoning" | b"reasoning_content" | b"reasoning_details" | b"refusal"
                 | b"thinking" => self.parts(),
-                _ => self.pass(),
+                _ => self.attached(key),
             }
         }
         let role = role.ok_or_else(|| self.wrong_message(".role", "is required"))?;
@@ -246,15 +259,17 @@ impl<'a> Reader<'a> {
                     );
                 }
                 b"image_url" => {
-                    let value = self.walk.skip().unwrap_or_default();
+                    let start = self.walk.position();
+                    self.address();
+                    let end = self.walk.passed();
                     image = true;
-                    low |= json::member(self.body, value, "detail")
+                    low |= json::member(self.body, Span { start, end }, "detail")
                         .is_some_and(|detail| detail.of(self.body) == b"\"low\"");
                 }
                 b"detail" => {
                     low |= self.walk.skip().unwrap_or_default().of(self.body) == b"\"low\""
                 }
-                _ => self.pass(),
+                _ => self.attached(key),
             }
         }
         self.found.images = self.found.images.saturating_add(u32::from(image));
@@ -276,7 +291,7 @@ impl<'a> Reader<'a> {
             while let Some(key) = self.walk.key() {
                 match &*name(self.body, key) {
                     b"function" | b"custom" => self.function(),
-                    _ => self.pass(),
+                    _ => self.attached(key),
                 }
             }
         }
@@ -291,7 +306,8 @@ impl<'a> Reader<'a> {
             match &*name(self.body, key) {
                 b"arguments" => self.arguments(),
                 b"input" => self.strings(),
-                _ => self.pass(),
+                b"name" => self.label(),
+                _ => self.attached(key),
             }
         }
     }
@@ -333,12 +349,7 @@ impl<'a> Reader<'a> {
             self.pass();
             return false;
         };
-        self.found.texts.push(Text {
-            span,
-            escaped,
-            place,
-            message: self.message,
-        });
+        self.note(span, escaped, place);
         true
     }
 
@@ -351,6 +362,14 @@ impl<'a> Reader<'a> {
         let message = format!("'{param}' {what}");
         RequestError::invalid(param, message)
     }
+}
+
+fn repeated(member: String, fault: Fault) -> RequestError {
+    let message = match fault {
+        Fault::Twice => format!("'{member}' is given more than once"),
+        Fault::Case => format!("'{member}' must be written in lower case"),
+    };
+    RequestError::invalid(member, message)
 }
 
 /// The bytes of a member's name, escapes resolved.

@@ -150,25 +150,114 @@ fn every_shape_of_text_is_found() {
 }
 
 #[test]
-fn the_last_member_of_a_name_wins_and_hidden_texts_stay_visible() {
-    let body = r#"{"model":"a","messages":[{"role":"user","content":"hidden"},{"role":"user"}],
-        "mod\u0065l":"b","messages":[{"role":"user","content":"old","c\u006fntent":"new","role":"tool"}]}"#;
-    let request = parsed(body);
-    assert_eq!((request.model.as_str(), request.messages.len()), ("b", 1));
-    assert_eq!(request.messages[0].role, Role::Tool);
+fn what_weir_acts_on_is_given_once_and_in_lower_case() {
+    let with = |rest: &str| format!(r#"{{"model":"m","messages":[{{"role":"user"}}],{rest}}}"#);
+    let message = |rest: &str| {
+        format!(r#"{{"model":"m","messages":[{{"role":"user","content":"a"}},{{{rest}}}]}}"#)
+    };
+    for (body, param) in [
+        (with(r#""model":"m""#), "model"),
+        (with(r#""mod\u0065l":"b""#), "model"),
+        (with(r#""messages":[{"role":"user"}]"#), "messages"),
+        (with(r#""stream":true,"n":1,"stream":true"#), "stream"),
+        (with(r#""max_tokens":1,"max_tokens":null"#), "max_tokens"),
+        (
+            with(r#""max_completion_tokens":1,"max_completion_tokens":2"#),
+            "max_completion_tokens",
+        ),
+        (with(r#""n":1,"n":2"#), "n"),
+        (with(r#""user":"a","user":"b""#), "user"),
+        (with(r#""tools":[],"tools":null"#), "tools"),
+        (
+            with(r#""stream_options":{},"stream_options":{}"#),
+            "stream_options",
+        ),
+        (with(r#""Model":"other""#), "model"),
+        (with(r#""MAX_TOKENS":9"#), "max_tokens"),
+        (with("\"max_to\u{212a}ens\":9"), "max_tokens"),
+        (with("\"me\u{17f}\u{17f}ages\":[]"), "messages"),
+        (
+            message(r#""role":"user","content":"a","content":"b""#),
+            "messages[1].content",
+        ),
+        (
+            message(r#""role":"user","role":"system","content":"b""#),
+            "messages[1].role",
+        ),
+        (
+            message(r#""role":"user","c\u006fntent":"a","content":"b""#),
+            "messages[1].content",
+        ),
+        (
+            message(r#""role":"user","content":"a","Content":"b""#),
+            "messages[1].content",
+        ),
+    ] {
+        let (code, found, message) = refused(&body);
+        assert_eq!(
+            (code, found.as_str()),
+            (Code::InvalidRequest, param),
+            "{body}"
+        );
+        assert!(message.contains(param), "{message}");
+    }
+    // What Weir does not know may repeat: all of it is inspected.
+    let odd = with(r#""x":"first value","x":"second value","Xx":1,"É":2"#);
+    let found = texts(&odd);
+    assert_eq!(found.len(), 2, "{found:?}");
+}
+
+#[test]
+fn strings_outside_the_messages_texts_are_found() {
+    let body = r#"{"model":"m-20240806@x","messages":[{"role":"user","tool_call_id":"id-1234567","x_note":"a note",
+        "content":[{"type":"text","text":"t","id":"4111111111111111"},
+            {"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA1234567"}},
+            {"type":"image_url","image_url":{"url":"https://x/1234567","detail":"low"}},
+            {"type":"image_url","image_url":"https://x/7654321"},
+            {"type":"file","file":{"file_data":"1234567","filename":"cv of ann.pdf","file_id":"f1234567"}}]}],
+        "tools":[{"type":"function","function":{"name":"f_1234567","description":"about f","parameters":{
+            "type":"object","properties":{"description":{"type":"string","description":"about it"},
+            "a@b.example":{"enum":["one@b.example","plain"],"title":"about a"}}}}}],
+        "response_format":{"type":"json_schema","json_schema":{"name":"n_1234567","description":"about n"}},
+        "metadata":{"who_7654321":"somebody","data":"in data"},"user":"user-7",
+        "stop":["stop here","x"],"later":{"schema":{"description":"about later","const":"later 1234567"}}}"#;
     let found = texts(body);
-    let found: Vec<_> = found
-        .iter()
-        .map(|(text, place, _)| (text.as_str(), *place))
-        .collect();
+    let of = |place: Place| -> Vec<&str> {
+        let here = found.iter().filter(|(_, at, _)| *at == place);
+        here.map(|(text, ..)| text.as_str()).collect()
+    };
     assert_eq!(
-        found,
+        of(Place::Parameter),
         [
-            ("hidden", Place::User),
-            ("old", Place::ToolResult),
-            ("new", Place::ToolResult)
+            "a note",
+            "cv of ann.pdf",
+            "about f",
+            "about it",
+            "about a",
+            "about n",
+            "somebody",
+            "in data",
+            "user-7",
+            "stop here",
+            "about later"
         ]
     );
+    assert_eq!(
+        of(Place::Label),
+        [
+            "https://x/1234567",
+            "https://x/7654321",
+            "f_1234567",
+            "a@b.example",
+            "one@b.example",
+            "n_1234567",
+            "who_7654321",
+            "later 1234567"
+        ]
+    );
+    let request = parsed(body);
+    assert_eq!((request.images, request.images_low), (3, 1));
+    assert_eq!(of(Place::User), ["t"]);
 }
 
 #[test]
