@@ -5,7 +5,6 @@
 pub enum Code {
     BudgetExceeded,
     ConfigInvalid,
-    FilterMisconfigured,
     GuardrailViolation,
     InvalidApiKey,
     InvalidJson,
@@ -74,7 +73,6 @@ const SERVER: &str = "server_error";
 pub const TABLE: &[Row] = &[
     row(Code::BudgetExceeded, "budget_exceeded", 429, "insufficient_quota", Some(false), "Budget limit exceeded"),
     row(Code::ConfigInvalid, "invalid_config", 400, BAD, None, "Invalid route configuration"),
-    row(Code::FilterMisconfigured, "filter_misconfigured", 500, SERVER, Some(false), "The Weir filter needs allow_on_headers_stop_iteration: true and Envoy 1.39 or later"),
     row(Code::GuardrailViolation, "guardrail_violation", 400, BAD, Some(false), "The request contains data that a guardrail does not allow"),
     row(Code::InvalidApiKey, "invalid_api_key", 401, BAD, None, "Incorrect API key provided"),
     row(Code::InvalidJson, "invalid_json", 400, BAD, None, "The request body is not valid JSON"),
@@ -100,6 +98,55 @@ pub const TABLE: &[Row] = &[
 ];
 
 impl Code {
+    /// When it is given: the sentence of the manual's table. Apart from [`Row`], so that the filter
+    /// does not carry it.
+    pub fn when(self) -> &'static str {
+        match self {
+            Code::BudgetExceeded => {
+                "the rest of a budget does not cover what the request may cost; `retry-after` says when the budget starts anew; `defaults.budget_status_code` makes it 402 or 403"
+            }
+            Code::ConfigInvalid => {
+                "the route configuration is not JSON, or `error.param` names the member that is wrong"
+            }
+            Code::GuardrailViolation => {
+                "personal data under a `deny` rule; the message names the types"
+            }
+            Code::InvalidApiKey => "nobody knows the key, or the admin token is wrong",
+            Code::InvalidJson => "the body is not JSON",
+            Code::InvalidRequest => {
+                "a member is missing, wrong or not possible at any target; `error.param` names it"
+            }
+            Code::KeyDisabled => "an operator switched the key off",
+            Code::KeyExpired => "the key's `expires_at` has passed",
+            Code::KeyRevoked => "the key was deleted",
+            Code::MethodNotAllowed => "the path exists, the method does not",
+            Code::MissingApiKey => "no header carries a key",
+            Code::ModelNotAllowed => "the key has a list of `models` without this one",
+            Code::ModelNotFound => "no provider is known to serve the model",
+            Code::ModelNotPriced => {
+                "the route names provider and model, and there is no price for them"
+            }
+            Code::NotFound => "no such path, key or other resource",
+            Code::ProviderUnknown => "the route names a provider that `weir.yaml` does not have",
+            Code::RateLimitExceeded => {
+                "more requests than the key's `rate_limit` in a minute; `retry-after` says when the next one fits"
+            }
+            Code::RequestTooLarge => "the body is above `limits.request_body_bytes`",
+            Code::StateUnavailable => {
+                "the state service does not answer, cannot write, or is full; also in the first moments after a start"
+            }
+            Code::UpstreamError => {
+                "the provider answered with an error; its status, message and code are kept, and a `200` that carries an error becomes 502 or what the error says"
+            }
+            Code::UpstreamInvalidAnswer => "the provider's answer is empty or no chat completion",
+            Code::UpstreamStreamInterrupted => {
+                "the provider's stream broke off; it stands in the last event, and no `[DONE]` follows"
+            }
+            Code::UpstreamTimeout => "no answer within `request_timeout_ms`",
+            Code::UpstreamUnavailable => "no connection to any target, or a connection that broke",
+        }
+    }
+
     /// The code's line of [`TABLE`].
     pub fn row(self) -> &'static Row {
         const LAST: Row = row(
