@@ -42,15 +42,21 @@ pub struct Detector {
     pub token: &'static str,
     /// The weakest evidence that is accepted.
     pub evidence: Evidence,
+    /// What it takes, for the manual.
+    pub what: &'static str,
+    /// A text with one such finding.
+    pub example: &'static str,
 }
 
 macro_rules! detectors {
-    ($($kind:ident $name:literal $evidence:ident;)*) => {
+    ($($kind:ident $name:literal $evidence:ident $what:literal $example:literal;)*) => {
         const DETECTORS: &[Detector] = &[$(Detector {
             kind: Kind::$kind,
             name: $name,
             token: concat!("[", $name, "_REDACTED]"),
             evidence: Evidence::$evidence,
+            what: $what,
+            example: $example,
         }),*];
 
         impl Kind {
@@ -71,21 +77,51 @@ macro_rules! detectors {
 }
 
 detectors! {
-    ApiKey "API_KEY" Context;
-    Card "CREDIT_CARD" Proof;
-    Cccd "CCCD" Context;
-    Cmnd "CMND" Context;
-    Crypto "CRYPTO" Proof;
-    DateOfBirth "DATE_OF_BIRTH" Context;
-    Email "EMAIL" Shape;
-    Iban "IBAN" Proof;
-    Ip "IP" Shape;
-    Name "NAME" Context;
-    Passport "PASSPORT" Context;
-    Phone "PHONE" Context;
-    Secret "SECRET" Context;
-    Ssn "SSN" Context;
-    UrlCredentials "URL_CREDENTIALS" Shape;
+    ApiKey "API_KEY" Context
+        "keys and tokens by their issuer's form (`sk-`, `ghp_`, `AKIA`, `xoxb-`, JWT and more), others by the word before them"
+        "access_token: 9f86d081884c7d659a2feaa0c55ad015";
+    Card "CREDIT_CARD" Proof
+        "payment cards: an issuer's prefix and length, and the Luhn check"
+        "card 4111 1111 1111 1111";
+    Cccd "CCCD" Context
+        "Vietnamese citizen identity numbers, 12 digits with a province's code"
+        "CCCD 079203001234";
+    Cmnd "CMND" Context
+        "Vietnamese identity card numbers, 9 digits"
+        "CMND 123456789";
+    Crypto "CRYPTO" Proof
+        "Bitcoin addresses with their checksum, Ethereum addresses"
+        "send to bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
+    DateOfBirth "DATE_OF_BIRTH" Context
+        "a date that a word for birth announces"
+        "born on March 22, 1959";
+    Email "EMAIL" Shape
+        "mail addresses"
+        "write to jane.doe@example.com";
+    Iban "IBAN" Proof
+        "bank accounts: the country's length and the check digits"
+        "DE89 3704 0044 0532 0130 00";
+    Ip "IP" Shape
+        "IPv4 and IPv6 addresses, not loopback or unspecified ones"
+        "from 203.0.113.42";
+    Name "NAME" Context
+        "a person's name after a title or a word that announces one"
+        "Nhân viên Nguyễn Văn A";
+    Passport "PASSPORT" Context
+        "passport numbers after a word for passport"
+        "passport number C01234567";
+    Phone "PHONE" Context
+        "telephone numbers, international and of several countries"
+        "SĐT: 0912345678";
+    Secret "SECRET" Context
+        "passwords after a word for password, private keys in PEM form"
+        "password: Tr0ub4dor&3";
+    Ssn "SSN" Context
+        "US social security numbers"
+        "SSN 219-09-9999";
+    UrlCredentials "URL_CREDENTIALS" Shape
+        "user and password, or a key, inside a URL"
+        "postgres://app:s3cr3tpw@db.example.com/prod";
 }
 
 /// The table of detectors.

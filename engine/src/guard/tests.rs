@@ -103,6 +103,18 @@ fn every_kind_has_one_row_and_a_token_of_its_name() {
 }
 
 #[test]
+fn the_examples_of_the_table_are_found() {
+    for row in detectors() {
+        let mut findings = Vec::new();
+        scan(row.example, &mut findings);
+        let [found] = findings.as_slice() else {
+            panic!("{}: {findings:?}", row.example)
+        };
+        assert_eq!(found.kind, row.kind, "{}", row.example);
+    }
+}
+
+#[test]
 fn nothing_is_allocated_for_a_text_without_findings() {
     let mut findings = Vec::new();
     scan(
