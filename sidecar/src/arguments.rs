@@ -5,28 +5,7 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 use sidecar::config::Address;
-use sidecar::{keys, render, up};
-
-pub(crate) const USAGE: &str = "\
-usage: weir COMMAND [OPTIONS]
-
-  up       start state service and Envoy together, for a developer's machine
-  serve    run the state service
-  render   print Envoy's configuration; `render filter|cluster|route|istio` prints what to paste
-           into an Envoy that is already there
-  check    check weir.yaml, and what it renders to with Envoy itself
-  keys     list | create NAME | rotate ID | delete ID: virtual keys of the running service
-  demo     run the demo provider
-
-  --config FILE       default weir.yaml
-  --wasm FILE         the filter (render, check, up)
-  --ca FILE           certificates that providers are checked against (render, check)
-  --port N            instead of the port in `listen` (render, check, up)
-  --envoy FILE        Envoy, when not ENVOY_BIN, .tools/bin/envoy or the one on the PATH (check, up)
-  --listen ADDRESS    IP:PORT or unix:PATH (demo)
-  --set NAME=VALUE    a member, for example rate_limit=100 (keys create), new_api_key=... (keys rotate)
-  --help, --version
-";
+use sidecar::{help, keys, render, up};
 
 /// Everything the command line says.
 pub(crate) struct Arguments {
@@ -42,7 +21,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Check,
     Demo(Address),
-    Help,
+    /// What to print.
+    Help(String),
     Keys(keys::Action),
     Render,
     Serve,
@@ -67,13 +47,14 @@ impl Arguments {
         let mut parser = lexopt::Parser::from_args(args);
         let mut given = Given::default();
         let mut all = Arguments {
-            command: Command::Help,
+            command: Command::Version,
             config: PathBuf::from("weir.yaml"),
             wasm: None,
             envoy: None,
             ca: None,
             port: None,
         };
+        let mut help_wanted = false;
         while let Some(arg) = parser.next()? {
             match arg {
                 Value(word) => given.words.push(word.string()?),
@@ -90,15 +71,16 @@ impl Arguments {
                         .ok_or_else(|| format!("--set {text}: expected NAME=VALUE"))?;
                     given.members.push((name.to_owned(), value.to_owned()));
                 }
-                Long("help") | Short('h') => return Ok(all),
-                Long("version") | Short('V') => {
-                    return Ok(Arguments {
-                        command: Command::Version,
-                        ..all
-                    });
-                }
+                Long("help") | Short('h') => help_wanted = true,
+                Long("version") | Short('V') => return Ok(all),
                 _ => return Err(arg.unexpected()),
             }
+        }
+        if help_wanted {
+            let word = given.words.iter().find(|word| *word != "help");
+            let help = word.map_or_else(|| Some(help::overview()), |name| help::of(name));
+            all.command = Command::Help(help.unwrap_or_else(help::overview));
+            return Ok(all);
         }
         all.command = command(given)?;
         Ok(all)
@@ -140,10 +122,13 @@ impl Arguments {
 fn command(given: Given) -> Result<Command, String> {
     let words: Vec<&str> = given.words.iter().map(String::as_str).collect();
     Ok(match words.as_slice() {
-        [] | ["help"] => Command::Help,
+        [] | ["help"] => Command::Help(help::overview()),
+        ["help", name] => Command::Help(help::of(name).ok_or_else(|| help::unknown(name))?),
         ["check"] => Command::Check,
         ["demo"] => {
-            let text = given.listen.ok_or("demo needs --listen")?;
+            let text = given
+                .listen
+                .ok_or("demo needs --listen IP:PORT or --listen unix:PATH")?;
             Command::Demo(
                 Address::parse(&text)
                     .ok_or_else(|| format!("--listen {text}: expected IP:PORT or unix:PATH"))?,
@@ -161,6 +146,12 @@ fn command(given: Given) -> Result<Command, String> {
         ["render", snippet] => Command::Snippet((*snippet).to_owned()),
         ["serve"] => Command::Serve,
         ["up"] => Command::Up,
-        _ => return Err(format!("no such command: {}", words.join(" "))),
+        [name, ..] => {
+            let usage = help::of(name).ok_or_else(|| help::unknown(name))?;
+            let call = words.join(" ");
+            return Err(format!(
+                "weir {call}: a word is missing or too much\n\n{usage}"
+            ));
+        }
     })
 }

@@ -19,12 +19,12 @@ pub(crate) fn run(
         .map(|provider| provider.name.as_str())
         .collect();
     println!(
-        "{}: {} providers ({}), {} models, {} virtual keys",
+        "{}: {} ({}), {}, {}",
         arguments.config.display(),
-        names.len(),
+        count(names.len(), "provider"),
         names.join(", "),
-        config.models.len(),
-        config.virtual_keys.len(),
+        count(config.models.len(), "model"),
+        count(config.virtual_keys.len(), "virtual key"),
     );
     let options = arguments.render(env);
     if !std::path::Path::new(&options.wasm).is_file() {
@@ -50,4 +50,9 @@ pub(crate) fn run(
     verdict?;
     println!("Envoy {} accepts what it renders to", program.version);
     Ok(())
+}
+
+fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }

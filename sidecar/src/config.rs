@@ -15,6 +15,7 @@ mod reader;
 mod sections;
 
 pub use engine::period::Period;
+pub(crate) use problem::closest;
 pub use problem::{ConfigError, Problem};
 
 /// Environment variable with the admin token, when the file names none.
@@ -239,7 +240,7 @@ impl Config {
     /// Every problem found, in file order.
     pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
         let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError::unreadable(path, format!("cannot be read: {error}")))?;
+            .map_err(|error| ConfigError::unreadable(path, unreadable(&error)))?;
         Config::parse(path, &text, env)
     }
 
@@ -313,6 +314,13 @@ impl Config {
             defaults: self.defaults.wire(),
         }
     }
+}
+
+fn unreadable(error: &std::io::Error) -> String {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return "there is no such file; name another one with --config".to_owned();
+    }
+    format!("cannot be read: {error}")
 }
 
 impl ModelConfig {

@@ -5,7 +5,11 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod envoy;
+pub mod help;
 pub mod keys;
 pub mod render;
 pub mod serve;
 pub mod up;
+
+#[cfg(test)]
+mod docs;

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args_os().skip(1)) {
         Ok(arguments) => arguments,
         Err(message) => {
-            eprintln!("{message}\n\n{}", arguments::USAGE);
+            eprintln!("{}", message.trim_end());
             return ExitCode::from(2);
         }
     };
@@ -46,7 +46,7 @@ fn load(arguments: &Arguments) -> Result<Config, String> {
 
 fn run(arguments: Arguments) -> Result<(), String> {
     match &arguments.command {
-        Command::Help => print!("{}", arguments::USAGE),
+        Command::Help(text) => print!("{text}"),
         Command::Version => println!("weir {}", env!("CARGO_PKG_VERSION")),
         Command::Render => print!(
             "{}",

@@ -27,6 +27,8 @@ mod journal;
 mod keys;
 mod listen;
 mod log;
+#[cfg(test)]
+pub(crate) use metrics::tests::families as metric_families;
 mod metrics;
 mod state;
 mod store;

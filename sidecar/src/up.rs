@@ -212,13 +212,25 @@ async fn wait_until_up(plan: &Plan, heard: &mut mpsc::Receiver<Event>) -> Result
     }
 }
 
-/// The state service is healthy, and the filter knows keys and models.
+/// The state service is healthy, and the filter knows keys and models. The filter is asked only
+/// once it has asked for the policy itself, so that a start leaves no refusal in the log.
 async fn healthy(plan: &Plan) -> bool {
     let at = Address::Tcp(reachable(plan.listen));
     let key = Secret::new(plan.secrets.virtual_key.expose());
-    let good = |answer: Result<Answer, String>| answer.is_ok_and(|answer| answer.status == 200);
-    good(call(&at, "GET", "/health", None, None).await)
-        && good(call(&at, "GET", "/v1/models", Some(&key), None).await)
+    let good = |answer: &Answer| answer.status == 200;
+    let filters = |answer: &Answer| {
+        let health: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        let vms = health
+            .pointer("/parts/filter_vms")
+            .and_then(serde_json::Value::as_u64);
+        vms.is_some_and(|vms| vms > 0)
+    };
+    let health = call(&at, "GET", "/health", None, None).await;
+    if !health.is_ok_and(|answer| good(&answer) && filters(&answer)) {
+        return false;
+    }
+    let models = call(&at, "GET", "/v1/models", Some(&key), None).await;
+    models.is_ok_and(|answer| good(&answer))
 }
 
 /// An address of this machine at which a service that listens on `listen` answers.

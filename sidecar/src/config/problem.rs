@@ -64,7 +64,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// `; did you mean ...?` for the candidate nearest to `word`, or nothing when none is near.
-pub(super) fn closest(word: &str, candidates: &[&str]) -> String {
+pub(crate) fn closest(word: &str, candidates: &[&str]) -> String {
     let far = word.chars().count().max(3) / 3;
     candidates
         .iter()

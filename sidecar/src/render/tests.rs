@@ -1,13 +1,5 @@
-use std::path::{Path, PathBuf};
-
 use super::*;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_owned()
-}
+use crate::docs::{fresh, root};
 
 /// The default `weir.yaml`, with those environment variables set.
 fn default_config(set: &'static [&'static str]) -> Config {
@@ -16,20 +8,6 @@ fn default_config(set: &'static [&'static str]) -> Config {
 }
 
 const EVERY_PROVIDER: &[&str] = &["OPENAI_API_KEY", "ANTHROPIC_API_KEY"];
-
-/// Compares with the committed file, or writes it with `UPDATE_EXPECT=1`.
-fn fresh(path: &str, text: &str) {
-    let path = root().join(path);
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == text,
-        "{} is stale: run UPDATE_EXPECT=1 cargo test -p weir",
-        path.display()
-    );
-}
 
 #[test]
 fn the_committed_configuration_is_fresh() {

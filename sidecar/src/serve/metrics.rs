@@ -14,7 +14,7 @@ use engine::wire::{CacheStatus, Ending, Policy, UsageRecord};
 mod text;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use text::MEDIA_TYPE;
 use text::{Kind, Text};

@@ -31,6 +31,36 @@ fn record(provider: &str, model: &str, status: u16) -> UsageRecord {
     }
 }
 
+/// Every family as the manual's table shows it: name, type, labels, help.
+pub(crate) fn families() -> Vec<[String; 4]> {
+    let mut metrics = Metrics::new(&Policy::default());
+    metrics.observe(&UsageRecord {
+        code: "budget_exceeded".into(),
+        ..record("openai", "m", 429)
+    });
+    let text = metrics.render(&Gauges::default());
+    let mut found: Vec<[String; 4]> = Vec::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        match words.as_slice() {
+            ["#", "HELP", name, help] => {
+                found.push([(*name).into(), String::new(), String::new(), (*help).into()]);
+            }
+            ["#", "TYPE", _, kind] => found.last_mut().unwrap()[1] = (*kind).into(),
+            _ => {
+                let family = found.last_mut().unwrap();
+                let labels = line.split_once('{').map_or("", |(_, rest)| rest);
+                let labels = labels.split(',').filter_map(|label| label.split_once('='));
+                let names: Vec<String> = labels.map(|(name, _)| format!("`{name}`")).collect();
+                if family[2].is_empty() {
+                    family[2] = names.join(", ");
+                }
+            }
+        }
+    }
+    found
+}
+
 #[test]
 fn finished_exchanges_show_under_the_names_that_dashboards_ask_for() {
     let mut metrics = Metrics::new(&Policy::default());

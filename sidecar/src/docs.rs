@@ -1,0 +1,403 @@
+//! The manual is kept true: its tables are made from the code, its configurations are read by it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use engine::guard::detectors;
+use engine::price::{CATALOGUE, parse_catalogue, usd};
+use engine::reply::{Code, Row, TABLE};
+use engine::route::RouteConfig;
+use engine::wire::Model;
+
+use crate::config::Config;
+use crate::{help, serve};
+
+/// Root of the repository.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap().to_owned()
+}
+
+/// Compares with the committed file, or writes it with `UPDATE_EXPECT=1`.
+pub(crate) fn fresh(path: &str, text: &str) {
+    let path = root().join(path);
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == text,
+        "{} is stale: run UPDATE_EXPECT=1 cargo test -p weir",
+        path.display()
+    );
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Replaces what stands between `<!-- generated: NAME -->` and `<!-- end -->`.
+fn with_table(document: &str, name: &str, table: &str) -> String {
+    let mark = format!("<!-- generated: {name} -->\n");
+    let (before, rest) = document
+        .split_once(&mark)
+        .unwrap_or_else(|| panic!("no {mark}"));
+    let (_, after) = rest.split_once("<!-- end -->").expect("<!-- end -->");
+    format!("{before}{mark}{table}<!-- end -->{after}")
+}
+
+fn table<const N: usize>(heads: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut text = format!("| {} |\n|{}\n", heads.join(" | "), "---|".repeat(N));
+    for row in rows {
+        let cells = row.map(|cell| cell.replace('|', "\\|"));
+        writeln!(text, "| {} |", cells.join(" | ")).unwrap();
+    }
+    text
+}
+
+fn refusals() -> String {
+    let status = |row: &Row| match row.code {
+        Code::UpstreamError => "the provider's".to_owned(),
+        Code::UpstreamStreamInterrupted => "in the stream".to_owned(),
+        _ => row.status.to_string(),
+    };
+    let when = |row: &Row| match row.should_retry {
+        Some(false) => format!("{}; `x-should-retry: false`", row.code.when()),
+        _ => row.code.when().to_owned(),
+    };
+    let row = |row: &Row| [format!("`{}`", row.name), status(row), when(row)];
+    table(["code", "status", "when"], TABLE.iter().map(row))
+}
+
+fn guard() -> String {
+    let rows = detectors().iter().map(|detector| {
+        let example = format!("`{}`", detector.example);
+        [
+            format!("`{}`", detector.name),
+            detector.what.to_owned(),
+            example,
+        ]
+    });
+    table(["type", "what is found", "for example"], rows)
+}
+
+fn models() -> String {
+    let row = |model: &Model| {
+        let price = model.price;
+        let long = match price.long_from {
+            0 => String::new(),
+            from => format!(
+                "from {from}: {} / {}",
+                usd(price.long_input),
+                usd(price.long_output)
+            ),
+        };
+        [
+            format!("`{}`", model.id),
+            model.provider.clone(),
+            model.context.to_string(),
+            model.max_output.to_string(),
+            usd(price.input),
+            usd(price.cached_input),
+            usd(price.output),
+            long,
+        ]
+    };
+    let heads = [
+        "model",
+        "provider",
+        "context",
+        "max output",
+        "input",
+        "cached input",
+        "output",
+        "long prompts, input / output",
+    ];
+    table(heads, parse_catalogue(CATALOGUE).unwrap().iter().map(row))
+}
+
+fn metrics() -> String {
+    let rows = serve::metric_families();
+    let rows = rows
+        .into_iter()
+        .map(|[name, kind, labels, help]| [format!("`{name}`"), kind, labels, help]);
+    table(["metric", "type", "labels", "what"], rows)
+}
+
+fn commands() -> String {
+    let mut text = format!("```text\n{}```\n", help::overview());
+    for command in help::COMMANDS {
+        let usage = help::of(command.name).unwrap();
+        write!(text, "\n```text\n{usage}```\n").unwrap();
+    }
+    text
+}
+
+#[test]
+fn generated_tables_are_fresh() {
+    let mut documents = BTreeMap::new();
+    for (path, name, table) in [
+        ("README.md", "refusals", refusals()),
+        ("docs/guardrails.md", "detectors", guard()),
+        ("docs/models.md", "models", models()),
+        ("docs/operations.md", "metrics", metrics()),
+        ("docs/operations.md", "commands", commands()),
+    ] {
+        let document = documents.entry(path).or_insert_with(|| read(path));
+        *document = with_table(document, name, &table);
+    }
+    for (path, document) in documents {
+        fresh(path, &document);
+    }
+}
+
+/// Code blocks of `language` in a document, each with the line it starts in.
+fn blocks<'d>(document: &'d str, language: &str) -> Vec<(usize, &'d str)> {
+    let fence = format!("```{language}\n");
+    let starts = document.match_indices(&fence);
+    starts
+        .map(|(at, _)| {
+            let start = at + fence.len();
+            let end = start + document[start..].find("```").expect("a closing fence");
+            (document[..at].lines().count() + 1, &document[start..end])
+        })
+        .collect()
+}
+
+fn manual() -> Vec<String> {
+    let folder = std::fs::read_dir(root().join("docs")).unwrap();
+    let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let pages = names.filter(|name| name.ends_with(".md"));
+    let mut paths: Vec<String> = pages.map(|name| format!("docs/{name}")).collect();
+    paths.push("README.md".to_owned());
+    paths
+}
+
+const PROVIDER: &str = "providers: [{name: openai, base_url: 'https://api.openai.com/v1'}, \
+                        {name: anthropic, dialect: anthropic, base_url: 'https://api.anthropic.com'}]\n";
+
+#[test]
+fn configurations_in_the_manual_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "from a file\n").unwrap();
+    let mut count = 0;
+    for path in manual() {
+        let document = read(&path);
+        for (line, block) in blocks(&document, "yaml") {
+            if block.starts_with(SNIPPET) {
+                continue;
+            }
+            let block = block.replace("/run/secrets/openai", &file.display().to_string());
+            let whole = if block.contains("providers:") {
+                block
+            } else {
+                format!("{PROVIDER}{block}")
+            };
+            let env = |name: &str| {
+                (name != "WEIR_DEV_KEY").then(|| format!("value of {name}").replace(' ', "-"))
+            };
+            if let Err(error) = Config::parse(Path::new(&path), &whole, &env) {
+                panic!("{path}, the block in line {line}: {error}");
+            }
+            count += 1;
+        }
+        for (line, block) in blocks(&document, "json") {
+            if let Err(error) = RouteConfig::parse(block) {
+                panic!("{path}, the block in line {line}: {error}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 10, "{count} blocks");
+}
+
+/// How a piece of Envoy's configuration begins.
+const SNIPPET: &str = "# weir render ";
+
+#[test]
+fn snippets_of_the_readme_are_pieces_of_what_is_rendered() {
+    let readme = read("README.md");
+    let mut names = Vec::new();
+    for (line, block) in blocks(&readme, "yaml") {
+        let Some(rest) = block.strip_prefix(SNIPPET) else {
+            continue;
+        };
+        let name = rest.split_whitespace().next().unwrap();
+        let whole = read(&format!("envoy/snippets/{name}.yaml"));
+        let mut rendered = whole.lines();
+        for wanted in block
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#'))
+        {
+            assert!(
+                rendered.any(|line| line == wanted),
+                "README.md, the block in line {line}: envoy/snippets/{name}.yaml has no further\n{wanted}"
+            );
+        }
+        names.push(name.to_owned());
+    }
+    assert_eq!(names, ["filter", "route", "cluster"]);
+}
+
+/// Every refusal of the table is given somewhere: the table promises nothing that does not happen.
+#[test]
+fn every_code_is_in_use() {
+    let mut sources = String::new();
+    let mut folders: Vec<PathBuf> = ["engine/src", "sidecar/src", "filter/src"]
+        .map(|folder| root().join(folder))
+        .into();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("reply.rs") && !path.ends_with("tests.rs") {
+                sources.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    for row in TABLE {
+        let name = format!("Code::{:?}", row.code);
+        assert!(sources.contains(&name), "nothing refuses with {name}");
+    }
+}
+
+/// The members that the reader knows in the mapping that `with` gives an unknown one.
+fn known(with: &str) -> Vec<String> {
+    let error = Config::parse(Path::new("x"), with, &|_| None).expect_err("an unknown member");
+    let text = error.to_string();
+    let known = text
+        .split("; known here: ")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{text}"));
+    let line = known.lines().next().unwrap();
+    line.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn every_member_of_the_configuration_is_documented_and_no_other() {
+    let document = read("docs/configuration.md");
+    let odd = "zzzzzzzzzzzz: 1";
+    let with = |text: &str| known(&format!("{PROVIDER}{text}\n"));
+    for (section, members) in [
+        ("weir.yaml", with(odd)),
+        (
+            "providers[]",
+            known(&format!("providers: [{{name: a, base_url: demo, {odd}}}]")),
+        ),
+        (
+            "models[]",
+            with(&format!(
+                "models: [{{id: a, provider: openai, price: free, {odd}}}]"
+            )),
+        ),
+        (
+            "price",
+            with(&format!(
+                "models: [{{id: a, provider: openai, price: {{input: 1, output: 1, {odd}}}}}]"
+            )),
+        ),
+        ("defaults", with(&format!("defaults: {{{odd}}}"))),
+        (
+            "defaults.retry",
+            with(&format!("defaults: {{retry: {{{odd}}}}}")),
+        ),
+        (
+            "defaults.cache",
+            with(&format!("defaults: {{cache: {{{odd}}}}}")),
+        ),
+        (
+            "budgets[]",
+            with(&format!(
+                "budgets: [{{scope: global, limit_usd: 1, {odd}}}]"
+            )),
+        ),
+        (
+            "virtual_keys[]",
+            with(&format!("virtual_keys: [{{name: a, key: b, {odd}}}]")),
+        ),
+        ("sidecar", with(&format!("sidecar: {{{odd}}}"))),
+        ("envoy", with(&format!("envoy: {{{odd}}}"))),
+        ("limits", with(&format!("limits: {{{odd}}}"))),
+    ] {
+        let heading = format!("\n## `{section}`\n");
+        let (_, rest) = document
+            .split_once(&heading)
+            .unwrap_or_else(|| panic!("no heading {section}"));
+        let text = rest.split("\n## ").next().unwrap();
+        let rows = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let mut documented: Vec<String> = rows.map(|(name, _)| name.to_owned()).collect();
+        let mut members = members;
+        members.sort();
+        members.dedup();
+        documented.sort();
+        assert_eq!(documented, members, "{section}");
+    }
+}
+
+#[test]
+fn the_defaults_of_the_manual_are_the_programs() {
+    let document = read("docs/configuration.md");
+    let (_, rest) = document
+        .split_once("<!-- every default -->\n")
+        .expect("the mark");
+    let (_, block) = blocks(rest, "yaml")[0];
+    let parse = |text: &str| {
+        let config = Config::parse(Path::new("x"), text, &|_| None);
+        config.unwrap_or_else(|error| panic!("{error}"))
+    };
+    let providers = block.lines().skip_while(|line| *line != "providers:");
+    let least: Vec<&str> = providers
+        .take_while(|line| line.starts_with("providers:") || line.starts_with(' '))
+        .collect();
+    assert_eq!(
+        format!("{:?}", parse(block)),
+        format!("{:?}", parse(&least.join("\n")))
+    );
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for path in manual() {
+        let document = read(&path);
+        let folder = Path::new(&path).parent().unwrap().to_owned();
+        for target in document
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            if target.starts_with("http") {
+                continue;
+            }
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() {
+                path.clone()
+            } else {
+                folder.join(file).display().to_string()
+            };
+            assert!(root().join(&file).exists(), "{path}: {target}");
+            if anchor.is_empty() {
+                continue;
+            }
+            let anchors = read(&file);
+            let mut headings = anchors
+                .lines()
+                .filter(|line| line.starts_with('#'))
+                .map(slug);
+            assert!(headings.any(|slug| slug == anchor), "{path}: {target}");
+        }
+    }
+}
+
+/// The anchor that Markdown renderers give a heading.
+fn slug(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
