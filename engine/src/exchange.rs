@@ -88,7 +88,7 @@ pub struct Ask {
 pub struct Forward {
     /// All request headers.
     pub headers: Headers,
-    /// The body, when it changes here (else the adapter writes one for each attempt).
+    /// The body, when it is not the one that Envoy has already.
     pub body: Option<Vec<u8>>,
 }
 
@@ -139,6 +139,8 @@ pub struct Exchange {
     key_hash: String,
     key: Option<Rc<KeyRecord>>,
     body: Vec<u8>,
+    /// Whether `body` is not the client's any more.
+    redacted: bool,
     request: Option<ChatRequest>,
     plan: Plan,
     progress: attempt::Progress,
@@ -259,6 +261,7 @@ impl Exchange {
             key_hash: String::new(),
             key: None,
             body: Vec::new(),
+            redacted: false,
             request: None,
             plan: Plan::default(),
             progress: attempt::Progress::default(),

@@ -96,6 +96,13 @@ impl HttpContext for Adapter {
         let Some(exchange) = self.exchange.as_ref().filter(|_| !self.decided) else {
             return Action::Continue;
         };
+        // Reading a long answer anew with each of its pieces would cost the square of its length.
+        let wanted = exchange
+            .try_borrow()
+            .map(|exchange| exchange.wants_attempt_body(end));
+        if matches!(wanted, Ok(false)) {
+            return Action::Pause;
+        }
         let body = host::bytes(Buffer::ResponseBody, size);
         let step = vm::drive(exchange, |exchange, _| exchange.on_attempt_body(&body, end));
         self.perform(step)

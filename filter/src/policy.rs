@@ -1,5 +1,6 @@
 //! The policy role: a request on its way in, its answer on its way out.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use engine::exchange::{AnswerHead, Step};
@@ -15,14 +16,14 @@ use crate::vm::{self, Shared};
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) struct Policy {
-    settings: Settings,
+    settings: Rc<Settings>,
     exchange: Option<Shared>,
     asked: Option<&'static str>,
     body_seen: bool,
 }
 
 impl Policy {
-    pub(crate) fn new(settings: Settings) -> Policy {
+    pub(crate) fn new(settings: Rc<Settings>) -> Policy {
         Policy {
             settings,
             exchange: vm::begin(),
@@ -153,15 +154,15 @@ impl HttpContext for Policy {
         let Some(exchange) = &self.exchange else {
             return Action::Continue;
         };
-        let wanted = vm::drive(exchange, |exchange, _| {
+        let wanted = exchange.try_borrow().map(|exchange| {
             (
                 exchange.wants_answer_body(end),
                 exchange.holds_answer_body(),
             )
         });
         match wanted {
-            Some((true, _)) => {}
-            Some((false, true)) => return Action::Pause,
+            Ok((true, _)) => {}
+            Ok((false, true)) => return Action::Pause,
             _ => return Action::Continue,
         }
         let body = host::bytes(Buffer::ResponseBody, size);

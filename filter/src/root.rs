@@ -30,7 +30,7 @@ const RENEW_EVERY_MS: u64 = 5_000;
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Plugin configuration.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     role: Role,
@@ -50,7 +50,7 @@ enum Role {
 
 #[derive(Default)]
 pub(crate) struct Root {
-    settings: Option<Settings>,
+    settings: Option<Rc<Settings>>,
     polled_ms: u64,
     renewed_ms: u64,
     calls: Vec<(u32, Call)>,
@@ -195,7 +195,7 @@ impl RootContext for Root {
         proxy_wasm::set_log_level(host::log_level());
         let bytes = host::bytes(Buffer::PluginConfiguration, size);
         match serde_json::from_slice::<Settings>(&bytes) {
-            Ok(settings) => self.settings = Some(settings),
+            Ok(settings) => self.settings = Some(Rc::new(settings)),
             Err(error) => {
                 log::error!("weir: plugin configuration: {error}");
                 return false;

@@ -93,10 +93,7 @@ impl Exchange {
         progress.failure = None;
         self.progress.next = self.without_answer();
         let (headers, body) = self.upstream(env).ok()?;
-        Some(Forward {
-            headers,
-            body: Some(body),
-        })
+        Some(Forward { headers, body })
     }
 
     /// Name of the target that follows.
@@ -147,6 +144,11 @@ impl Exchange {
             return self.fail(status, body, Code::UpstreamInvalidAnswer);
         }
         AttemptStep::Hold
+    }
+
+    /// Whether the next event needs the bytes of the attempt's answer.
+    pub fn wants_attempt_body(&self, end: bool) -> bool {
+        end || self.progress.stream
     }
 
     /// The body of an attempt's answer as far as it is here.

@@ -204,6 +204,7 @@ impl Exchange {
             }
             PiiAction::Redact if inspection.edits_made => {
                 self.body = edits.apply(&self.body);
+                self.redacted = true;
                 // The provider sees the redacted name; the operator's own ledger keeps apart who
                 // is who.
                 let user = request.user;
@@ -315,10 +316,7 @@ impl Exchange {
             Ok((headers, body)) => {
                 // Nothing retries with another body from here: Envoy holds its own copy.
                 self.body = Vec::new();
-                Step::Forward(Forward {
-                    headers,
-                    body: Some(body),
-                })
+                Step::Forward(Forward { headers, body })
             }
             Err(error) => self.refuse_param(error.code, Some(error.message), error.param),
         }

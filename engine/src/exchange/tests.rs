@@ -333,6 +333,23 @@ fn personal_data_is_redacted_before_anything_leaves() {
 }
 
 #[test]
+fn a_body_that_serves_as_it_came_is_not_written_again() {
+    let mut world = World::new();
+    let mut body = chat("gpt-4o-mini");
+    let (_, forward) = world.granted(&[], &body);
+    assert_eq!(forward.body, None);
+    let length = body.to_string().len().to_string();
+    assert_eq!(forward.headers.text("content-length"), Some(&*length));
+    let (mut exchange, _) = world.granted(&[("x-weir-config", FALLBACK)], &body);
+    let first = exchange.on_attempt(&world.env()).expect("attempt");
+    assert_eq!(first.body, None);
+    body["messages"][0]["content"] = json!("mail ann@example.com");
+    let (mut exchange, _) = world.granted(&[("x-weir-config", FALLBACK)], &body);
+    let first = exchange.on_attempt(&world.env()).expect("attempt");
+    assert!(first.body.is_some(), "Envoy has the one that names Ann");
+}
+
+#[test]
 fn what_is_redacted_for_the_provider_is_kept_in_the_ledger() {
     let mut world = World::new();
     let mut body = chat("gpt-4o-mini");

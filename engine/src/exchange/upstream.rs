@@ -74,8 +74,11 @@ impl Exchange {
         dialect::encode(&wanted, request, &self.body, Edits::default())
     }
 
-    /// Head and body for the current target.
-    pub(super) fn upstream(&mut self, env: &Env<'_>) -> Result<(Headers, Vec<u8>), RequestError> {
+    /// Head and body for the current target; no body where the client's own serves.
+    pub(super) fn upstream(
+        &mut self,
+        env: &Env<'_>,
+    ) -> Result<(Headers, Option<Vec<u8>>), RequestError> {
         let missing = || RequestError::invalid("", "the request was not planned");
         let target = self.target().ok_or_else(missing)?;
         let request = self.request.as_ref().ok_or_else(missing)?;
@@ -113,8 +116,8 @@ impl Exchange {
         headers.push("content-length", encoded.body.len().to_string());
         let dropped = encoded.dropped;
         let body = match encoded.body {
-            Cow::Owned(body) => body,
-            Cow::Borrowed(body) => body.to_vec(),
+            Cow::Owned(body) => Some(body),
+            Cow::Borrowed(body) => self.redacted.then(|| body.to_vec()),
         };
         if self.has_adapter() {
             headers.push(HEADER_TARGET, self.next_target());
