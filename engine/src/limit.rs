@@ -36,6 +36,13 @@ impl RateWindow {
         self.state(limit, into, true)
     }
 
+    /// Counts `requests` of an earlier time, as they are known after a restart. Calls must come in
+    /// order of time.
+    pub fn restore(&mut self, requests: u64, at_ms: u64) {
+        self.roll(at_ms);
+        self.current = self.current.saturating_add(requests);
+    }
+
     /// Moves to the bucket of `now_ms`; a clock that went back stays in the newest bucket.
     fn roll(&mut self, now_ms: u64) -> u64 {
         let start_ms = now_ms - now_ms % WINDOW_MS;
@@ -149,6 +156,19 @@ mod tests {
             }
         );
         assert!(!RateWindow::default().check(0, 5).0);
+    }
+
+    #[test]
+    fn a_restored_window_is_the_one_that_was() {
+        let times = [59_000, 59_500, 61_000, 100_000];
+        let (mut lived, mut restored) = (RateWindow::default(), RateWindow::default());
+        for at_ms in times {
+            lived.count(9, at_ms);
+        }
+        restored.restore(2, 59_000);
+        restored.restore(1, 61_000);
+        restored.restore(1, 100_000);
+        assert_eq!(lived, restored);
     }
 
     proptest! {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use engine::cache_key::sha256_hex;
 use engine::ledger::{Budget, Ledger, Scope};
+use engine::limit::WINDOW_MS;
 use engine::wire::Policy;
 use rusqlite::Connection;
 use serde_json::json;
@@ -221,6 +222,7 @@ fn load(
             ledger.restore(exchange, hold, now_ms);
         }
     }
+    restore_rates(&mut table, &ledger, db, now_ms)?;
     let mut journal = Journal::open(&path)?;
     journal.compact(&ledger)?;
     let policy = config.policy();
@@ -232,6 +234,28 @@ fn load(
         store::keys_version(db)?,
     );
     Ok(Shared::new(core, Metrics::new(&policy), log))
+}
+
+/// Fills the windows of request limits with what the ledger and the open holds tell of the last two
+/// minutes, which is all that a window looks at: a restart must not give a key a fresh one.
+fn restore_rates(
+    table: &mut keys::KeyTable,
+    ledger: &Ledger,
+    db: &Connection,
+    now_ms: u64,
+) -> Result<(), ServeError> {
+    let from_ms = now_ms.saturating_sub(2 * WINDOW_MS);
+    let mut admitted = store::usage::admitted_since(db, from_ms)?;
+    let open = ledger.holds().map(|(_, hold)| hold);
+    let open = open.filter(|hold| hold.admitted_ms >= from_ms);
+    admitted.extend(open.map(|hold| (hold.admitted_ms, hold.key.clone(), 1)));
+    admitted.sort_unstable();
+    for (at_ms, key, requests) in admitted {
+        if let Some(entry) = table.by_id_mut(&key) {
+            entry.rate.restore(requests, at_ms.min(now_ms));
+        }
+    }
+    Ok(())
 }
 
 fn compile(policy: &Policy) -> Result<CompiledPolicy, ServeError> {

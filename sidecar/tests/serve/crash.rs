@@ -155,6 +155,36 @@ fn a_budget_takes_exactly_what_fits() {
 }
 
 #[test]
+fn a_restart_does_not_lift_a_rate_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(folder.path());
+    let (key, _) = service.new_key(json!({"name": "k", "rate_limit": 4}));
+    for exchange in ["a", "b", "c"] {
+        let answer = service.internal("admit", &admit(exchange, &key, HOLD));
+        assert!(answer.good()["granted"].is_object());
+    }
+    // One stays a hold. What was refused did not count. No clock is later than the service's own.
+    let mut refused = record("r", &key, 0);
+    refused["ending"] = json!("refused");
+    refused["at_ms"] = json!(1_u64 << 52);
+    let records = [record("a", &key, COST), record("b", &key, COST), refused];
+    let settle = json!({"records": records});
+    assert_eq!(service.internal("settle", &settle).good()["durable"], 3);
+    service.kill();
+
+    let service = Service::start(folder.path());
+    let last = service.internal("admit", &admit("d", &key, HOLD)).good();
+    assert_eq!(last["granted"]["rate"]["remaining"], 0, "{last}");
+    let over = service.internal("admit", &admit("e", &key, HOLD)).good();
+    assert_eq!(over["refused"]["code"], "rate_limit_exceeded", "{over}");
+    assert_eq!(service.terminate(), Some(0));
+
+    let service = Service::start(folder.path());
+    let over = service.internal("admit", &admit("f", &key, HOLD)).good();
+    assert_eq!(over["refused"]["code"], "rate_limit_exceeded", "{over}");
+}
+
+#[test]
 fn sigterm_ends_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start(folder.path());

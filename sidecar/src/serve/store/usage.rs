@@ -157,6 +157,24 @@ pub(crate) fn spend_by_day(db: &Connection) -> rusqlite::Result<Vec<(u64, String
     rows.collect()
 }
 
+/// Requests that were let through since `from_ms`, by minute and key, in order of time.
+pub(crate) fn admitted_since(
+    db: &Connection,
+    from_ms: u64,
+) -> rusqlite::Result<Vec<(u64, String, u64)>> {
+    let sql = "SELECT MIN(timestamp), key_id, COUNT(*) FROM llm_usage_log \
+               WHERE timestamp >= ? AND ending <> 'refused' \
+               GROUP BY substr(timestamp, 1, 16), key_id ORDER BY 1";
+    let mut statement = db.prepare(sql)?;
+    let rows = statement.query_map([period::sql(from_ms)], |row| {
+        let at: String = row.get(0)?;
+        let count: i64 = row.get(2)?;
+        let count = u64::try_from(count).unwrap_or(0);
+        Ok((period::parse(&at).unwrap_or(0), row.get(1)?, count))
+    })?;
+    rows.collect()
+}
+
 /// Value of `ending`.
 fn ending_name(ending: Ending) -> &'static str {
     match ending {
