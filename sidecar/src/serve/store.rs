@@ -3,7 +3,8 @@
 //! One thread writes. It takes every settlement that waits, writes them in one transaction with
 //! `synchronous=FULL`, and only then applies them to the counters and answers: what was
 //! acknowledged survives. An exchange id is written once; a second record of it changes nothing,
-//! except that a real record replaces the one that stood for an expired hold.
+//! except that a real record replaces the one that stood for an expired hold. Of records that cost
+//! nothing because Weir refused, the latest [`refusals::REFUSALS_MAX`] are kept.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -13,6 +14,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 pub(crate) mod keys;
+pub(crate) mod refusals;
 mod schema;
 pub(crate) mod seal;
 pub(crate) mod usage;

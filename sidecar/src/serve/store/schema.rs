@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Version of the schema, in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// `cost` is derived from the integer that counts. Instants are UTC texts that SQL's date functions
 /// take and that sort by time.
@@ -85,17 +85,24 @@ CREATE TABLE usage_daily (
 ) WITHOUT ROWID;
 ";
 
+/// The oldest refusals are looked for whenever there are too many.
+const SECOND: &str = "
+CREATE INDEX idx_usage_refused ON llm_usage_log(timestamp) WHERE ending = 'refused';
+";
+
 /// Brings the database to [`VERSION`].
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > VERSION {
         return Err(StoreError::TooNew(version));
     }
-    if version < 1 {
-        let step = db.transaction()?;
-        step.execute_batch(FIRST)?;
-        step.pragma_update(None, "user_version", 1)?;
-        step.commit()?;
+    for (number, tables) in [(1, FIRST), (2, SECOND)] {
+        if version < number {
+            let step = db.transaction()?;
+            step.execute_batch(tables)?;
+            step.pragma_update(None, "user_version", number)?;
+            step.commit()?;
+        }
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::super::keys::KeyTable;
 use super::super::log::{Level, Log};
 use super::super::metrics::Metrics;
 use super::super::state::{CompiledPolicy, Core, Shared};
+use super::refusals::Refusals;
 use super::usage::{Written, write};
 use super::*;
 
@@ -82,6 +83,62 @@ fn a_record_counts_once() {
         row::<i64>(&db, "SELECT requests * 10 + errors FROM usage_daily"),
         21
     );
+}
+
+#[test]
+fn the_oldest_refusals_go_and_stay_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut db = open(&folder.path().join("weir.db")).unwrap();
+    let mut refusals = Refusals::count(&db, 20).unwrap();
+    let mut settle = |name: String, ending: Ending, second: u64| {
+        let record = record(&name, 0, ending);
+        let step = db.transaction().unwrap();
+        let written = write(&step, &record, NOON + second * 1_000).unwrap();
+        let rows = refusals.trim(&step, [(&record, written)].into_iter());
+        step.commit().unwrap();
+        refusals.committed(rows.unwrap());
+    };
+    settle("paid".into(), Ending::Done, 0);
+    for count in 1..=20 {
+        settle(format!("r{count:03}"), Ending::Refused, count);
+    }
+    // Nothing goes at the bound, nor for what is known.
+    settle("r020".into(), Ending::Refused, 20);
+    settle("paid2".into(), Ending::ClientGone, 20);
+    for count in 21..=50 {
+        settle(format!("r{count:03}"), Ending::Refused, count);
+    }
+    let sql = "SELECT COUNT(*) FROM llm_usage_log WHERE ending = 'refused'";
+    let rows = row::<i64>(&db, sql);
+    assert!((19..=20).contains(&rows), "{rows}");
+    assert_eq!(Refusals::count(&db, 20).unwrap().rows, rows as u64);
+    let oldest = "SELECT MIN(exchange_id) FROM llm_usage_log WHERE ending = 'refused'";
+    assert_eq!(row::<String>(&db, oldest), format!("r{:03}", 51 - rows));
+    assert_eq!(
+        row::<i64>(&db, "SELECT COUNT(*) FROM llm_usage_log") - rows,
+        2
+    );
+    assert_eq!(row::<i64>(&db, "SELECT SUM(requests) FROM usage_daily"), 52);
+    let sums = "SELECT group_concat(model || requests) FROM usage_daily ORDER BY model";
+    assert_eq!(row::<String>(&db, sums), "50,m2");
+    let plan = "EXPLAIN QUERY PLAN SELECT exchange_id FROM llm_usage_log \
+                WHERE ending = 'refused' ORDER BY timestamp LIMIT 1";
+    let plan: String = db.query_row(plan, [], |row| row.get(3)).unwrap();
+    assert!(plan.contains("idx_usage_refused"), "{plan}");
+}
+
+#[test]
+fn a_store_of_the_first_version_is_brought_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weir.db");
+    let mut db = open(&path).unwrap();
+    put(&mut db, &record("a", 7, Ending::Done));
+    db.execute_batch("DROP INDEX idx_usage_refused; PRAGMA user_version = 1")
+        .unwrap();
+    drop(db);
+    let db = open(&path).unwrap();
+    assert_eq!(row::<i64>(&db, "PRAGMA user_version"), 2);
+    assert_eq!(row::<i64>(&db, "SELECT COUNT(*) FROM llm_usage_log"), 1);
 }
 
 #[test]

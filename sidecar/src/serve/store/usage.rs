@@ -121,6 +121,11 @@ fn insert(
 }
 
 fn sum(step: &Transaction<'_>, record: &UsageRecord, charged_ms: u64) -> rusqlite::Result<()> {
+    // Where a provider takes any model's name, refused requests could make a row of each.
+    let model = match record.ending {
+        Ending::Refused => "",
+        _ => record.model.as_str(),
+    };
     let mut statement = step.prepare_cached(
         "INSERT INTO usage_daily VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8) \
          ON CONFLICT DO UPDATE SET requests = requests + 1, errors = errors + ?5, \
@@ -131,7 +136,7 @@ fn sum(step: &Transaction<'_>, record: &UsageRecord, charged_ms: u64) -> rusqlit
         period::day(charged_ms),
         record.key,
         record.provider,
-        record.model,
+        model,
         i64::from(!record.succeeded()),
         record.cost_nano,
         signed(record.usage.input),

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::super::log::{self, Level};
 use super::super::state::{Core, Shared};
+use super::refusals::{REFUSALS_MAX, Refusals};
 use super::usage::{self, Written};
 use crate::clock;
 
@@ -62,6 +63,7 @@ impl Writer {
         db: Connection,
         shared: Arc<Shared>,
     ) -> std::io::Result<(Writer, JoinHandle<()>)> {
+        let refusals = Refusals::count(&db, REFUSALS_MAX).map_err(std::io::Error::other)?;
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let waiting = Arc::new(AtomicUsize::new(0));
         let writer = Writer {
@@ -70,6 +72,7 @@ impl Writer {
         };
         let thread = Thread {
             db,
+            refusals,
             shared,
             queue,
             waiting,
@@ -131,6 +134,7 @@ impl Writer {
 
 struct Thread {
     db: Connection,
+    refusals: Refusals,
     shared: Arc<Shared>,
     queue: Receiver<Job>,
     waiting: Arc<AtomicUsize>,
@@ -211,7 +215,7 @@ impl Thread {
             };
             records.iter().map(at).collect()
         };
-        match write(&mut self.db, &records, &charged) {
+        match write(&mut self.db, &mut self.refusals, &records, &charged) {
             Ok(written) => {
                 self.shared.note_store(true);
                 self.apply(&records, &charged, &written, now_ms);
@@ -289,6 +293,7 @@ impl Thread {
 
 fn write(
     db: &mut Connection,
+    refusals: &mut Refusals,
     records: &[&UsageRecord],
     charged: &[u64],
 ) -> rusqlite::Result<Vec<Written>> {
@@ -301,7 +306,10 @@ fn write(
             _ => usage::write(&step, record, *charged_ms)?,
         });
     }
+    let all = records.iter().copied().zip(written.iter().copied());
+    let kept = refusals.trim(&step, all)?;
     step.commit()?;
+    refusals.committed(kept);
     Ok(written)
 }
 
