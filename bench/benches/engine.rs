@@ -1,1 +1,335 @@
-fn main() {}
+//! The engine's parts and a whole exchange, natively: what one of them costs without Envoy.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use engine::dialect::{self, StreamDecoder};
+use engine::exchange::{Env, Exchange, Step};
+use engine::headers::Headers;
+use engine::json::Edits;
+use engine::keys::{KeyTable, presented};
+use engine::policy::PolicyIndex;
+use engine::request::ChatRequest;
+use engine::tokens::{Encoding, Tokenizers};
+use engine::wire::{
+    Admission, Defaults, Dialect, Grant, KeyAnswer, KeyRecord, Model, PiiAction, Policy, Price,
+    Provider,
+};
+use engine::{cache_key, guard, json};
+
+const WORDS: [&str; 24] = [
+    "account", "after", "amount", "answer", "because", "budget", "change", "client", "delivery",
+    "every", "forecast", "invoice", "letter", "meeting", "number", "office", "payment", "please",
+    "quarter", "report", "summary", "their", "which", "with",
+];
+
+fn prose(bytes: usize, seed: u64) -> String {
+    let mut state = seed.wrapping_mul(0x9e37_79b9).wrapping_add(1);
+    let mut text = format!("Request {seed}: ");
+    while text.len() < bytes {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        text.push_str(WORDS[(state >> 33) as usize % WORDS.len()]);
+        text.push(if state >> 60 == 0 { '.' } else { ' ' });
+    }
+    text
+}
+
+fn body(bytes: usize, stream: bool, seed: u64) -> Vec<u8> {
+    let prompt = prose(bytes, seed);
+    format!(
+        r#"{{"model":"gpt-4o-mini","stream":{stream},"max_tokens":256,"messages":[{{"role":"system","content":"You are a helpful assistant."}},{{"role":"user","content":"{prompt}"}}]}}"#
+    )
+    .into_bytes()
+}
+
+fn answer() -> Vec<u8> {
+    let content = "The summary of the quarter is ready. ".repeat(9);
+    format!(
+        r#"{{"id":"chatcmpl-1","object":"chat.completion","created":1750000000,"model":"gpt-4o-mini","choices":[{{"index":0,"message":{{"role":"assistant","content":"{content}","refusal":null}},"logprobs":null,"finish_reason":"stop"}}],"usage":{{"prompt_tokens":190,"completion_tokens":72,"total_tokens":262}}}}"#
+    )
+    .into_bytes()
+}
+
+fn openai_stream() -> Vec<u8> {
+    let mut out = String::new();
+    for number in 0..64 {
+        out.push_str(&format!(
+            "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1750000000,\"model\":\"gpt-4o-mini\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\" word{number}\"}},\"finish_reason\":null}}]}}\n\n"
+        ));
+    }
+    out.push_str("data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1750000000,\"model\":\"gpt-4o-mini\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
+    out.push_str("data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1750000000,\"model\":\"gpt-4o-mini\",\"choices\":[],\"usage\":{\"prompt_tokens\":190,\"completion_tokens\":64,\"total_tokens\":254}}\n\ndata: [DONE]\n\n");
+    out.into_bytes()
+}
+
+fn anthropic_stream() -> Vec<u8> {
+    let mut out = String::from(
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude\",\"content\":[],\"usage\":{\"input_tokens\":190,\"output_tokens\":1}}}\n\nevent: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+    );
+    for number in 0..64 {
+        out.push_str(&format!(
+            "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":\" word{number}\"}}}}\n\n"
+        ));
+    }
+    out.push_str("event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":64}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+    out.into_bytes()
+}
+
+fn parts(criterion: &mut Criterion) {
+    for (size, name) in [(1024, "1k"), (100 * 1024, "100k")] {
+        let bytes = body(size, false, 1);
+        let request = ChatRequest::parse(&bytes).expect("a request");
+        let text = prose(size, 2);
+        let mut group = criterion.benchmark_group(format!("request {name}"));
+        group.throughput(Throughput::Bytes(bytes.len() as u64));
+        group.bench_function("json::document", |b| {
+            b.iter(|| json::document(black_box(&bytes)))
+        });
+        group.bench_function("request::parse", |b| {
+            b.iter(|| ChatRequest::parse(black_box(&bytes)))
+        });
+        group.bench_function("guard::inspect", |b| {
+            b.iter(|| {
+                let mut edits = Edits::default();
+                guard::inspect(black_box(&bytes), &request, PiiAction::Redact, &mut edits)
+            })
+        });
+        group.bench_function("guard::scan", |b| {
+            let mut found = Vec::new();
+            b.iter(|| guard::scan(black_box(&text), &mut found))
+        });
+        let mut tokenizers = Tokenizers::default();
+        group.bench_function("tokens", |b| {
+            b.iter(|| tokenizers.prompt_tokens(Encoding::O200k, &request, black_box(&bytes)))
+        });
+        group.bench_function("cache_key", |b| {
+            b.iter(|| {
+                cache_key::cache_key("scope", "p", "m", black_box(&request), black_box(&bytes))
+            })
+        });
+        group.finish();
+    }
+}
+
+fn dialects(criterion: &mut Criterion) {
+    for (name, dialect, bytes) in [
+        ("openai", Dialect::Openai, openai_stream()),
+        ("anthropic", Dialect::Anthropic, anthropic_stream()),
+    ] {
+        let mut group = criterion.benchmark_group(format!("stream {name}"));
+        group.throughput(Throughput::Bytes(bytes.len() as u64));
+        group.bench_function("decode, one piece", |b| {
+            b.iter(|| decode(dialect, [bytes.as_slice()].into_iter()))
+        });
+        group.bench_function("decode, piece per event", |b| {
+            b.iter(|| decode(dialect, bytes.chunks(160)))
+        });
+        group.finish();
+    }
+    let bytes = body(1024, false, 1);
+    let request = ChatRequest::parse(&bytes).expect("a request");
+    let mut group = criterion.benchmark_group("encode 1k");
+    group.throughput(Throughput::Bytes(bytes.len() as u64));
+    for (name, dialect) in [
+        ("openai", Dialect::Openai),
+        ("anthropic", Dialect::Anthropic),
+    ] {
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let target = dialect::Target {
+                    dialect,
+                    model: "claude",
+                    output_cap: None,
+                    output_max: 0,
+                };
+                dialect::encode(&target, &request, black_box(&bytes), Edits::default())
+                    .expect("a body")
+                    .body
+                    .len()
+            })
+        });
+    }
+    group.finish();
+    let whole = answer();
+    let mut group = criterion.benchmark_group("answer");
+    group.throughput(Throughput::Bytes(whole.len() as u64));
+    group.bench_function("decode openai", |b| {
+        b.iter_batched(
+            || whole.clone(),
+            |bytes| dialect::decode_answer(Dialect::Openai, "gpt-4o-mini", 0, bytes),
+            BatchSize::SmallInput,
+        )
+    });
+    group.finish();
+}
+
+fn decode<'a>(dialect: Dialect, pieces: impl Iterator<Item = &'a [u8]>) -> usize {
+    let mut decoder = StreamDecoder::new(dialect, "gpt-4o-mini", 0, "wr-1", true);
+    let mut out = Vec::new();
+    for piece in pieces {
+        decoder.push(black_box(piece), &mut out);
+    }
+    decoder.end(&mut out);
+    out.len()
+}
+
+struct World {
+    policy: PolicyIndex,
+    keys: KeyTable,
+    tokenizers: Tokenizers,
+}
+
+impl World {
+    fn new() -> World {
+        let provider = |name: &str, dialect| Provider {
+            name: name.into(),
+            dialect,
+            authority: format!("{name}.test"),
+            base_path: "/v1".into(),
+            auth_header: "authorization".into(),
+            auth_prefix: "Bearer ".into(),
+            api_key: Some("sk-bench".into()),
+            ..Provider::default()
+        };
+        let policy = PolicyIndex::new(Policy {
+            providers: vec![
+                provider("openai", Dialect::Openai),
+                provider("anthropic", Dialect::Anthropic),
+            ],
+            models: vec![Model {
+                id: "gpt-4o-mini".into(),
+                provider: "openai".into(),
+                model: "gpt-4o-mini".into(),
+                max_output: 16_384,
+                price: Price {
+                    input: 150_000_000,
+                    output: 600_000_000,
+                    ..Price::default()
+                },
+                listed: true,
+                ..Model::default()
+            }],
+            defaults: Defaults {
+                retry_attempts: 2,
+                retry_on: vec![429, 500, 502, 503, 504],
+                request_timeout_ms: 60_000,
+                pii_input: Some(PiiAction::Redact),
+                ..Defaults::default()
+            },
+        });
+        World {
+            policy,
+            keys: KeyTable::default(),
+            tokenizers: Tokenizers::default(),
+        }
+    }
+
+    fn env(&mut self) -> Env<'_> {
+        Env {
+            now_ms: 1_000_000,
+            random: 7,
+            policy: Some(&self.policy),
+            keys: &mut self.keys,
+            tokenizers: &mut self.tokenizers,
+            body_bytes_max: 32 * 1024 * 1024,
+        }
+    }
+
+    fn exchange(&mut self, body: Vec<u8>, stream: bool, answer: &[u8]) -> u64 {
+        let mut head = Headers::default();
+        let length = body.len().to_string();
+        for (name, value) in [
+            (":method", "POST"),
+            (":path", "/v1/chat/completions"),
+            (":authority", "gateway"),
+            (":scheme", "http"),
+            ("content-type", "application/json"),
+            ("content-length", length.as_str()),
+            (
+                "authorization",
+                "Bearer vk-bench-0123456789abcdef0123456789abcdef",
+            ),
+            ("x-forwarded-proto", "http"),
+            ("x-request-id", "6b1cbd4e-2f0d-4d1b-9a4e-1d0c8b5d9c0e"),
+        ] {
+            head.push(name, value);
+        }
+        let mut exchange = Exchange::new("wr-1a1febe5ec1f9cb91e2937bc38d000012".into(), 1_000_000);
+        if let Step::Ask(_) = exchange.on_head(&mut self.env(), head, false) {
+            let known = KeyAnswer::Known(KeyRecord {
+                id: "key_1".into(),
+                ..KeyRecord::default()
+            });
+            exchange.on_key(&mut self.env(), Some(known));
+        }
+        exchange.on_body(&mut self.env(), body);
+        let grant = Admission::Granted(Grant {
+            hold_nano: 5,
+            ..Grant::default()
+        });
+        let Step::Forward(forward) = exchange.on_admission(&mut self.env(), Some(grant)) else {
+            panic!("not forwarded")
+        };
+        black_box(forward);
+        let mut head = Headers::default();
+        head.push(":status", "200");
+        head.push(
+            "content-type",
+            if stream {
+                "text/event-stream"
+            } else {
+                "application/json"
+            },
+        );
+        exchange.on_answer_head(&self.env(), head, false, None);
+        if stream {
+            for piece in answer.chunks(160) {
+                black_box(exchange.on_answer_body(&mut self.env(), piece.to_vec(), false));
+            }
+            black_box(exchange.on_answer_body(&mut self.env(), Vec::new(), true));
+        } else {
+            black_box(exchange.on_answer_body(&mut self.env(), answer.to_vec(), true));
+        }
+        let record = exchange.on_end(&mut self.env(), None).expect("a record");
+        serde_json::to_vec(&record).expect("JSON").len() as u64
+    }
+}
+
+fn exchanges(criterion: &mut Criterion) {
+    let mut world = World::new();
+    let whole = answer();
+    let stream = openai_stream();
+    let mut seed = 0;
+    let mut group = criterion.benchmark_group("exchange 1k");
+    group.bench_function("json", |b| {
+        b.iter_batched(
+            || {
+                seed += 1;
+                body(1024, false, seed)
+            },
+            |body| world.exchange(body, false, &whole),
+            BatchSize::SmallInput,
+        )
+    });
+    group.bench_function("stream of 64 chunks", |b| {
+        b.iter_batched(
+            || {
+                seed += 1;
+                body(1024, true, seed)
+            },
+            |body| world.exchange(body, true, &stream),
+            BatchSize::SmallInput,
+        )
+    });
+    let mut head = Headers::default();
+    head.push("authorization", "Bearer vk-bench-0123456789abcdef");
+    group.bench_function("keys::presented", |b| {
+        b.iter(|| presented(black_box(&head)) == engine::keys::Presented::Missing)
+    });
+    group.finish();
+}
+
+criterion_group!(benches, parts, dialects, exchanges);
+criterion_main!(benches);

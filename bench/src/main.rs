@@ -23,7 +23,8 @@ const PACED_RPS: u32 = 200;
 /// Streams a second when the first chunk is awaited.
 const PACED_STREAMS_RPS: u32 = 50;
 
-const USAGE: &str = "usage: weir-bench [--rounds N] [--seconds N] [--json FILE]
+const USAGE: &str = "usage: weir-bench [--rounds N] [--seconds N] [--json FILE] [--only VARIANT]
+--only runs the closed loop of one variant and prints process ids, for a profiler.
 ENVOY_BIN, WEIR_BIN and WEIR_WASM name what is measured.";
 
 /// One way through an Envoy.
@@ -58,6 +59,7 @@ struct Options {
     rounds: u32,
     seconds: u64,
     json: Option<String>,
+    only: Option<String>,
 }
 
 fn main() {
@@ -82,12 +84,14 @@ fn options() -> Result<Options, lexopt::Error> {
         rounds: 5,
         seconds: 4,
         json: None,
+        only: None,
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("rounds") => options.rounds = parser.value()?.parse()?,
             Long("seconds") => options.seconds = parser.value()?.parse()?,
+            Long("only") => options.only = Some(parser.value()?.string()?),
             Long("json") => options.json = Some(parser.value()?.string()?),
             other => return Err(other.unexpected()),
         }
@@ -108,6 +112,9 @@ async fn run(options: &Options) {
     let span = Duration::from_secs(options.seconds);
     let mut report = Report::new(stage.pinned(), options.rounds, options.seconds);
 
+    if let Some(name) = &options.only {
+        return one(&stage, name, span).await;
+    }
     for variant in VARIANTS {
         closed(&stage, variant, Duration::from_secs(1)).await;
     }
@@ -151,6 +158,20 @@ async fn run(options: &Options) {
     }
 }
 
+async fn one(stage: &Stage, name: &str, span: Duration) {
+    let Some(variant) = VARIANTS.iter().find(|variant| variant.name == name) else {
+        let names = VARIANTS.map(|variant| variant.name).join(", ");
+        eprintln!("no variant {name}; there are: {names}");
+        std::process::exit(2);
+    };
+    println!("{}", stage.processes());
+    let measured = closed(stage, *variant, span).await;
+    println!(
+        "{:.0} rps, {:.4} ms of CPU each, {:.4} of them the state service's",
+        measured.rps, measured.cpu_ms, measured.sidecar_ms
+    );
+}
+
 fn load_of(stage: &Stage, variant: Variant) -> Load {
     Load {
         address: stage.address(variant.side),
@@ -162,10 +183,14 @@ async fn closed(stage: &Stage, variant: Variant, span: Duration) -> Throughput {
     let load = load_of(stage, variant);
     let before = stage.cpu(variant.side);
     let done = load::closed(&load, CONNECTIONS, span).await;
-    let cpu = stage.cpu(variant.side) - before;
+    let after = stage.cpu(variant.side);
+    let sidecar = after.1 - before.1;
+    let cpu = after.0 - before.0 + sidecar;
+    let each = |cpu: Duration| cpu.as_secs_f64() * 1000.0 / done.count.max(1) as f64;
     Throughput {
         rps: done.count as f64 / done.took.as_secs_f64(),
-        cpu_ms: cpu.as_secs_f64() * 1000.0 / done.count.max(1) as f64,
+        cpu_ms: each(cpu),
+        sidecar_ms: each(sidecar),
         busy: cpu.as_secs_f64() / done.took.as_secs_f64(),
     }
 }

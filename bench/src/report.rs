@@ -15,6 +15,8 @@ pub(crate) struct Throughput {
     pub(crate) rps: f64,
     /// CPU time of Envoy and the state service per request.
     pub(crate) cpu_ms: f64,
+    /// The state service's part of it.
+    pub(crate) sidecar_ms: f64,
     /// Share of its core that was in use: below 0.95 something else was the limit.
     pub(crate) busy: f64,
 }
@@ -106,6 +108,7 @@ impl Report {
         Line {
             rps: median(rounds.iter().map(|round| round.rps)),
             cpu_ms: median(rounds.iter().map(|round| round.cpu_ms)),
+            sidecar_ms: median(rounds.iter().map(|round| round.sidecar_ms)),
             busy: median(rounds.iter().map(|round| round.busy)),
             p50: median(paced.iter().map(|round| round.p50)),
             p99: median(paced.iter().map(|round| round.p99)),
@@ -141,11 +144,12 @@ impl Report {
         );
         let _ = writeln!(
             out,
-            "| {:<26} | {:>7} | {:>6} | {:>7} | {:>9} | {:>9} | {:>6} | {:>6} | {:>9} | {:>9} | {:>9} |",
+            "| {:<26} | {:>7} | {:>6} | {:>7} | {:>7} | {:>9} | {:>9} | {:>6} | {:>6} | {:>9} | {:>9} | {:>9} |",
             "through",
             "rps",
             "of it",
             "CPU ms",
+            "sidecar",
             "CPU ratio",
             "core used",
             "p50 ms",
@@ -154,16 +158,17 @@ impl Report {
             "added p99",
             "TTFC p50"
         );
-        let _ = writeln!(out, "|{}|", ["-"; 11].map(|dash| dash.repeat(3)).join("|"));
+        let _ = writeln!(out, "|{}|", ["-"; 12].map(|dash| dash.repeat(3)).join("|"));
         for name in &self.order {
             let line = self.line(name);
             let base = self.line(Self::base(name));
             let _ = writeln!(
                 out,
-                "| {name:<26} | {:>7.0} | {:>6.2} | {:>7.4} | {:>9.2} | {:>9.2} | {:>6.2} | {:>6.2} | {:>9.2} | {:>9.2} | {:>9.2} |",
+                "| {name:<26} | {:>7.0} | {:>6.2} | {:>7.4} | {:>7.4} | {:>9.2} | {:>9.2} | {:>6.2} | {:>6.2} | {:>9.2} | {:>9.2} | {:>9.2} |",
                 line.rps,
                 line.rps / base.rps,
                 line.cpu_ms,
+                line.sidecar_ms,
                 base.cpu_ms / line.cpu_ms,
                 line.busy,
                 line.p50,
@@ -195,7 +200,7 @@ impl Report {
                     *name,
                     json!({
                         "rps": line.rps, "ratio": line.rps / base.rps,
-                        "cpu_ms": line.cpu_ms, "cpu_ratio": base.cpu_ms / line.cpu_ms, "busy": line.busy,
+                        "cpu_ms": line.cpu_ms, "sidecar_cpu_ms": line.sidecar_ms, "cpu_ratio": base.cpu_ms / line.cpu_ms, "busy": line.busy,
                         "p50_ms": line.p50, "p99_ms": line.p99, "first_p50_ms": line.first,
                         "added_p50_ms": line.p50 - base.p50, "added_p99_ms": line.p99 - base.p99,
                     }),
@@ -209,6 +214,7 @@ impl Report {
 struct Line {
     rps: f64,
     cpu_ms: f64,
+    sidecar_ms: f64,
     busy: f64,
     p50: f64,
     p99: f64,

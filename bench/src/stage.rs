@@ -140,12 +140,20 @@ impl Stage {
         }
     }
 
-    /// CPU time used so far by what is measured.
-    pub(crate) fn cpu(&self, side: Side) -> Duration {
+    /// CPU time used so far by the Envoy, and by the state service if it takes part.
+    pub(crate) fn cpu(&self, side: Side) -> (Duration, Duration) {
         match side {
-            Side::Plain => cpu_of(self.plain),
-            Side::Weir => cpu_of(self.envoy) + cpu_of(self.sidecar),
+            Side::Plain => (cpu_of(self.plain), Duration::ZERO),
+            Side::Weir => (cpu_of(self.envoy), cpu_of(self.sidecar)),
         }
+    }
+
+    /// Process ids by name.
+    pub(crate) fn processes(&self) -> String {
+        format!(
+            "plain Envoy {}, Weir's Envoy {}, state service {}",
+            self.plain, self.envoy, self.sidecar
+        )
     }
 
     pub(crate) fn memory(&self) -> Memory {
