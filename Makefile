@@ -8,7 +8,7 @@ WASM := $(CARGO_TARGET_DIR)/wasm32-wasip1/release/weir_filter.wasm
 SAY := @printf '\033[1m[weir]\033[0m %s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm build run test check fmt bench
+.PHONY: help setup wasm build run test check fmt bench fuzz
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench: setup wasm ## the filter's own cost against a plain Envoy
 	@cargo build -q --release -p weir -p weir-bench
 	@ENVOY_BIN="$$(scripts/envoy.sh)" WEIR_BIN=$(CARGO_TARGET_DIR)/release/weir WEIR_WASM=$(WASM) \
 	  $(CARGO_TARGET_DIR)/release/weir-bench
+
+fuzz: ## random inputs for the engine's readers, FUZZ_SECONDS (60) for each of nine
+	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
 
 fmt: ## format the code
 	@cargo fmt --all

@@ -21,11 +21,14 @@ pub(super) fn v4(run: &Run, from: usize) -> Option<Fit> {
     let mut first = None;
     for index in from..to {
         let group = run.group(index);
+        if group.len > 3 {
+            return None;
+        }
         let digits = run.digits(index, index + 1);
         let value = digits
             .iter()
             .fold(0u32, |number, digit| number * 10 + u32::from(*digit));
-        if group.len > 3 || value > 255 || group.len > 1 && digits.first() == Some(&0) {
+        if value > 255 || group.len > 1 && digits.first() == Some(&0) {
             return None;
         }
         first = first.or(Some(value));

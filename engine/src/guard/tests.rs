@@ -68,6 +68,11 @@ fn labelled_texts_are_found_exactly() {
 }
 
 #[test]
+fn a_group_of_many_digits_is_no_octet() {
+    assert_eq!(redact("41111111111111110.0.0.11"), None);
+}
+
+#[test]
 fn both_normal_forms_and_no_accents_read_alike() {
     for text in [
         "Căn cước công dân 079203001234",

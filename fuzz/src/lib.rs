@@ -1,0 +1,3 @@
+//! Fuzz targets of the engine.
+
+pub mod targets;

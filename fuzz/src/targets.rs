@@ -1,0 +1,371 @@
+//! What must hold for any bytes, one function for each part that reads what strangers write. Each
+//! panics when it does not hold.
+//!
+//! libFuzzer calls them from `fuzz_targets`, the engine's tests from `engine/tests/fuzz.rs`.
+
+use std::cell::RefCell;
+use std::sync::OnceLock;
+
+use engine::dialect::{self, StreamDecoder};
+use engine::guard;
+use engine::json::{self, Edits, Kind, Span};
+use engine::request::{ChatRequest, Place};
+use engine::route::RouteConfig;
+use engine::sse::Splitter;
+use engine::tokens::{Encoding, Tokenizers};
+use engine::usage::Usage;
+use engine::wire::{Dialect, PiiAction};
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+/// A target: its name (of its corpus as well) and what to call.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 9] = [
+    ("json", json),
+    ("request", request),
+    ("sse", sse),
+    ("stream_openai", stream_openai),
+    ("stream_anthropic", stream_anthropic),
+    ("answer", answer),
+    ("route", route),
+    ("guard", guard),
+    ("tokens", tokens),
+];
+
+/// Deeper documents are refused by either reader, each at a depth of its own.
+const DEPTH_OF_BOTH: usize = 100;
+
+fn depth_bound(data: &[u8]) -> usize {
+    data.iter()
+        .filter(|byte| matches!(byte, b'{' | b'['))
+        .count()
+}
+
+/// `json::document` accepts what serde_json does; places lie where they should; edits keep the rest.
+pub fn json(data: &[u8]) {
+    let document = json::document(data);
+    if depth_bound(data) <= DEPTH_OF_BOTH {
+        if document.is_ok() {
+            assert!(std::str::from_utf8(data).is_ok(), "a document is UTF-8");
+            assert!(
+                serde_json::from_slice::<IgnoredAny>(data).is_ok(),
+                "not JSON"
+            );
+        } else {
+            assert!(serde_json::from_slice::<Value>(data).is_err(), "JSON");
+        }
+    }
+    // Whatever was not validated must not hurt either.
+    let all = Span {
+        start: 0,
+        end: data.len(),
+    };
+    let root = document.as_ref().copied().unwrap_or(all);
+    let mut at = 0;
+    for member in json::members(data, root) {
+        assert!(member.key.start >= at && member.value.end <= data.len());
+        at = member.value.end;
+    }
+    at = 0;
+    for element in json::elements(data, root) {
+        assert!(element.start >= at && element.end <= data.len());
+        at = element.end;
+    }
+    let text = json::unescape(data);
+    let mut escaped = Vec::new();
+    json::escape_into(&text, &mut escaped);
+    assert_eq!(json::unescape(&escaped), text);
+    if document.is_err() {
+        return;
+    }
+    let value = serde_json::from_slice::<Value>(data).ok();
+    let mut compact = Vec::new();
+    json::compact_into(data, root, &mut compact);
+    assert_eq!(serde_json::from_slice::<Value>(&compact).ok(), value);
+    if json::kind(data, root) == Some(Kind::Object) {
+        edits(data, root, value);
+    }
+}
+
+fn edits(data: &[u8], root: Span, value: Option<Value>) {
+    let names: Vec<_> = json::members(data, root)
+        .filter_map(|member| json::unescaped(member.key.of(data)))
+        .collect();
+    for name in names.iter().take(3) {
+        let mut edits = Edits::default();
+        edits.remove_member(data, root, name);
+        edits.set_member(data, root, "new", "1");
+        let edited = edits.apply(data);
+        let end = json::document(&edited).expect("edits keep a document valid");
+        assert!(**name == *"new" || json::member(&edited, end, name).is_none());
+        assert_eq!(
+            json::member(&edited, end, "new").map(|span| span.of(&edited)),
+            Some(&b"1"[..])
+        );
+        let Some(Value::Object(mut wanted)) = value.clone() else {
+            continue;
+        };
+        wanted.remove(&**name);
+        wanted.insert("new".to_owned(), 1.into());
+        let edited = serde_json::from_slice::<Value>(&edited).expect("JSON");
+        assert_eq!(edited, Value::Object(wanted));
+    }
+}
+
+/// A request's places are strings of it, and each dialect writes a document.
+pub fn request(data: &[u8]) {
+    let Ok(request) = ChatRequest::parse(data) else {
+        return;
+    };
+    for text in &request.texts {
+        let quoted = Span {
+            start: text.span.start - 1,
+            end: text.span.end + 1,
+        };
+        assert!(json::string(data, quoted).is_some(), "no string: {text:?}");
+        let escaped = text.span.of(data).contains(&b'\\');
+        assert_eq!(text.escaped, escaped);
+    }
+    for dialect in [Dialect::Openai, Dialect::Anthropic] {
+        let target = dialect::Target {
+            dialect,
+            model: "another",
+            output_cap: Some(7),
+            output_max: 99,
+        };
+        let Ok(encoded) = dialect::encode(&target, &request, data, Edits::default()) else {
+            continue;
+        };
+        let root = json::document(&encoded.body).expect("a body is a document");
+        let model = json::member(&encoded.body, root, "model").expect("a model");
+        assert_eq!(
+            json::string(&encoded.body, model).as_deref(),
+            Some("another")
+        );
+        if dialect == Dialect::Openai {
+            let again = ChatRequest::parse(&encoded.body).expect("still a request");
+            assert_eq!(again.messages.len(), request.messages.len());
+            assert_eq!(again.output_cap, request.output_cap.or(Some(7)));
+            assert!(!again.stream || again.include_usage, "usage is asked for");
+        }
+    }
+}
+
+/// Takes the cuts off the head of the input: what is left, and in which pieces.
+fn pieces(data: &[u8]) -> (&[u8], Vec<&[u8]>) {
+    let Some((&cuts, rest)) = data.split_first() else {
+        return (data, Vec::new());
+    };
+    let count = usize::from(cuts % 8).min(rest.len());
+    let (lengths, stream) = rest.split_at(count);
+    let mut pieces = Vec::new();
+    let mut behind = stream;
+    for length in lengths {
+        let (piece, after) = behind.split_at(usize::from(*length).min(behind.len()));
+        pieces.push(piece);
+        behind = after;
+    }
+    pieces.push(behind);
+    (stream, pieces)
+}
+
+type Events = (Vec<(Option<Vec<u8>>, Vec<u8>, Vec<u8>)>, bool);
+
+fn events(pieces: &[&[u8]]) -> Events {
+    let mut splitter = Splitter::default();
+    let mut events = Vec::new();
+    let mut good = true;
+    for piece in pieces {
+        let pushed = splitter.push(piece, |event| {
+            events.push((
+                event.name.map(<[u8]>::to_vec),
+                event.data.to_vec(),
+                event.raw.to_vec(),
+            ));
+        });
+        good &= pushed.is_ok();
+    }
+    splitter.finish(|event| {
+        events.push((
+            event.name.map(<[u8]>::to_vec),
+            event.data.to_vec(),
+            event.raw.to_vec(),
+        ));
+    });
+    (events, good)
+}
+
+/// Any split of a stream gives the same events, and nothing is lost or made up.
+pub fn sse(data: &[u8]) {
+    let (stream, pieces) = pieces(data);
+    let whole = events(&[stream]);
+    assert_eq!(whole, events(&pieces));
+    let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+    assert_eq!(whole, events(&bytes));
+    if whole.1 {
+        let raw: Vec<u8> = whole.0.iter().flat_map(|(_, _, raw)| raw.clone()).collect();
+        assert!(stream.starts_with(&raw), "what was not sent was read");
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    out: Vec<u8>,
+    text: String,
+    usage: Option<Usage>,
+    failed: bool,
+    finished: bool,
+}
+
+fn decoded(dialect: Dialect, pieces: &[&[u8]]) -> Outcome {
+    let mut decoder = StreamDecoder::new(dialect, "m", 0, "x", true);
+    let (mut out, mut text) = (Vec::new(), String::new());
+    for piece in pieces {
+        decoder.push(piece, &mut out);
+        text.extend(decoder.take_text());
+    }
+    if !decoder.finished() && !decoder.failed() {
+        decoder.end(&mut out);
+    }
+    text.extend(decoder.take_text());
+    decoder.tail("{}", &mut out);
+    let (usage, failed, finished) = (decoder.usage(), decoder.failed(), decoder.finished());
+    Outcome {
+        out,
+        text,
+        usage,
+        failed,
+        finished,
+    }
+}
+
+fn stream(dialect: Dialect, data: &[u8]) {
+    let (stream, pieces) = pieces(data);
+    let whole = decoded(dialect, &[stream]);
+    assert_eq!(whole, decoded(dialect, &pieces));
+    let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+    assert_eq!(whole, decoded(dialect, &bytes));
+    assert!(whole.failed != whole.finished, "a stream ends one way");
+    let done = whole.out.ends_with(b"data: [DONE]\n\n");
+    assert_eq!(done, whole.finished, "[DONE] says that all is there");
+    assert!(std::str::from_utf8(stream).is_err() || std::str::from_utf8(&whole.out).is_ok());
+    for end in [false, true] {
+        let _ = dialect::first_event(dialect, stream, end);
+    }
+}
+
+/// OpenAI's streams.
+pub fn stream_openai(data: &[u8]) {
+    stream(Dialect::Openai, data);
+}
+
+/// Anthropic's streams.
+pub fn stream_anthropic(data: &[u8]) {
+    stream(Dialect::Anthropic, data);
+}
+
+/// Answers and errors of providers become documents.
+pub fn answer(data: &[u8]) {
+    for dialect in [Dialect::Openai, Dialect::Anthropic] {
+        if let Ok(answer) = dialect::decode_answer(dialect, "m", 0, data.to_vec()) {
+            assert!(
+                json::document(&answer.body).is_ok(),
+                "an answer is a document"
+            );
+        }
+        for status in [400, 429, 503] {
+            let error = dialect::decode_error(dialect, status, data);
+            let root = json::document(&error.body).expect("an error is a document");
+            assert!(json::member(&error.body, root, "error").is_some());
+        }
+    }
+}
+
+/// Route configurations are read or refused.
+pub fn route(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = RouteConfig::parse(text);
+    }
+}
+
+/// Findings lie on borders of characters in order; a redacted request is a request without them.
+pub fn guard(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let mut findings = Vec::new();
+    guard::scan(text, &mut findings);
+    let mut at = 0;
+    for found in &findings {
+        assert!(found.start >= at && found.end > found.start, "{found:?}");
+        assert!(text.get(found.start..found.end).is_some(), "{found:?}");
+        at = found.end;
+    }
+    assert_eq!(guard::redact(text).is_some(), !findings.is_empty());
+    let body = serde_json::json!({
+        "model": "m", "user": text, "metadata": {"a": text},
+        "messages": [
+            {"role": "user", "content": text},
+            {"role": "assistant", "content": [{"type": "text", "text": text}], "tool_calls": [
+                {"id": "1", "function": {"name": "f", "arguments": text}}]},
+        ],
+    });
+    redacts(&body.to_string().into_bytes());
+    // The bytes themselves as a request, with whatever escapes they hold.
+    redacts(data);
+}
+
+fn redacts(body: &[u8]) {
+    let Ok(request) = ChatRequest::parse(body) else {
+        return;
+    };
+    let mut edits = Edits::default();
+    let found = guard::inspect(body, &request, PiiAction::Redact, &mut edits);
+    let mut none = Edits::default();
+    let flagged = guard::inspect(body, &request, PiiAction::Flag, &mut none);
+    assert_eq!(found.counts, flagged.counts);
+    assert!(none.is_empty() && found.edits_made != edits.is_empty());
+    let redacted = edits.apply(body);
+    let again = ChatRequest::parse(&redacted).expect("redaction keeps a request valid");
+    assert_eq!(again.texts.len(), request.texts.len());
+    for (old, new) in request.texts.iter().zip(&again.texts) {
+        if old.place == Place::ToolArguments && is_document(body, old.span) {
+            assert!(is_document(&redacted, new.span), "arguments stay JSON");
+        }
+    }
+}
+
+fn is_document(body: &[u8], inside: Span) -> bool {
+    let text = json::unescaped(inside.of(body));
+    text.is_some_and(|text| json::document(text.as_bytes()).is_ok())
+}
+
+/// Counts are tiktoken's own, also from memory.
+pub fn tokens(data: &[u8]) {
+    thread_local! {
+        static TOKENIZERS: RefCell<Tokenizers> = RefCell::new(Tokenizers::default());
+    }
+    static REFERENCE: OnceLock<Option<tiktoken_rs::CoreBPE>> = OnceLock::new();
+    let text = String::from_utf8_lossy(data);
+    let reference = REFERENCE.get_or_init(|| tiktoken_rs::o200k_base().ok());
+    TOKENIZERS.with_borrow_mut(|tokenizers| {
+        let first = tokenizers.count(Encoding::O200k, &text);
+        assert_eq!(
+            first,
+            tokenizers.count(Encoding::O200k, &text),
+            "memory differs"
+        );
+        // Longer pieces are counted in parts.
+        if text.len() <= engine::tokens::PIECE_BYTES_MAX {
+            let wanted = reference
+                .as_ref()
+                .map(|bpe| bpe.encode_ordinary(&text).len() as u64);
+            assert_eq!(Some(first), wanted);
+        }
+        if let Ok(request) = ChatRequest::parse(data) {
+            tokenizers.prompt_tokens(Encoding::O200k, &request, data);
+        }
+    });
+}
