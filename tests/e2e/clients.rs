@@ -115,13 +115,18 @@ async fn python(gateway: Arc<Gateway>) {
         gateway.provider.url(""),
     ];
     tokio::task::spawn_blocking(move || {
-        let python = artefact::python().unwrap_or_else(|| make_venv(&folder));
+        let python = interpreter(&folder);
         let (status, stdout, stderr) = run(Command::new(python).arg(script).args(arguments));
         println!("{stdout}");
         assert!(status.success(), "{stdout}\n{stderr}");
     })
     .await
     .expect("python");
+}
+
+/// A Python that has OpenAI's package.
+pub(crate) fn interpreter(folder: &Path) -> PathBuf {
+    artefact::python().unwrap_or_else(|| make_venv(folder))
 }
 
 /// A virtual environment of our own, where make has not left one.

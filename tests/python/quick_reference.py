@@ -6,6 +6,7 @@ usage: quick_reference.py GATEWAY_URL VIRTUAL_KEY ADMIN_TOKEN PROVIDER_URL
 import collections
 import json
 import sys
+import time
 import urllib.request
 
 import openai
@@ -87,7 +88,7 @@ def example_1_with_on_errors():
             {"provider": "ollama", "model": "llama3:8b", "on_errors": ["*"]},
         ],
         "retry": {"attempts": 1, "on_status_codes": [500, 502, 503], "exponential_backoff": True},
-        "cache": {"mode": "simple", "ttl": 3600},
+        "cache": {"mode": "semantic", "ttl": 3600},
     }
     response = client().chat.completions.create(
         model="gpt-4o-mini",
@@ -114,6 +115,78 @@ def load_balance():
         )
         seen[response.metadata["provider"]] += 1
     assert set(seen) == {"openai", "anthropic"} and seen["openai"] > seen["anthropic"], seen
+
+
+def example_2_gradual_rollout():
+    config = {
+        "strategy": "loadbalance",
+        "weights": [
+            {"provider": "openai", "model": "gpt-4o-mini", "weight": 0.9},
+            {"provider": "anthropic", "model": "claude-3-5-sonnet-20241022", "weight": 0.1},
+        ],
+    }
+    for _ in range(3):
+        response = client().chat.completions.create(
+            model="gpt-4o-mini",
+            messages=[{"role": "user", "content": "rollout"}],
+            extra_headers={"x-portkey-config": json.dumps(config)},
+        )
+        assert response.metadata["provider"] in ("openai", "anthropic"), response
+
+
+def example_3_cache():
+    config = {
+        "strategy": "single",
+        "provider": "openai",
+        "model": "gpt-4o-mini",
+        "cache": {"mode": "semantic", "ttl": 86400},
+    }
+    hits = []
+    for _ in range(2):
+        response = client().chat.completions.create(
+            model="gpt-4o-mini",
+            messages=[{"role": "user", "content": "Quy trình mua sắm tài sản là gì?"}],
+            extra_headers={"x-portkey-config": json.dumps(config)},
+        )
+        hits.append((response.metadata["cache_hit"], response.metadata["cost_usd"] == 0))
+        time.sleep(0.3)  # the answer goes to the cache after the client has it
+    assert hits == [(False, False), (True, True)], hits
+
+
+def example_5_budget():
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": "application/json"}
+    body = json.dumps({"name": "Small", "provider": "openai", "budget_limit_usd": 0.000001})
+    _, answer = call("POST", f"{GATEWAY}/admin/virtual-keys", body, headers)
+    key = json.loads(answer)["virtual_key"]
+    try:
+        client(key).chat.completions.create(
+            model="gpt-4o-mini",
+            max_tokens=100,
+            messages=[{"role": "user", "content": "too dear"}],
+        )
+    except openai.RateLimitError as error:
+        assert error.status_code == 429, error
+        assert "Monthly budget limit $0.000001 exceeded" in str(error), error
+        return
+    raise AssertionError("a budget was overspent")
+
+
+def issue_3_status_among_errors():
+    config = {
+        "strategy": "fallback",
+        "targets": [
+            {"provider": "openai", "model": "fault-429",
+             "on_errors": ["timeout", "rate_limit", "429"]},
+            {"provider": "ollama", "model": "llama3:8b"},
+        ],
+    }
+    response = client().chat.completions.create(
+        model="gpt-4o-mini",
+        messages=[{"role": "user", "content": "status among errors"}],
+        extra_headers={"x-portkey-config": json.dumps(config)},
+    )
+    assert response.metadata["provider"] == "ollama", response
+    assert response.metadata["cost_usd"] == 0, response
 
 
 def example_4_guardrails():
@@ -215,7 +288,11 @@ EXAMPLES = [
     fallback,
     example_1_with_on_errors,
     load_balance,
+    example_2_gradual_rollout,
+    example_3_cache,
     example_4_guardrails,
+    example_5_budget,
+    issue_3_status_among_errors,
     errors_have_the_sdk_classes,
     broken_stream_raises,
     virtual_keys,
