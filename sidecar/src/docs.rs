@@ -343,6 +343,27 @@ fn every_member_of_the_configuration_is_documented_and_no_other() {
 }
 
 #[test]
+fn every_field_of_the_log_is_documented_and_no_other() {
+    let document = read("docs/operations.md");
+    let (_, rest) = document.split_once("\n## Logs\n").expect("the heading");
+    let text = rest.split("\n## ").next().unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let names = rows.flat_map(|line| {
+        line.split('|')
+            .nth(1)
+            .unwrap()
+            .split('`')
+            .skip(1)
+            .step_by(2)
+    });
+    let mut documented: Vec<String> = names.map(str::to_owned).collect();
+    let mut fields = serve::exchange_fields();
+    documented.sort();
+    fields.sort();
+    assert_eq!(documented, fields);
+}
+
+#[test]
 fn the_defaults_of_the_manual_are_the_programs() {
     let document = read("docs/configuration.md");
     let (_, rest) = document
@@ -361,6 +382,25 @@ fn the_defaults_of_the_manual_are_the_programs() {
         format!("{:?}", parse(block)),
         format!("{:?}", parse(&least.join("\n")))
     );
+}
+
+#[test]
+fn commands_of_the_manual_exist() {
+    let makefile = read("Makefile");
+    for path in manual() {
+        let document = read(&path);
+        let lines = blocks(&document, "sh");
+        for line in lines.iter().flat_map(|(_, block)| block.lines()) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                ["weir", name, ..] => assert!(help::of(name).is_some(), "{path}: {line}"),
+                ["make", target, ..] => {
+                    assert!(makefile.contains(&format!("\n{target}:")), "{path}: {line}");
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 #[test]

@@ -171,3 +171,23 @@ pub(crate) fn emit(lines: &[u8]) {
         let _lost = stdout.write_all(lines).and_then(|()| stdout.flush());
     }
 }
+
+/// Every field that the line of an exchange can have.
+#[cfg(test)]
+pub(crate) fn exchange_fields() -> Vec<String> {
+    let record = serde_json::json!({
+        "exchange": "x", "trace_id": "t", "key": "k", "user": "u", "at_ms": 0, "duration_ms": 1,
+        "first_byte_ms": 1, "provider": "p", "model": "m", "status": 400, "code": "c",
+        "ending": "refused", "stream": false, "attempts": 1, "metered": false, "cost_nano": 0,
+        "usage": engine::usage::Usage::default(), "cache": "off", "pii": [["EMAIL", 1]],
+        "pii_action": "flag",
+    });
+    let record: UsageRecord = serde_json::from_value(record).unwrap();
+    let mut line = Vec::new();
+    Log {
+        level: Level::Debug,
+    }
+    .exchange(&record, 0, &mut line);
+    let line: Map<String, Value> = serde_json::from_slice(&line).unwrap();
+    line.into_iter().map(|(name, _)| name).collect()
+}
