@@ -29,6 +29,8 @@ use secrets::Secrets;
 
 /// How long everything may take to answer for the first time.
 const START_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long a start waits for the last of Envoy's workers, once one works.
+const WORKERS_TIME_MAX: Duration = Duration::from_secs(5);
 /// Between two questions whether it does.
 const START_POLL: Duration = Duration::from_millis(100);
 /// What scripts read; it is there while everything runs.
@@ -178,9 +180,7 @@ fn programs(
         .map(str::to_owned)
         .into();
     arguments.push(text(bootstrap));
-    if let Some(workers) = config.envoy.workers {
-        arguments.extend(["--concurrency".to_owned(), workers.to_string()]);
-    }
+    arguments.extend(["--concurrency".to_owned(), workers(config).to_string()]);
     programs.push(Program {
         name: "Envoy",
         path: envoy.path.clone(),
@@ -196,9 +196,15 @@ fn programs(
 /// would change at the second try.
 async fn wait_until_up(plan: &Plan, heard: &mut mpsc::Receiver<Event>) -> Result<(), String> {
     let asked = async {
+        let mut first = None;
         loop {
-            if healthy(plan).await {
-                return;
+            if let Some(vms) = healthy(plan).await {
+                // Envoy's main thread has a VM as well.
+                let all = vms > u64::from(workers(&plan.config));
+                let since = *first.get_or_insert_with(tokio::time::Instant::now);
+                if all || since.elapsed() > WORKERS_TIME_MAX {
+                    return;
+                }
             }
             tokio::time::sleep(START_POLL).await;
         }
@@ -212,25 +218,27 @@ async fn wait_until_up(plan: &Plan, heard: &mut mpsc::Receiver<Event>) -> Result
     }
 }
 
-/// The state service is healthy, and the filter knows keys and models. The filter is asked only
-/// once it has asked for the policy itself, so that a start leaves no refusal in the log.
-async fn healthy(plan: &Plan) -> bool {
+/// Filter VMs that are known, when the state service is healthy and the filter knows keys and
+/// models. The filter is asked only once it has asked for the policy itself, so that a start leaves
+/// no refusal in the log.
+async fn healthy(plan: &Plan) -> Option<u64> {
     let at = Address::Tcp(reachable(plan.listen));
     let key = Secret::new(plan.secrets.virtual_key.expose());
-    let good = |answer: &Answer| answer.status == 200;
-    let filters = |answer: &Answer| {
-        let health: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
-        let vms = health
-            .pointer("/parts/filter_vms")
-            .and_then(serde_json::Value::as_u64);
-        vms.is_some_and(|vms| vms > 0)
-    };
-    let health = call(&at, "GET", "/health", None, None).await;
-    if !health.is_ok_and(|answer| good(&answer) && filters(&answer)) {
-        return false;
+    let good = |answer: Result<Answer, String>| answer.ok().filter(|answer| answer.status == 200);
+    let health = good(call(&at, "GET", "/health", None, None).await)?;
+    let health: serde_json::Value = serde_json::from_str(&health.body).ok()?;
+    let vms = health.pointer("/parts/filter_vms")?.as_u64()?;
+    if vms == 0 {
+        return None;
     }
-    let models = call(&at, "GET", "/v1/models", Some(&key), None).await;
-    models.is_ok_and(|answer| good(&answer))
+    good(call(&at, "GET", "/v1/models", Some(&key), None).await).map(|_| vms)
+}
+
+/// Envoy's worker threads: what the file says, else one a core.
+fn workers(config: &Config) -> u32 {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = config.envoy.workers;
+    workers.unwrap_or_else(|| u32::try_from(cores()).unwrap_or(1))
 }
 
 /// An address of this machine at which a service that listens on `listen` answers.
