@@ -33,7 +33,8 @@ pub(crate) fn fresh(path: &str, text: &str) {
     );
 }
 
-fn read(path: &str) -> String {
+/// A file of the repository.
+pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -340,27 +341,6 @@ fn every_member_of_the_configuration_is_documented_and_no_other() {
         documented.sort();
         assert_eq!(documented, members, "{section}");
     }
-}
-
-#[test]
-fn every_field_of_the_log_is_documented_and_no_other() {
-    let document = read("docs/operations.md");
-    let (_, rest) = document.split_once("\n## Logs\n").expect("the heading");
-    let text = rest.split("\n## ").next().unwrap();
-    let rows = text.lines().filter(|line| line.starts_with("| `"));
-    let names = rows.flat_map(|line| {
-        line.split('|')
-            .nth(1)
-            .unwrap()
-            .split('`')
-            .skip(1)
-            .step_by(2)
-    });
-    let mut documented: Vec<String> = names.map(str::to_owned).collect();
-    let mut fields = serve::exchange_fields();
-    documented.sort();
-    fields.sort();
-    assert_eq!(documented, fields);
 }
 
 #[test]

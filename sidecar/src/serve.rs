@@ -28,6 +28,8 @@ mod journal;
 mod keys;
 mod listen;
 mod log;
+#[cfg(test)]
+pub(crate) use metrics::tests::families as metric_families;
 mod metrics;
 mod state;
 mod store;
@@ -40,8 +42,6 @@ use state::{CompiledPolicy, Core, Shared};
 use store::StoreError;
 use store::seal::Sealer;
 use store::writer::Writer;
-#[cfg(test)]
-pub(crate) use {log::exchange_fields, metrics::tests::families as metric_families};
 
 /// How often holds are looked through for those nobody renewed.
 const EXPIRY_EVERY: Duration = Duration::from_secs(1);

@@ -172,22 +172,42 @@ pub(crate) fn emit(lines: &[u8]) {
     }
 }
 
-/// Every field that the line of an exchange can have.
 #[cfg(test)]
-pub(crate) fn exchange_fields() -> Vec<String> {
-    let record = serde_json::json!({
-        "exchange": "x", "trace_id": "t", "key": "k", "user": "u", "at_ms": 0, "duration_ms": 1,
-        "first_byte_ms": 1, "provider": "p", "model": "m", "status": 400, "code": "c",
-        "ending": "refused", "stream": false, "attempts": 1, "metered": false, "cost_nano": 0,
-        "usage": engine::usage::Usage::default(), "cache": "off", "pii": [["EMAIL", 1]],
-        "pii_action": "flag",
-    });
-    let record: UsageRecord = serde_json::from_value(record).unwrap();
-    let mut line = Vec::new();
-    Log {
-        level: Level::Debug,
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_of_an_exchange_is_in_the_manual_and_no_other() {
+        let record = serde_json::json!({
+            "exchange": "x", "trace_id": "t", "key": "k", "user": "u", "at_ms": 0,
+            "duration_ms": 1, "first_byte_ms": 1, "provider": "p", "model": "m", "status": 400,
+            "code": "c", "ending": "refused", "stream": false, "attempts": 1, "metered": false,
+            "cost_nano": 0, "usage": engine::usage::Usage::default(), "cache": "off",
+            "pii": [["EMAIL", 1]], "pii_action": "flag",
+        });
+        let record: UsageRecord = serde_json::from_value(record).unwrap();
+        let mut line = Vec::new();
+        let level = Level::Debug;
+        Log { level }.exchange(&record, 0, &mut line);
+        let line: Map<String, Value> = serde_json::from_slice(&line).unwrap();
+        let mut fields: Vec<&str> = line.keys().map(String::as_str).collect();
+
+        let manual = crate::docs::read("docs/operations.md");
+        let (_, rest) = manual.split_once("\n## Logs\n").unwrap();
+        let text = rest.split("\n## ").next().unwrap();
+        let rows = text.lines().filter(|line| line.starts_with("| `"));
+        let mut documented: Vec<&str> = rows
+            .flat_map(|line| {
+                line.split('|')
+                    .nth(1)
+                    .unwrap()
+                    .split('`')
+                    .skip(1)
+                    .step_by(2)
+            })
+            .collect();
+        documented.sort_unstable();
+        fields.sort_unstable();
+        assert_eq!(documented, fields);
     }
-    .exchange(&record, 0, &mut line);
-    let line: Map<String, Value> = serde_json::from_slice(&line).unwrap();
-    line.into_iter().map(|(name, _)| name).collect()
 }
