@@ -39,10 +39,12 @@ fn born_after(scan: &Scanner<'_>, end: usize) -> bool {
         || after.starts_with("出生".as_bytes())
 }
 
+/// Value of a group of digits; of one too long for any date, the highest.
 fn number(run: &Run, index: usize) -> u32 {
-    run.digits(index, index + 1)
-        .iter()
-        .fold(0, |number, digit| number * 10 + u32::from(*digit))
+    let digits = run.digits(index, index + 1);
+    digits.iter().fold(0_u32, |number, digit| {
+        number.saturating_mul(10).saturating_add(u32::from(*digit))
+    })
 }
 
 fn plausible(year: u32, month: u32, day: u32) -> bool {

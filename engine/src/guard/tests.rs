@@ -68,7 +68,8 @@ fn labelled_texts_are_found_exactly() {
 }
 
 #[test]
-fn a_group_of_many_digits_is_no_octet() {
+fn a_group_of_many_digits_is_neither_octet_nor_year() {
+    assert_eq!(redact("born 01/02/19909203001234"), None);
     assert_eq!(redact("41111111111111110.0.0.11"), None);
 }
 
