@@ -8,6 +8,7 @@ use engine::exchange::{Env, Exchange, Step};
 use engine::headers::Headers;
 use engine::json::Edits;
 use engine::keys::{KeyTable, presented};
+use engine::lease::Leases;
 use engine::policy::PolicyIndex;
 use engine::request::ChatRequest;
 use engine::tokens::{Encoding, Tokenizers};
@@ -179,6 +180,7 @@ struct World {
     policy: PolicyIndex,
     keys: KeyTable,
     tokenizers: Tokenizers,
+    leases: Leases,
 }
 
 impl World {
@@ -223,6 +225,7 @@ impl World {
             policy,
             keys: KeyTable::default(),
             tokenizers: Tokenizers::default(),
+            leases: Leases::default(),
         }
     }
 
@@ -233,6 +236,7 @@ impl World {
             policy: Some(&self.policy),
             keys: &mut self.keys,
             tokenizers: &mut self.tokenizers,
+            leases: &mut self.leases,
             body_bytes_max: 32 * 1024 * 1024,
         }
     }

@@ -14,6 +14,7 @@ use std::rc::Rc;
 use crate::dialect::StreamDecoder;
 use crate::headers::Headers;
 use crate::keys::KeyTable;
+use crate::lease::Leases;
 use crate::plan::{Plan, Target};
 use crate::policy::PolicyIndex;
 use crate::reply::Code;
@@ -57,6 +58,8 @@ pub struct Env<'a> {
     pub keys: &'a mut KeyTable,
     /// Tokenizers of this worker.
     pub tokenizers: &'a mut Tokenizers,
+    /// What this worker may admit by itself.
+    pub leases: &'a mut Leases,
     /// Cap of a request body in bytes.
     pub body_bytes_max: usize,
 }
@@ -145,6 +148,8 @@ pub struct Exchange {
     plan: Plan,
     progress: attempt::Progress,
     held_nano: NanoUsd,
+    /// Lease that it was admitted under.
+    lease: Option<String>,
     /// Status of budget refusals, 0 for the table's own.
     budget_status: u16,
     output_cap: Option<u64>,
@@ -266,6 +271,7 @@ impl Exchange {
             plan: Plan::default(),
             progress: attempt::Progress::default(),
             held_nano: 0,
+            lease: None,
             budget_status: 0,
             output_cap: None,
             credentials: Vec::new(),

@@ -75,12 +75,14 @@ impl KeyTable {
         }
     }
 
-    /// Forgets everything when the sidecar's version moved on.
-    pub fn observe(&mut self, version: u64) {
-        if version != self.version {
+    /// Forgets everything when the sidecar's version moved on, and says whether it did.
+    pub fn observe(&mut self, version: u64) -> bool {
+        let moved = version != self.version;
+        if moved {
             self.version = version;
             self.entries.clear();
         }
+        moved
     }
 }
 

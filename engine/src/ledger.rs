@@ -27,6 +27,7 @@ mod quote;
 mod tests;
 
 use account::Account;
+pub use quote::hold as worst;
 
 /// How long a hold lives without being renewed, in milliseconds.
 pub const HOLD_TTL_MS: u64 = 60_000;
@@ -149,6 +150,9 @@ pub struct Hold {
     pub model: String,
     /// Prompt tokens.
     pub tokens_in: u64,
+    /// Requests that a lease was made for; `None` when it is one exchange's hold. Many exchanges are
+    /// charged to a lease's hold.
+    pub lease_requests: Option<u64>,
 }
 
 /// See the module.
@@ -248,6 +252,7 @@ impl Ledger {
                 .unwrap_or_default(),
             model: first.map(|quote| quote.model.clone()).unwrap_or_default(),
             tokens_in: ask.tokens_in,
+            lease_requests: None,
         };
         self.place(ask.exchange.to_owned(), hold);
         Answer::Granted {
@@ -272,7 +277,11 @@ impl Ledger {
             return false;
         };
         hold.expires_ms = self.now_ms.saturating_add(HOLD_TTL_MS);
-        hold.metered_nano = hold.metered_nano.max(cost_nano);
+        hold.metered_nano = if hold.lease_requests.is_some() {
+            cost_nano
+        } else {
+            hold.metered_nano.max(cost_nano)
+        };
         let more = hold.metered_nano.saturating_sub(hold.amount_nano);
         if more > 0 {
             hold.amount_nano = hold.metered_nano;
@@ -299,6 +308,77 @@ impl Ledger {
             Some(hold) => self.charge(&hold.scopes, charged_ms, cost_nano),
             None => self.charge(scopes, charged_ms, cost_nano),
         }
+    }
+
+    /// Holds `amount_nano` under a lease's id, for exchanges like the one that is held as `like`.
+    /// `false` when nothing is held as that, or no more can be.
+    pub fn lease(&mut self, id: &str, like: &str, amount_nano: NanoUsd, requests: u64) -> bool {
+        let Some(like) = self
+            .holds
+            .get(like)
+            .filter(|_| self.holds.len() < HOLDS_MAX)
+        else {
+            return false;
+        };
+        let hold = Hold {
+            amount_nano,
+            metered_nano: 0,
+            tokens_in: 0,
+            lease_requests: Some(requests),
+            ..like.clone()
+        };
+        self.place(id.to_owned(), hold);
+        true
+    }
+
+    /// Charges what an exchange under a lease cost, and takes it off the lease's hold. Without that
+    /// hold `scopes` are charged all the same.
+    pub fn settle_leased(
+        &mut self,
+        lease: &str,
+        scopes: &[ScopeId],
+        charged_ms: u64,
+        cost_nano: NanoUsd,
+    ) {
+        let Some(hold) = self.holds.get(lease) else {
+            return self.charge(scopes, charged_ms, cost_nano);
+        };
+        let keep = hold.amount_nano.saturating_sub(cost_nano).max(0);
+        let scopes = hold.scopes.clone();
+        self.shrink(lease, keep);
+        self.charge(&scopes, charged_ms, cost_nano);
+    }
+
+    /// Lowers a hold to `keep_nano`.
+    pub fn shrink(&mut self, id: &str, keep_nano: NanoUsd) {
+        let Some(hold) = self.holds.get_mut(id) else {
+            return;
+        };
+        let keep = keep_nano.clamp(0, hold.amount_nano.max(0));
+        let less = keep.saturating_sub(hold.amount_nano);
+        hold.amount_nano = keep;
+        hold.metered_nano = hold.metered_nano.min(keep);
+        for id in &hold.scopes {
+            if let Some(account) = self.accounts.get_mut(id.0) {
+                account.roll(self.now_ms);
+                account.hold(hold.admitted_ms, less);
+            }
+        }
+    }
+
+    /// What the tightest hard budget of `scopes` still covers, `None` without one, and when the
+    /// first of their windows ends.
+    pub fn room(&mut self, scopes: &[ScopeId], now_ms: u64) -> (Option<NanoUsd>, Option<u64>) {
+        self.advance(now_ms);
+        for id in scopes {
+            if let Some(account) = self.accounts.get_mut(id.0) {
+                account.roll(self.now_ms);
+            }
+        }
+        let ends = self
+            .hard(scopes)
+            .filter_map(|(_, spend)| spend.window.end_ms);
+        (self.left(scopes), ends.min())
     }
 
     /// Gives an exchange's hold back and charges nothing: it was settled before.

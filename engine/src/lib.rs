@@ -15,6 +15,7 @@ pub mod guard;
 pub mod headers;
 pub mod json;
 pub mod keys;
+pub mod lease;
 pub mod ledger;
 pub mod limit;
 pub mod period;

@@ -36,6 +36,19 @@ impl RateWindow {
         self.state(limit, into, true)
     }
 
+    /// Counts `requests` that a lease was made for, and gives the state after them.
+    pub fn lease(&mut self, limit: u64, requests: u64, now_ms: u64) -> RateState {
+        let into = self.roll(now_ms);
+        self.current = self.current.saturating_add(requests);
+        self.state(limit, into, true)
+    }
+
+    /// Takes back leased requests that were not made, as far as this bucket counts them.
+    pub fn give_back(&mut self, requests: u64, now_ms: u64) {
+        self.roll(now_ms);
+        self.current = self.current.saturating_sub(requests);
+    }
+
     /// Counts `requests` of an earlier time, as they are known after a restart. Calls must come in
     /// order of time.
     pub fn restore(&mut self, requests: u64, at_ms: u64) {

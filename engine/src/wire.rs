@@ -167,6 +167,39 @@ pub struct Grant {
     /// State of the key's request limit, when there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<RateState>,
+    /// What the worker may give out by itself from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseGrant>,
+}
+
+/// A part of a key's limits, held for one worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseGrant {
+    /// Unique over all workers and replicas.
+    pub id: String,
+    /// Money held in every scope of the key.
+    pub amount_nano: NanoUsd,
+    /// Requests counted against the key's limit, when it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
+    /// Unix milliseconds from which nothing is given from it.
+    pub until_ms: u64,
+    /// Whether a hard budget bounds the key: exchanges then need an output cap.
+    pub hard: bool,
+}
+
+/// What a worker still needs of a lease that it gives from no more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseState {
+    /// [`LeaseGrant::id`].
+    pub id: String,
+    /// Money to keep held for exchanges that run.
+    pub keep_nano: NanoUsd,
+    /// No exchange runs under it any more.
+    pub done: bool,
+    /// Requests that were not made; only when `done`.
+    #[serde(default)]
+    pub requests: u64,
 }
 
 /// A cached answer.
@@ -222,6 +255,9 @@ pub struct RateState {
 pub struct Settle {
     /// Records, idempotent by exchange id.
     pub records: Vec<UsageRecord>,
+    /// Leases that have ended. Read after the records, of which none is outstanding then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<LeaseState>,
 }
 
 /// The answer to [`Settle`].
@@ -309,6 +345,9 @@ pub struct UsageRecord {
     /// What was done about them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pii_action: Option<PiiAction>,
+    /// [`LeaseGrant::id`] of the lease that it was admitted under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
 }
 
 impl UsageRecord {

@@ -7,7 +7,11 @@ use std::time::Duration;
 use engine::limits;
 use engine::policy::PolicyIndex;
 use engine::tokens::Encoding;
-use engine::wire::{self, PolicyAnswer, PolicyPoll, Renew, Settle, Settled, UsageRecord};
+use engine::usage::NanoUsd;
+use engine::wire::{
+    self, LeaseState, PolicyAnswer, PolicyPoll, Renew, Settle, Settled, UsageRecord,
+};
+use hashbrown::HashMap;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 use serde::Deserialize;
@@ -59,7 +63,7 @@ pub(crate) struct Root {
 enum Call {
     Poll,
     Renew,
-    Settle(VecDeque<UsageRecord>),
+    Settle(VecDeque<UsageRecord>, Vec<LeaseState>),
 }
 
 impl Root {
@@ -102,24 +106,33 @@ impl Root {
         }
     }
 
-    fn settle(&mut self) {
-        if self.is_calling(|call| matches!(call, Call::Settle(_))) {
+    fn settle(&mut self, now_ms: u64) {
+        if self.is_calling(|call| matches!(call, Call::Settle(..))) {
             return;
         }
         let batch = vm::with(|vm| {
             vm.flushing_soon = false;
             let count = vm.records.len().min(limits::RECORDS_PER_SETTLE_MAX);
-            vm.records.drain(..count).collect::<Vec<_>>()
+            let records: Vec<_> = vm.records.drain(..count).collect();
+            // What a lease still needs is true only once everything charged to it has been told.
+            let leases = if vm.records.is_empty() {
+                vm.leases.states(now_ms)
+            } else {
+                Vec::new()
+            };
+            Settle { records, leases }
         });
-        let Some(records) = batch.filter(|records| !records.is_empty()) else {
+        let Some(settle) =
+            batch.filter(|batch| !batch.records.is_empty() || !batch.leases.is_empty())
+        else {
             host::tick_every_ms(TICK_IDLE_MS);
             return;
         };
-        let settle = Settle { records };
         match self.post(wire::PATH_SETTLE, &settle) {
-            Some(token) => self
-                .calls
-                .push((token, Call::Settle(settle.records.into()))),
+            Some(token) => {
+                let call = Call::Settle(settle.records.into(), settle.leases);
+                self.calls.push((token, call));
+            }
             None => give_back(settle.records.into()),
         }
     }
@@ -130,13 +143,25 @@ impl Root {
         }
         self.renewed_ms = now_ms;
         let live = vm::with(|vm| {
-            let old = vm.live.values().filter_map(|exchange| {
-                let exchange = exchange.try_borrow().ok()?;
+            let none = vm.leases.ids().map(|lease| (lease.to_owned(), 0));
+            let mut leased: HashMap<String, NanoUsd> = none.collect();
+            let mut live = Vec::new();
+            for exchange in vm.live.values() {
+                let Ok(exchange) = exchange.try_borrow() else {
+                    continue;
+                };
+                let Some(cost) = exchange.live_cost() else {
+                    continue;
+                };
                 let age = now_ms.saturating_sub(exchange.started_ms());
-                let cost = exchange.live_cost().filter(|_| age >= RENEW_EVERY_MS)?;
-                Some((exchange.id().to_owned(), cost))
-            });
-            old.collect::<Vec<_>>()
+                match exchange.lease().and_then(|lease| leased.get_mut(lease)) {
+                    Some(sum) => *sum = sum.saturating_add(cost),
+                    None if age >= RENEW_EVERY_MS => live.push((exchange.id().to_owned(), cost)),
+                    None => {}
+                }
+            }
+            live.extend(leased);
+            live
         });
         let Some(live) = live.filter(|live| !live.is_empty()) else {
             return;
@@ -151,7 +176,10 @@ impl Root {
             return;
         };
         vm::with(|vm| {
-            vm.keys.observe(answer.keys_version);
+            if vm.keys.observe(answer.keys_version) {
+                // A key was revoked, or its limits are others: nothing is given from what was leased.
+                vm.leases.retire_all();
+            }
             if let Some(policy) = answer.policy {
                 vm.policy = Some(Rc::new(PolicyIndex::new(policy)));
                 vm.policy_version = answer.version;
@@ -180,10 +208,12 @@ impl Context for Root {
         match call {
             Call::Poll => Root::on_policy(&body),
             Call::Renew => {}
-            Call::Settle(records) => {
+            Call::Settle(records, leases) => {
                 let settled = serde_json::from_slice::<Settled>(&body).ok();
                 if settled.is_none_or(|settled| (settled.durable as usize) < records.len()) {
                     give_back(records);
+                } else {
+                    vm::with(|vm| vm.leases.told(&leases));
                 }
             }
         }
@@ -222,7 +252,7 @@ impl RootContext for Root {
         }
         let now_ms = host::now_ms();
         self.poll(now_ms);
-        self.settle();
+        self.settle(now_ms);
         self.renew(now_ms);
     }
 

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use engine::exchange::{Env, Exchange};
 use engine::keys::KeyTable;
+use engine::lease::Leases;
 use engine::limits;
 use engine::policy::PolicyIndex;
 use engine::tokens::Tokenizers;
@@ -34,6 +35,7 @@ pub(crate) struct Vm {
     pub(crate) policy_version: u64,
     pub(crate) keys: KeyTable,
     pub(crate) tokenizers: Tokenizers,
+    pub(crate) leases: Leases,
     /// Exchanges under way, by id.
     pub(crate) live: HashMap<String, Shared>,
     /// Whether a tick is on its way that will settle.
@@ -55,6 +57,7 @@ impl Vm {
             policy_version: 0,
             keys: KeyTable::default(),
             tokenizers: Tokenizers::default(),
+            leases: Leases::default(),
             live: HashMap::new(),
             flushing_soon: false,
             records: VecDeque::new(),
@@ -121,6 +124,7 @@ pub(crate) fn drive<T>(
             policy: policy.as_deref(),
             keys: &mut vm.keys,
             tokenizers: &mut vm.tokenizers,
+            leases: &mut vm.leases,
             body_bytes_max: vm.body_bytes_max,
         };
         exchange

@@ -214,6 +214,9 @@ pub struct SidecarConfig {
     pub internal: Address,
     /// Admin, health and metrics.
     pub admin: Address,
+    /// Whether Envoy's workers may admit requests of a busy key by themselves, from a part of its
+    /// limits that is held for them.
+    pub leases: bool,
 }
 
 /// How Envoy is run.

@@ -232,6 +232,7 @@ fn load(
         journal,
         compile(&policy)?,
         store::keys_version(db)?,
+        config.sidecar.leases,
     );
     Ok(Shared::new(core, Metrics::new(&policy), log))
 }
@@ -248,7 +249,10 @@ fn restore_rates(
     let mut admitted = store::usage::admitted_since(db, from_ms)?;
     let open = ledger.holds().map(|(_, hold)| hold);
     let open = open.filter(|hold| hold.admitted_ms >= from_ms);
-    admitted.extend(open.map(|hold| (hold.admitted_ms, hold.key.clone(), 1)));
+    admitted.extend(open.map(|hold| {
+        let requests = hold.lease_requests.unwrap_or(1);
+        (hold.admitted_ms, hold.key.clone(), requests)
+    }));
     admitted.sort_unstable();
     for (at_ms, key, requests) in admitted {
         if let Some(entry) = table.by_id_mut(&key) {
@@ -277,7 +281,7 @@ async fn expire(shared: Arc<Shared>, writer: Writer) {
     let mut every = tokio::time::interval(EXPIRY_EVERY);
     loop {
         every.tick().await;
-        let late = shared.core().ledger.expire(clock::now_ms());
+        let late = shared.core().expire(clock::now_ms());
         if !late.is_empty() && writer.expire(late).is_err() {
             // They come again after another time to live.
             shared.log.line(

@@ -13,6 +13,7 @@ mod dialects;
 mod fallback;
 mod faults;
 mod keys;
+mod leases;
 mod ledger;
 mod manual;
 mod operations;

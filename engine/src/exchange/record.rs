@@ -26,6 +26,11 @@ impl Exchange {
         let (usage, metered) = self.consumed(ending);
         let charged = self.outcome.cache != CacheStatus::Hit;
         let (provider, model) = self.served_by();
+        let cost_nano = if charged { self.price(&usage) } else { 0 };
+        let lease = self.lease.take();
+        if let Some(lease) = &lease {
+            env.leases.settle(lease, self.held_nano, cost_nano);
+        }
         Some(UsageRecord {
             exchange: self.id.clone(),
             trace_id: self.trace_id.clone(),
@@ -55,10 +60,11 @@ impl Exchange {
             attempts: self.progress.attempts,
             usage,
             metered,
-            cost_nano: if charged { self.price(&usage) } else { 0 },
+            cost_nano,
             cache: self.outcome.cache,
             pii: std::mem::take(&mut self.outcome.pii),
             pii_action: self.outcome.pii_action,
+            lease,
         })
     }
 
@@ -78,6 +84,11 @@ impl Exchange {
             output,
             ..Usage::default()
         }))
+    }
+
+    /// The lease that it runs under.
+    pub fn lease(&self) -> Option<&str> {
+        self.lease.as_deref()
     }
 
     /// Who broke off an exchange that did not come to its end.

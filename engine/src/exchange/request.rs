@@ -101,10 +101,16 @@ impl Exchange {
         }
         self.body = body;
         match self.prepare(env) {
-            Ok(admit) => {
-                self.state = State::Admitting;
-                Step::Ask(ask(wire::PATH_ADMIT, &admit))
-            }
+            Ok(admit) => match env.leases.admit(&admit, env.now_ms) {
+                Some((lease, grant)) => {
+                    self.lease = Some(lease);
+                    self.forward(env, grant)
+                }
+                None => {
+                    self.state = State::Admitting;
+                    Step::Ask(ask(wire::PATH_ADMIT, &admit))
+                }
+            },
             Err(step) => *step,
         }
     }
@@ -287,7 +293,12 @@ impl Exchange {
             .policy
             .is_some_and(|policy| policy.defaults().grace_on_state_loss);
         match answer {
-            Some(Admission::Granted(grant)) => self.forward(env, grant),
+            Some(Admission::Granted(mut grant)) => {
+                if let Some(key) = &self.key {
+                    env.leases.learn(&key.id, &mut grant, env.now_ms);
+                }
+                self.forward(env, grant)
+            }
             Some(Admission::Cached(cached)) => {
                 self.rate = cached.rate;
                 self.replay(env, &cached.answer)

@@ -12,6 +12,7 @@ struct World {
     policy: PolicyIndex,
     keys: KeyTable,
     tokenizers: Tokenizers,
+    leases: Leases,
     now_ms: u64,
 }
 
@@ -69,6 +70,7 @@ impl World {
             policy,
             keys: KeyTable::default(),
             tokenizers: Tokenizers::default(),
+            leases: Leases::default(),
             now_ms: 1_000_000,
         }
     }
@@ -80,6 +82,7 @@ impl World {
             policy: Some(&self.policy),
             keys: &mut self.keys,
             tokenizers: &mut self.tokenizers,
+            leases: &mut self.leases,
             body_bytes_max: 10_000,
         }
     }

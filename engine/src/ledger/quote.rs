@@ -8,7 +8,7 @@ const TOKENS_PER_PRICE: i128 = 1_000_000;
 
 /// Money to hold and the output cap per choice to impose, when `left_nano` (nothing: no hard budget)
 /// covers it. Free exchanges pass whatever is left.
-pub(super) fn hold(ask: &Ask<'_>, left_nano: Option<NanoUsd>) -> Option<(NanoUsd, Option<u64>)> {
+pub fn hold(ask: &Ask<'_>, left_nano: Option<NanoUsd>) -> Option<(NanoUsd, Option<u64>)> {
     let choices = u64::from(ask.choices.max(1));
     if let Some(cap) = ask.output_cap {
         let hold = dearest(ask.quotes, |_| cap);

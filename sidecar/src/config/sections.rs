@@ -262,6 +262,7 @@ fn sidecar(top: &mut Object<'_>, data: &Path, reader: &mut Reader<'_>) -> Sideca
     let mut found = SidecarConfig {
         internal: Address::Unix(data.join("internal.sock")),
         admin: Address::Unix(data.join("admin.sock")),
+        leases: true,
     };
     let Some(mut object) = top.member("sidecar").and_then(|field| reader.object(field)) else {
         return found;
@@ -280,6 +281,12 @@ fn sidecar(top: &mut Object<'_>, data: &Path, reader: &mut Reader<'_>) -> Sideca
             Some(parsed) => *address = parsed,
             None => reader.problem(&field, format!("`{text}` is neither unix:PATH nor IP:PORT")),
         }
+    }
+    if let Some(leases) = object
+        .member("leases")
+        .and_then(|field| reader.choice(&field, &[("true", true), ("false", false)]))
+    {
+        found.leases = leases;
     }
     if found.internal == found.admin {
         reader.problem(

@@ -40,6 +40,8 @@ enum Line<'a> {
         admitted_ms: u64,
         #[serde(rename = "n")]
         tokens_in: u64,
+        #[serde(rename = "l", skip_serializing_if = "Option::is_none")]
+        lease_requests: Option<u64>,
     },
     /// An exchange has cost this much so far.
     #[serde(rename = "r")]
@@ -136,6 +138,7 @@ fn write_hold(out: &mut Vec<u8>, exchange: &str, hold: &Hold) -> io::Result<()> 
         metered_nano: hold.metered_nano,
         admitted_ms: hold.admitted_ms,
         tokens_in: hold.tokens_in,
+        lease_requests: hold.lease_requests,
     };
     write_line(out, &line)
 }
@@ -166,7 +169,13 @@ pub(crate) fn replay(path: &Path) -> io::Result<Vec<(String, Hold)>> {
                 c,
                 t,
                 n,
+                l,
             }) => {
+                if a == 0 && l.is_some() {
+                    // The last word on a lease that was given back.
+                    holds.remove(&x);
+                    continue;
+                }
                 let hold = Hold {
                     amount_nano: a,
                     metered_nano: c,
@@ -177,13 +186,18 @@ pub(crate) fn replay(path: &Path) -> io::Result<Vec<(String, Hold)>> {
                     provider: p,
                     model: m,
                     tokens_in: n,
+                    lease_requests: l,
                 };
                 holds.insert(x, hold);
             }
             Ok(OwnedLine::Renewed(live)) => {
                 for (exchange, cost) in live {
                     if let Some(hold) = holds.get_mut(&exchange) {
-                        hold.metered_nano = hold.metered_nano.max(cost);
+                        hold.metered_nano = if hold.lease_requests.is_some() {
+                            cost
+                        } else {
+                            hold.metered_nano.max(cost)
+                        };
                         hold.amount_nano = hold.amount_nano.max(cost);
                     }
                 }
@@ -207,6 +221,8 @@ enum OwnedLine {
         c: NanoUsd,
         t: u64,
         n: u64,
+        #[serde(default)]
+        l: Option<u64>,
     },
     #[serde(rename = "r")]
     Renewed(Vec<(String, NanoUsd)>),
@@ -231,6 +247,7 @@ mod tests {
             provider: "p".into(),
             model: "quo\"te".into(),
             tokens_in: 3,
+            lease_requests: None,
         };
         journal.hold("a", &hold).unwrap();
         journal.hold("b", &hold).unwrap();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use engine::lease::Demand;
 use engine::ledger::{Budget, Ledger, Scope, ScopeId};
 use engine::limit::RateWindow;
 use engine::period::Period;
@@ -95,6 +96,8 @@ pub(crate) struct Entry {
     /// Global and the key's own.
     pub(crate) scopes: [ScopeId; 2],
     pub(crate) rate: RateWindow,
+    /// How fast it is used.
+    pub(crate) demand: Demand,
 }
 
 /// Every key, revoked ones included.
@@ -121,11 +124,13 @@ impl KeyTable {
             self.id_by_hash.remove(&old.key.hash);
         }
         self.id_by_hash.insert(key.hash.clone(), key.id.clone());
+        let demand = old.as_ref().map(|old| old.demand).unwrap_or_default();
         let entry = Entry {
             record: key.record(),
             credentials: provider_key.into_iter().collect(),
             scopes,
             rate: old.map(|old| old.rate).unwrap_or_default(),
+            demand,
             key: Arc::new(key),
         };
         self.by_id.insert(entry.key.id.clone(), entry);

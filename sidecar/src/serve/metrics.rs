@@ -44,6 +44,8 @@ pub(crate) struct Metrics {
     cache_misses: u64,
     holds_expired: u64,
     clients_gone: u64,
+    /// Exchanges that were admitted under a lease, and by a call.
+    admitted: [u64; 2],
 }
 
 #[derive(Default)]
@@ -92,6 +94,7 @@ impl Metrics {
             cache_misses: 0,
             holds_expired: 0,
             clients_gone: 0,
+            admitted: [0; 2],
         };
         for model in policy.models.iter().filter(|model| model.listed) {
             metrics.series(&model.provider, &model.model);
@@ -121,6 +124,17 @@ impl Metrics {
             CacheStatus::Hit => self.cache_hits = self.cache_hits.saturating_add(1),
             CacheStatus::Miss => self.cache_misses = self.cache_misses.saturating_add(1),
             CacheStatus::Refresh | CacheStatus::Off => {}
+        }
+        if record.ending != Ending::Refused && !record.key.is_empty() {
+            let [by_lease, by_call] = &mut self.admitted;
+            bump(
+                if record.lease.is_some() {
+                    by_lease
+                } else {
+                    by_call
+                },
+                1,
+            );
         }
         match record.ending {
             Ending::ClientGone => self.clients_gone = self.clients_gone.saturating_add(1),
@@ -332,6 +346,15 @@ impl Metrics {
         );
         for (kind, count) in &self.pii {
             text.sample(name, &[("type", kind)], &count.to_string());
+        }
+        let name = "weir_admissions_total";
+        text.family(
+            name,
+            Kind::Counter,
+            "Finished exchanges by how they were admitted.",
+        );
+        for (by, count) in ["lease", "call"].into_iter().zip(self.admitted) {
+            text.sample(name, &[("by", by)], &count.to_string());
         }
         for (name, help, count) in [
             (

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use engine::ledger::{Answer, Ask, Ledger, Scope, ScopeId};
+use engine::lease;
+use engine::ledger::{Answer, Ask, Hold, Ledger, Scope, ScopeId};
 use engine::period::Period;
 use engine::reply::Code;
 use engine::wire::{
-    Admission, Admit, Grant, KeyAnswer, PolicyAnswer, PolicyPoll, RateState, Refused, Renew,
-    Renewed,
+    Admission, Admit, Grant, KeyAnswer, LeaseGrant, LeaseState, PolicyAnswer, PolicyPoll,
+    RateState, Refused, Renew, Renewed,
 };
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -44,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) policy: CompiledPolicy,
     pub(crate) keys_version: u64,
     pub(crate) global: ScopeId,
+    /// Whether workers may get leases.
+    leases: bool,
     vms: HashMap<String, u64>,
 }
 
@@ -119,6 +122,7 @@ impl Core {
         journal: Journal,
         policy: CompiledPolicy,
         keys_version: u64,
+        leases: bool,
     ) -> Core {
         let global = ledger.open(Scope::Global);
         let (cache, vms) = (Cache::new(), HashMap::new());
@@ -130,6 +134,7 @@ impl Core {
             policy,
             keys_version,
             global,
+            leases,
             vms,
         }
     }
@@ -188,13 +193,18 @@ impl Core {
                     return refuse(refused(Code::StateUnavailable));
                 }
                 let rate = limit.map(|limit| entry.rate.count(limit, now_ms));
-                let credentials = entry.credentials.clone();
-                AdmitReply::Decided(Admission::Granted(Grant {
+                let mut grant = Grant {
                     hold_nano,
                     output_cap,
-                    credentials,
+                    credentials: entry.credentials.clone(),
                     rate,
-                }))
+                    lease: None,
+                };
+                entry.demand.note(1, now_ms);
+                if self.leases && asked.is_none() {
+                    self.lease(admit, &mut grant, now_ms);
+                }
+                AdmitReply::Decided(Admission::Granted(grant))
             }
             Answer::Refused(overdrawn) => refuse(Refused {
                 code: Code::BudgetExceeded.row().name.to_owned(),
@@ -204,6 +214,78 @@ impl Core {
             }),
             Answer::Full => refuse(refused(Code::StateUnavailable)),
         }
+    }
+
+    /// Adds a lease to `grant` when the key is used fast and far from its limits.
+    fn lease(&mut self, admit: &Admit, grant: &mut Grant, now_ms: u64) {
+        let Some(entry) = self.keys.by_id_mut(&admit.key) else {
+            return;
+        };
+        let (left, window_end_ms) = self.ledger.room(&entry.scopes, now_ms);
+        let left_requests = grant.rate.map(|rate| rate.remaining);
+        let rps = entry.demand.rps(now_ms);
+        let Some((amount_nano, requests)) = lease::size(rps, grant.hold_nano, left, left_requests)
+        else {
+            return;
+        };
+        let id = format!("lease-{}", admit.exchange);
+        let counted = requests.unwrap_or(0);
+        let held = self
+            .ledger
+            .lease(&id, &admit.exchange, amount_nano, counted);
+        let hold = self.ledger.hold(&id).filter(|_| held);
+        if !matches!(hold.map(|hold| self.journal.hold(&id, hold)), Some(Ok(()))) {
+            self.ledger.cancel(&id);
+            return;
+        }
+        if let (Some(requests), Some(limit)) = (requests, entry.key.rate_limit) {
+            grant.rate = Some(entry.rate.lease(limit, requests, now_ms));
+        }
+        let until_ms = now_ms.saturating_add(lease::LEASE_MS);
+        grant.lease = Some(LeaseGrant {
+            id,
+            amount_nano,
+            requests,
+            until_ms: until_ms.min(window_end_ms.unwrap_or(u64::MAX)),
+            hard: left.is_some(),
+        });
+    }
+
+    /// Takes back what leases that have ended do not need.
+    pub(crate) fn lease_states(&mut self, states: &[LeaseState], now_ms: u64) {
+        for state in states {
+            let Some(hold) = self.ledger.hold(&state.id) else {
+                continue;
+            };
+            if let Some(entry) = self.keys.by_id_mut(&hold.key).filter(|_| state.done) {
+                entry.rate.give_back(state.requests, now_ms);
+            }
+            self.ledger.shrink(&state.id, state.keep_nano);
+            // An unwritten line leaves more held after a restart, until it expires.
+            let hold = self.ledger.hold(&state.id);
+            let _unwritten = hold.map(|hold| self.journal.hold(&state.id, hold));
+            if state.done {
+                self.ledger.cancel(&state.id);
+            }
+        }
+    }
+
+    /// Holds that nobody renewed and that somebody has to pay for. A lease of which nothing was used
+    /// is given up here.
+    pub(crate) fn expire(&mut self, now_ms: u64) -> Vec<(String, Hold)> {
+        let late = self.ledger.expire(now_ms);
+        let (unused, owed): (Vec<_>, Vec<_>) = late
+            .into_iter()
+            .partition(|(_, hold)| hold.lease_requests.is_some() && hold.metered_nano == 0);
+        for (id, hold) in unused {
+            let nothing = Hold {
+                amount_nano: 0,
+                ..hold
+            };
+            let _unwritten = self.journal.hold(&id, &nothing);
+            self.ledger.cancel(&id);
+        }
+        owed
     }
 
     /// Extends the holds of running exchanges.

@@ -42,6 +42,7 @@ fn record(exchange: &str, cost_nano: i64, ending: Ending) -> UsageRecord {
         cache: CacheStatus::Off,
         pii: Vec::new(),
         pii_action: None,
+        lease: None,
     }
 }
 
@@ -219,6 +220,7 @@ async fn a_hold_nobody_renewed_is_charged_until_its_exchange_reports() {
     for _ in 0..2 {
         let settle = Settle {
             records: vec![record("a", 25, Ending::Done)],
+            leases: Vec::new(),
         };
         let body = serde_json::to_vec(&settle).unwrap();
         assert_eq!(writer.settle(body.into()).await.unwrap().durable, 1);
@@ -238,7 +240,14 @@ fn shared(folder: &Path) -> Arc<Shared> {
     let journal = Journal::open(&folder.join("holds.journal")).unwrap();
     let json = serde_json::value::to_raw_value(&()).unwrap();
     let policy = CompiledPolicy { version: 1, json };
-    let core = Core::new(Ledger::default(), KeyTable::default(), journal, policy, 1);
+    let core = Core::new(
+        Ledger::default(),
+        KeyTable::default(),
+        journal,
+        policy,
+        1,
+        true,
+    );
     let log = Log {
         level: Level::Error,
     };

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use engine::ledger::Hold;
 use engine::usage::Usage;
-use engine::wire::{CacheStatus, Ending, Settle, Settled, UsageRecord};
+use engine::wire::{CacheStatus, Ending, LeaseState, Settle, Settled, UsageRecord};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -54,6 +54,7 @@ pub(crate) struct Writer {
 
 struct Batch {
     records: Vec<UsageRecord>,
+    leases: Vec<LeaseState>,
     reply: Option<oneshot::Sender<Result<Settled, Failure>>>,
 }
 
@@ -182,6 +183,7 @@ impl Thread {
             Job::Settle(body, reply) => match serde_json::from_slice::<Settle>(&body) {
                 Ok(settle) => batches.push(Batch {
                     records: settle.records,
+                    leases: settle.leases,
                     reply: Some(reply),
                 }),
                 Err(_) => {
@@ -196,6 +198,7 @@ impl Thread {
                     .collect();
                 batches.push(Batch {
                     records,
+                    leases: Vec::new(),
                     reply: None,
                 });
             }
@@ -218,7 +221,8 @@ impl Thread {
         match write(&mut self.db, &mut self.refusals, &records, &charged) {
             Ok(written) => {
                 self.shared.note_store(true);
-                self.apply(&records, &charged, &written, now_ms);
+                let leases = batches.iter().map(|batch| batch.leases.as_slice());
+                self.apply(&records, leases, &charged, &written, now_ms);
                 for batch in batches {
                     let durable = u32::try_from(batch.records.len()).unwrap_or(u32::MAX);
                     if let Some(reply) = batch.reply {
@@ -240,18 +244,32 @@ impl Thread {
         }
     }
 
-    fn apply(&self, records: &[&UsageRecord], charged: &[u64], written: &[Written], now_ms: u64) {
+    fn apply<'a>(
+        &self,
+        records: &[&UsageRecord],
+        leases: impl Iterator<Item = &'a [LeaseState]>,
+        charged: &[u64],
+        written: &[Written],
+        now_ms: u64,
+    ) {
         let all = || records.iter().zip(charged).zip(written);
         {
             let mut core = self.shared.core();
+            let mut leased = Vec::new();
             for ((record, charged_ms), written) in all() {
                 let scopes = core.scopes(&record.key);
                 let ledger = &mut core.ledger;
                 match written {
                     Written::New if record.key.is_empty() => ledger.cancel(&record.exchange),
-                    Written::New => {
-                        ledger.settle(&record.exchange, &scopes, *charged_ms, record.cost_nano);
-                    }
+                    Written::New => match &record.lease {
+                        Some(lease) => {
+                            ledger.settle_leased(lease, &scopes, *charged_ms, record.cost_nano);
+                            leased.push(record.key.as_str());
+                        }
+                        None => {
+                            ledger.settle(&record.exchange, &scopes, *charged_ms, record.cost_nano);
+                        }
+                    },
                     Written::Replaced {
                         more_nano,
                         charged_ms,
@@ -261,6 +279,14 @@ impl Thread {
                     }
                     Written::Known => ledger.cancel(&record.exchange),
                 }
+            }
+            for key in leased {
+                if let Some(entry) = core.keys.by_id_mut(key) {
+                    entry.demand.note(1, now_ms);
+                }
+            }
+            for state in leases {
+                core.lease_states(state, now_ms);
             }
             let Core {
                 journal, ledger, ..
@@ -339,5 +365,6 @@ fn expired((exchange, hold): (String, Hold), now_ms: u64) -> UsageRecord {
         cache: CacheStatus::Off,
         pii: Vec::new(),
         pii_action: None,
+        lease: None,
     }
 }

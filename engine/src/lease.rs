@@ -1,0 +1,281 @@
+//! Leases: money and requests of one key that a worker may give out by itself, so that most
+//! admissions need no call.
+//!
+//! The sidecar holds a lease's whole amount before the worker hears of it, so `spent + held <= limit`
+//! stays true without asking. Each exchange admitted here takes the most that it can cost out of the
+//! lease and puts back what it did not cost; its record names the lease, and the sidecar turns that
+//! much of the hold into spend. A lease ends after [`crate::wire::LeaseGrant::until_ms`], or when the
+//! key's owner or limits change; what no running exchange needs is then given back.
+//!
+//! What is given up for the missing call: while a worker sits on an idle lease, another one may be
+//! refused that much early, for at most the lease's time; and a key that was revoked is refused once
+//! the worker has polled.
+
+use hashbrown::HashMap;
+
+use crate::ledger::{self, Ask};
+use crate::usage::NanoUsd;
+use crate::wire::{Admit, Grant, LeaseGrant, LeaseState, RateState};
+
+/// Leases that a worker holds at one time. Above it further ones are left to expire.
+pub const LEASES_MAX: usize = 10_000;
+/// Milliseconds without an admission after which a lease is given back.
+pub const IDLE_MS: u64 = 1_000;
+
+/// The leases of one worker.
+#[derive(Debug, Default)]
+pub struct Leases {
+    /// By key id.
+    current: HashMap<String, Lease>,
+    /// No longer given from; kept while exchanges run that were admitted under them.
+    retiring: Vec<Lease>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    granted: LeaseGrant,
+    credentials: Vec<(String, String)>,
+    rate: Option<RateState>,
+    at_ms: u64,
+    used_ms: u64,
+    left_nano: NanoUsd,
+    requests: Option<u64>,
+    /// Exchanges that run, and the most that they can cost.
+    running: u32,
+    running_nano: NanoUsd,
+    /// What the sidecar was last told to keep.
+    kept_nano: Option<NanoUsd>,
+}
+
+impl Leases {
+    /// Admits an exchange under the lease of its key: the lease's id and the permission. `None` when
+    /// there is none, or not enough is left, or the sidecar has to look into its cache.
+    pub fn admit(&mut self, admit: &Admit, now_ms: u64) -> Option<(String, Grant)> {
+        if admit.cache.is_some() {
+            return None;
+        }
+        let lease = self.current.get_mut(&admit.key)?;
+        if now_ms >= lease.granted.until_ms {
+            return None;
+        }
+        let ask = Ask {
+            exchange: &admit.exchange,
+            key: &admit.key,
+            scopes: &[],
+            quotes: &admit.targets,
+            output_cap: admit.output_cap,
+            choices: admit.choices,
+            tokens_in: admit.tokens_in,
+        };
+        let unbounded = lease.granted.hard.then_some(NanoUsd::MAX);
+        let (hold_nano, output_cap) = ledger::worst(&ask, unbounded)?;
+        if hold_nano > lease.left_nano {
+            return None;
+        }
+        if let Some(requests) = &mut lease.requests {
+            *requests = requests.checked_sub(1)?;
+        }
+        lease.left_nano = lease.left_nano.saturating_sub(hold_nano);
+        lease.running = lease.running.saturating_add(1);
+        lease.running_nano = lease.running_nano.saturating_add(hold_nano);
+        lease.used_ms = now_ms;
+        let grant = Grant {
+            hold_nano,
+            output_cap,
+            credentials: lease.credentials.clone(),
+            rate: lease.rate_now(now_ms),
+            lease: None,
+        };
+        Some((lease.granted.id.clone(), grant))
+    }
+
+    /// Takes the lease that came with `grant`.
+    pub fn learn(&mut self, key: &str, grant: &mut Grant, now_ms: u64) {
+        let Some(granted) = grant.lease.take() else {
+            return;
+        };
+        if self.current.len().saturating_add(self.retiring.len()) >= LEASES_MAX {
+            return;
+        }
+        let lease = Lease {
+            left_nano: granted.amount_nano,
+            requests: granted.requests,
+            credentials: grant.credentials.clone(),
+            rate: grant.rate,
+            at_ms: now_ms,
+            used_ms: now_ms,
+            running: 0,
+            running_nano: 0,
+            kept_nano: None,
+            granted,
+        };
+        if let Some(old) = self.current.insert(key.to_owned(), lease) {
+            self.retiring.push(old);
+        }
+    }
+
+    /// An exchange admitted under `lease` is over.
+    pub fn settle(&mut self, lease: &str, hold_nano: NanoUsd, cost_nano: NanoUsd) {
+        if let Some(lease) = self.find(lease) {
+            lease.running = lease.running.saturating_sub(1);
+            lease.running_nano = lease.running_nano.saturating_sub(hold_nano);
+            let unused = hold_nano.saturating_sub(cost_nano);
+            lease.left_nano = lease.left_nano.saturating_add(unused);
+        }
+    }
+
+    /// Gives from no lease any more: a key or its limits have changed.
+    pub fn retire_all(&mut self) {
+        self.retiring
+            .extend(self.current.drain().map(|(_, lease)| lease));
+    }
+
+    /// What to tell the sidecar after every record of this worker: what each lease that has ended
+    /// still needs.
+    pub fn states(&mut self, now_ms: u64) -> Vec<LeaseState> {
+        let ended = self.current.extract_if(|_, lease| {
+            let idle = now_ms.saturating_sub(lease.used_ms) >= IDLE_MS;
+            now_ms >= lease.granted.until_ms || idle
+        });
+        self.retiring.extend(ended.map(|(_, lease)| lease));
+        let changed = |lease: &&Lease| lease.kept_nano != Some(lease.needs());
+        let changed = self.retiring.iter().filter(changed);
+        changed
+            .map(|lease| LeaseState {
+                id: lease.granted.id.clone(),
+                keep_nano: lease.needs(),
+                done: lease.running == 0,
+                requests: if lease.running == 0 {
+                    lease.requests.unwrap_or(0)
+                } else {
+                    0
+                },
+            })
+            .collect()
+    }
+
+    /// The sidecar has taken `states`.
+    pub fn told(&mut self, states: &[LeaseState]) {
+        for state in states {
+            if let Some(lease) = self.find(&state.id) {
+                lease.kept_nano = Some(state.keep_nano);
+            }
+        }
+        self.retiring.retain(|lease| {
+            lease.running > 0
+                || !states
+                    .iter()
+                    .any(|state| state.done && state.id == lease.granted.id)
+        });
+    }
+
+    /// Ids of all leases, for renewing them.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let all = self.current.values().chain(&self.retiring);
+        all.map(|lease| lease.granted.id.as_str())
+    }
+
+    fn find(&mut self, id: &str) -> Option<&mut Lease> {
+        let mut all = self.current.values_mut().chain(&mut self.retiring);
+        all.find(|lease| lease.granted.id == id)
+    }
+}
+
+impl Lease {
+    fn needs(&self) -> NanoUsd {
+        if self.running == 0 {
+            0
+        } else {
+            self.running_nano
+        }
+    }
+
+    /// The limit's state as the sidecar would word it: leased requests that are left are still free.
+    fn rate_now(&self, now_ms: u64) -> Option<RateState> {
+        let rate = self.rate?;
+        let passed_ms = now_ms.saturating_sub(self.at_ms);
+        Some(RateState {
+            remaining: rate
+                .remaining
+                .saturating_add(self.requests.unwrap_or(0))
+                .min(rate.limit),
+            reset_ms: rate.reset_ms.saturating_sub(passed_ms).max(1),
+            ..rate
+        })
+    }
+}
+
+/// How fast a key asks for admissions, in whole seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    second: u64,
+    count: u64,
+    before: u64,
+}
+
+/// Admissions a second from which on a key is worth a lease. Slower keys ask each time, so their
+/// limits and their revocation are exact to the request.
+pub const DEMAND_RPS_MIN: u64 = 20;
+/// How long a lease is given from, in milliseconds.
+pub const LEASE_MS: u64 = 5_000;
+/// Requests that one lease is made for at most.
+pub const REQUESTS_MAX: u64 = 1_000;
+/// The part of what is left of a limit that one lease may take: 1 / this.
+pub const SHARE: u64 = 16;
+/// Requests that a lease must cover to be worth it. Near a limit none is given.
+pub const REQUESTS_MIN: u64 = 16;
+
+impl Demand {
+    /// Notes `count` admissions.
+    pub fn note(&mut self, count: u64, now_ms: u64) {
+        self.roll(now_ms);
+        self.count = self.count.saturating_add(count);
+    }
+
+    /// Admissions in the last whole second or in this one, whichever are more.
+    pub fn rps(&mut self, now_ms: u64) -> u64 {
+        self.roll(now_ms);
+        self.count.max(self.before)
+    }
+
+    fn roll(&mut self, now_ms: u64) {
+        let second = now_ms / 1_000;
+        if second > self.second {
+            let next = second == self.second.saturating_add(1);
+            self.before = if next { self.count } else { 0 };
+            self.count = 0;
+            self.second = second;
+        }
+    }
+}
+
+/// The size of a lease, if one is worth it: money and, under a request limit, requests.
+///
+/// `worst_nano` is what the exchange at hand holds, `left_nano` what the tightest hard budget still
+/// covers after it (`None`: no such budget), `requests_left` what the request limit still covers.
+pub fn size(
+    rps: u64,
+    worst_nano: NanoUsd,
+    left_nano: Option<NanoUsd>,
+    requests_left: Option<u64>,
+) -> Option<(NanoUsd, Option<u64>)> {
+    if rps < DEMAND_RPS_MIN {
+        return None;
+    }
+    let share = |left: u64| left / SHARE;
+    let wanted = rps
+        .saturating_mul(LEASE_MS / 1_000)
+        .clamp(REQUESTS_MIN, REQUESTS_MAX);
+    let requests = requests_left.map(|left| share(left).min(wanted));
+    if requests.is_some_and(|requests| requests < REQUESTS_MIN) {
+        return None;
+    }
+    let times =
+        |count: u64| worst_nano.saturating_mul(NanoUsd::try_from(count).unwrap_or(NanoUsd::MAX));
+    let room = left_nano.map_or(NanoUsd::MAX, |left| left / SHARE as NanoUsd);
+    let amount = times(wanted).min(room);
+    (amount >= times(REQUESTS_MIN)).then_some((amount, requests))
+}
+
+#[cfg(test)]
+mod tests;

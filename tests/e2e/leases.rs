@@ -1,0 +1,201 @@
+//! Busy keys are admitted without a call, and no limit notices.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use e2e::client::{marker, prompt};
+use e2e::gateway::Gateway;
+use e2e::setup::Setup;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::ledger;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_hold_what_they_promise() {
+    let gateway = Arc::new(Gateway::start(Setup::default()).await);
+    // One after the other: each looks at how many leases it caused.
+    most_requests_of_a_busy_key_need_no_call(&gateway).await;
+    a_limit_is_used_up_and_never_exceeded(&gateway).await;
+    a_request_limit_is_used_up_and_never_exceeded(&gateway).await;
+    a_revoked_key_ends_its_leases(&gateway).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_key_goes_on_while_the_state_service_restarts() {
+    let gateway = Arc::new(Gateway::start(Setup::default().workers(1)).await);
+    let (key, record) = gateway.new_key(json!({"provider": "openai"})).await;
+    let id = record["id"].as_str().expect("id").to_owned();
+    // A lease lasts for five seconds: the last one before the end covers some of them.
+    let warm = storm(&gateway, &key, false, Duration::from_secs(2)).await;
+    assert_eq!(warm.refused, 0);
+    gateway.kill_sidecar();
+    let away = storm(&gateway, &key, false, Duration::from_millis(400)).await;
+    gateway.restart_sidecar();
+    assert!(away.good > 0, "nothing went on");
+    gateway.ready().await;
+    let good = warm.good + away.good;
+    let lines = ledger::settled(&gateway, &id, good).await;
+    assert_eq!(lines.len(), good, "each answer has one line");
+    settled_in_full(&gateway, &id).await;
+}
+
+struct Storm {
+    good: usize,
+    refused: usize,
+}
+
+/// Eight clients that ask as fast as they can until `span` is over or one of them is refused thrice.
+async fn storm(gateway: &Arc<Gateway>, key: &str, stream: bool, span: Duration) -> Storm {
+    let started = Instant::now();
+    let mut running = JoinSet::new();
+    for _ in 0..8 {
+        let (gateway, key) = (gateway.clone(), key.to_owned());
+        let mut body = prompt("gpt-4o-mini", &marker());
+        body["max_tokens"] = json!(20);
+        body["stream"] = json!(stream);
+        running.spawn(async move {
+            let mut storm = Storm {
+                good: 0,
+                refused: 0,
+            };
+            while started.elapsed() < span && storm.refused < 3 {
+                match gateway.chat_as(&key, &body).send().await.status {
+                    200 => storm.good += 1,
+                    429 | 503 => storm.refused += 1,
+                    status => panic!("{status}"),
+                }
+            }
+            storm
+        });
+    }
+    let storms = running.join_all().await;
+    Storm {
+        good: storms.iter().map(|storm| storm.good).sum(),
+        refused: storms.iter().map(|storm| storm.refused).sum(),
+    }
+}
+
+async fn key_of(gateway: &Gateway, id: &str) -> Value {
+    let path = format!("/admin/virtual-keys/{id}");
+    gateway.admin("GET", &path, None).await.json()
+}
+
+/// Exchanges admitted under a lease, and by a call.
+async fn admissions(gateway: &Gateway) -> (f64, f64) {
+    let metrics = gateway.metrics().await;
+    let of = |by: &str| {
+        let sample = format!("weir_admissions_total{{by=\"{by}\"}}");
+        *metrics.get(&sample).expect("the counter")
+    };
+    (of("lease"), of("call"))
+}
+
+/// Waits until nothing is held for the key; its spend is then the sum of its lines.
+async fn settled_in_full(gateway: &Gateway, id: &str) -> i64 {
+    let started = Instant::now();
+    loop {
+        let shown = key_of(gateway, id).await;
+        if shown["held_usd"].as_f64() == Some(0.0) {
+            let spent = ledger::nano(shown["spent_usd"].as_f64().expect("spent_usd"));
+            assert_eq!(spent, ledger::sum(&ledger::lines(gateway, id)));
+            return spent;
+        }
+        assert!(started.elapsed() < Duration::from_secs(12), "{shown}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn most_requests_of_a_busy_key_need_no_call(gateway: &Arc<Gateway>) {
+    for stream in [false, true] {
+        let limit = json!({"provider": "openai", "budget_limit_usd": 100, "rate_limit": 1_000_000});
+        let (key, record) = gateway.new_key(limit).await;
+        let id = record["id"].as_str().expect("id").to_owned();
+        let before = admissions(gateway).await;
+        let storm = storm(gateway, &key, stream, Duration::from_secs(3)).await;
+        assert_eq!(storm.refused, 0);
+        settled_in_full(gateway, &id).await;
+        let after = admissions(gateway).await;
+        let (leased, called) = (after.0 - before.0, after.1 - before.1);
+        assert_eq!(leased + called, storm.good as f64);
+        let share = leased / (leased + called);
+        assert!(share >= 0.95, "{leased} by lease, {called} by call");
+    }
+}
+
+async fn a_limit_is_used_up_and_never_exceeded(gateway: &Arc<Gateway>) {
+    const LIMIT_NANO: i64 = 10_000_000;
+    let limit = json!({"provider": "openai", "budget_limit_usd": 0.01});
+    let (key, record) = gateway.new_key(limit).await;
+    let id = record["id"].as_str().expect("id").to_owned();
+    let before = admissions(gateway).await;
+    let started = Instant::now();
+    let dearest = loop {
+        storm(gateway, &key, false, Duration::from_secs(5)).await;
+        let spent = settled_in_full(gateway, &id).await;
+        assert!(spent <= LIMIT_NANO, "{spent} spent");
+        let lines = ledger::lines(gateway, &id);
+        let dearest = lines.iter().map(|line| line.cost_nano).max().unwrap_or(0);
+        // Twenty tokens of output at 0.60 a million, and the prompt: what one request may hold.
+        if spent > LIMIT_NANO - 20 * 600 - 10 * dearest {
+            break dearest;
+        }
+        assert!(started.elapsed() < Duration::from_secs(40), "{spent} spent");
+    };
+    assert!(dearest > 0);
+    let after = admissions(gateway).await;
+    assert!(after.0 > before.0, "no lease was given");
+    assert!(after.1 > before.1, "the last ones ask");
+}
+
+async fn a_request_limit_is_used_up_and_never_exceeded(gateway: &Arc<Gateway>) {
+    const LIMIT: usize = 1_000;
+    let (key, record) = gateway
+        .new_key(json!({"provider": "openai", "rate_limit": LIMIT}))
+        .await;
+    let id = record["id"].as_str().expect("id").to_owned();
+    let before = admissions(gateway).await;
+    let mut good = 0;
+    let began_ms = now_ms();
+    for _ in 0..3 {
+        good += storm(gateway, &key, false, Duration::from_secs(10))
+            .await
+            .good;
+        // Leased requests that were not made come back.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+    }
+    let minutes = now_ms() / 60_000 - began_ms / 60_000;
+    // A minute that began on the way lets some more through.
+    let most = LIMIT + LIMIT * minutes as usize;
+    assert!(good <= most, "{good} of {LIMIT}");
+    assert!(good >= LIMIT, "{good} of {LIMIT}");
+    ledger::settled(gateway, &id, good).await;
+    assert!(admissions(gateway).await.0 > before.0, "no lease was given");
+}
+
+fn now_ms() -> u128 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_millis()
+}
+
+async fn a_revoked_key_ends_its_leases(gateway: &Arc<Gateway>) {
+    let (key, record) = gateway.new_key(json!({"provider": "openai"})).await;
+    let id = record["id"].as_str().expect("id").to_owned();
+    let warm = storm(gateway, &key, false, Duration::from_secs(2)).await;
+    assert!(warm.good > 100, "{} are no load", warm.good);
+    let path = format!("/admin/virtual-keys/{id}");
+    gateway.admin("DELETE", &path, None).await;
+    let mut body = prompt("gpt-4o-mini", "more");
+    body["max_tokens"] = json!(1);
+    let revoked = Instant::now();
+    loop {
+        let answer = gateway.chat_as(&key, &body).send().await;
+        if answer.status == 401 {
+            break;
+        }
+        assert_eq!(answer.status, 200, "{answer}");
+        assert!(revoked.elapsed() < Duration::from_secs(3), "still good");
+    }
+}
