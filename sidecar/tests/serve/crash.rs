@@ -55,11 +55,11 @@ fn nano(value: &Value) -> i64 {
 fn records_and_holds_survive_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let (mut settled, mut open, mut held) = (Vec::new(), Vec::new(), 0);
-    let service = Service::start(folder.path());
+    let service = Service::start_with(folder.path(), false);
     let (key, _) = service.new_key(json!({"name": "k", "budget_limit_usd": 500}));
     service.kill();
     for round in 0..3 {
-        let service = Service::start(folder.path());
+        let service = Service::start_with(folder.path(), false);
         let clients: Vec<_> = (0..4)
             .map(|client_number| {
                 let (socket, key) = (service.internal_socket(), key.clone());
@@ -76,7 +76,7 @@ fn records_and_holds_survive_kill_9() {
             held += seen.held;
         }
 
-        let service = Service::start(folder.path());
+        let service = Service::start_with(folder.path(), false);
         let path = format!("/admin/virtual-keys/{key}");
         let shown = service.admin("GET", &path, None).good();
         let spent = nano(&shown["spent_usd"]);
@@ -109,6 +109,63 @@ fn records_and_holds_survive_kill_9() {
         assert_eq!(spent, ledger(&service.data()));
         service.kill();
     }
+}
+
+#[test]
+fn leases_survive_kill_9_and_what_was_given_back_does_not_come_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(folder.path());
+    let (key, _) = service.new_key(json!({"name": "k", "budget_limit_usd": 500}));
+    let path = format!("/admin/virtual-keys/{key}");
+    let mut leases = Vec::new();
+    for count in 0..200 {
+        let exchange = format!("x-{count}");
+        let granted = service
+            .internal("admit", &admit(&exchange, &key, HOLD))
+            .good();
+        let lease = granted["granted"]["lease"].clone();
+        let settle = json!({"records": [record(&exchange, &key, COST)]});
+        service.internal("settle", &settle).good();
+        if !lease.is_null() {
+            leases.push(lease);
+        }
+        if leases.len() == 2 {
+            break;
+        }
+    }
+    let [kept, returned] = leases.as_slice() else {
+        panic!("a busy key got no lease")
+    };
+    let amount = |lease: &Value| lease["amount_nano"].as_i64().unwrap();
+    let held = |service: &Service| nano(&service.admin("GET", &path, None).good()["held_usd"]);
+    assert_eq!(held(&service), amount(kept) + amount(returned));
+
+    let done = json!({"id": returned["id"], "keep_nano": 0, "done": true});
+    service
+        .internal("settle", &json!({"records": [], "leases": [done]}))
+        .good();
+    assert_eq!(held(&service), amount(kept));
+    service.kill();
+
+    let service = Service::start(folder.path());
+    assert_eq!(held(&service), amount(kept));
+    let spent = nano(&service.admin("GET", &path, None).good()["spent_usd"]);
+    let mut leased = record("y", &key, COST);
+    leased["lease"] = kept["id"].clone();
+    // Sent twice, as a filter does that got no answer.
+    for _ in 0..2 {
+        service
+            .internal("settle", &json!({"records": [leased]}))
+            .good();
+        assert_eq!(held(&service), amount(kept) - COST);
+        let shown = service.admin("GET", &path, None).good();
+        assert_eq!(nano(&shown["spent_usd"]), spent + COST);
+    }
+    let rest = json!({"id": kept["id"], "keep_nano": 0, "done": true});
+    service
+        .internal("settle", &json!({"records": [], "leases": [rest]}))
+        .good();
+    assert_eq!(held(&service), 0);
 }
 
 fn ledger(data: &Path) -> i64 {

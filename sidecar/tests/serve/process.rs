@@ -16,7 +16,7 @@ const CONFIG: &str = "
 listen: 127.0.0.1:8000
 data: DATA
 admin_token: {env: WEIR_ADMIN_TOKEN}
-sidecar: {internal: unix:DATA/internal.sock, admin: unix:DATA/admin.sock}
+sidecar: {internal: unix:DATA/internal.sock, admin: unix:DATA/admin.sock, leases: LEASES}
 providers: [{name: local, dialect: openai, base_url: http://127.0.0.1:9/v1}]
 models: [{id: m, provider: local, model: m, context: 1000, max_output: 100, price: {input: 1, output: 2}}]
 defaults: {provider: local}
@@ -51,9 +51,15 @@ impl Answer {
 impl Service {
     /// Starts on what `folder` holds, and waits until it answers.
     pub(crate) fn start(folder: &Path) -> Service {
+        Service::start_with(folder, true)
+    }
+
+    /// The same, with leases or without.
+    pub(crate) fn start_with(folder: &Path, leases: bool) -> Service {
         let data = folder.join("data");
         let config = folder.join("weir.yaml");
-        std::fs::write(&config, CONFIG.replace("DATA", data.to_str().unwrap())).unwrap();
+        let text = CONFIG.replace("DATA", data.to_str().unwrap());
+        std::fs::write(&config, text.replace("LEASES", &leases.to_string())).unwrap();
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)

@@ -213,8 +213,8 @@ impl Thread {
         let charged: Vec<u64> = {
             let core = self.shared.core();
             let at = |record: &&UsageRecord| {
-                core.ledger
-                    .charged_ms(&record.exchange, record.at_ms, now_ms)
+                let hold = record.lease.as_ref().unwrap_or(&record.exchange);
+                core.ledger.charged_ms(hold, record.at_ms, now_ms)
             };
             records.iter().map(at).collect()
         };
