@@ -114,7 +114,7 @@ impl Code {
             Code::InvalidApiKey => "nobody knows the key, or the admin token is wrong",
             Code::InvalidJson => "the body is not JSON",
             Code::InvalidRequest => {
-                "a member is missing, wrong or not possible at any target; `error.param` names it"
+                "a member is missing, wrong, given twice or not possible at any target; `error.param` names it"
             }
             Code::KeyDisabled => "an operator switched the key off",
             Code::KeyExpired => "the key's `expires_at` has passed",
