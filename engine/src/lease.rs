@@ -114,9 +114,14 @@ impl Leases {
         }
     }
 
-    /// An exchange admitted under `lease` is over.
-    pub fn settle(&mut self, lease: &str, hold_nano: NanoUsd, cost_nano: NanoUsd) {
-        if let Some(lease) = self.find(lease) {
+    /// An exchange of `key` admitted under `lease` is over.
+    pub fn settle(&mut self, key: &str, lease: &str, hold_nano: NanoUsd, cost_nano: NanoUsd) {
+        let current = self.current.get_mut(key);
+        let found = match current.filter(|current| current.granted.id == lease) {
+            Some(current) => Some(current),
+            None => self.retiring.iter_mut().find(|old| old.granted.id == lease),
+        };
+        if let Some(lease) = found {
             lease.running = lease.running.saturating_sub(1);
             lease.running_nano = lease.running_nano.saturating_sub(hold_nano);
             let unused = hold_nano.saturating_sub(cost_nano);
@@ -157,7 +162,8 @@ impl Leases {
     /// The sidecar has taken `states`.
     pub fn told(&mut self, states: &[LeaseState]) {
         for state in states {
-            if let Some(lease) = self.find(&state.id) {
+            let mut retiring = self.retiring.iter_mut();
+            if let Some(lease) = retiring.find(|lease| lease.granted.id == state.id) {
                 lease.kept_nano = Some(state.keep_nano);
             }
         }
@@ -173,11 +179,6 @@ impl Leases {
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         let all = self.current.values().chain(&self.retiring);
         all.map(|lease| lease.granted.id.as_str())
-    }
-
-    fn find(&mut self, id: &str) -> Option<&mut Lease> {
-        let mut all = self.current.values_mut().chain(&mut self.retiring);
-        all.find(|lease| lease.granted.id == id)
     }
 }
 

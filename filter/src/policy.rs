@@ -191,7 +191,10 @@ impl HttpContext for Policy {
         let Some(exchange) = self.exchange.take() else {
             return;
         };
-        let details = code_details();
+        let is_over = exchange
+            .try_borrow()
+            .is_ok_and(|exchange| exchange.is_over());
+        let details = if is_over { None } else { code_details() };
         let record = vm::drive(&exchange, |exchange, env| {
             exchange.on_end(env, details.as_deref())
         });

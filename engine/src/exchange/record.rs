@@ -28,8 +28,8 @@ impl Exchange {
         let (provider, model) = self.served_by();
         let cost_nano = if charged { self.price(&usage) } else { 0 };
         let lease = self.lease.take();
-        if let Some(lease) = &lease {
-            env.leases.settle(lease, self.held_nano, cost_nano);
+        if let Some((lease, key)) = lease.as_ref().zip(self.key.as_ref()) {
+            env.leases.settle(&key.id, lease, self.held_nano, cost_nano);
         }
         Some(UsageRecord {
             exchange: self.id.clone(),
@@ -84,6 +84,11 @@ impl Exchange {
             output,
             ..Usage::default()
         }))
+    }
+
+    /// Whether how it ended is known already: [`Exchange::on_end`] then needs no details.
+    pub fn is_over(&self) -> bool {
+        self.outcome.ending.is_some()
     }
 
     /// The lease that it runs under.

@@ -60,10 +60,10 @@ fn a_lease_admits_until_it_is_used_up_or_over() {
         leases.admit(&admit("c".into(), 90), 1_000).is_none(),
         "money"
     );
-    leases.settle("lease-a", 100, 20);
+    leases.settle("key", "lease-a", 100, 20);
     leases.admit(&admit("c".into(), 90), 1_000).unwrap();
-    leases.settle("lease-a", 100, 0);
-    leases.settle("lease-a", 100, 0);
+    leases.settle("key", "lease-a", 100, 0);
+    leases.settle("key", "lease-a", 100, 0);
     assert!(
         leases.admit(&admit("d".into(), 1), 1_000).is_none(),
         "requests"
@@ -100,7 +100,7 @@ fn what_ends_is_told_once_and_forgotten_when_nothing_runs() {
     leases.told(&states);
     assert_eq!(leases.states(5_000), []);
     assert_eq!(leases.ids().count(), 1);
-    leases.settle("lease-a", 100, 30);
+    leases.settle("key", "lease-a", 100, 30);
     let states = leases.states(5_000);
     assert_eq!(states, [state(0, true, 9)]);
     leases.told(&states);
@@ -214,7 +214,7 @@ impl World {
         let (id, lease, hold) = worker.running.remove(0);
         let cost = hold * NanoUsd::from(share) / 100;
         if let Some(lease) = &lease {
-            worker.leases.settle(lease, hold, cost);
+            worker.leases.settle("key", lease, hold, cost);
         }
         worker.records.push((id, lease, cost));
     }

@@ -201,7 +201,7 @@ impl Core {
                     lease: None,
                 };
                 entry.demand.note(1, now_ms);
-                if self.leases && asked.is_none() {
+                if self.leases && admit.cache.is_none() {
                     self.lease(admit, &mut grant, now_ms);
                 }
                 AdmitReply::Decided(Admission::Granted(grant))
