@@ -8,15 +8,22 @@ use std::borrow::Cow;
 use crate::json::Edits;
 use crate::request::{ChatRequest, RequestError};
 use crate::usage::Usage;
-use crate::wire::Dialect;
+use crate::wire::{Dialect, ParameterRules};
 
 mod anthropic;
+mod azure;
 mod begin;
 mod failure;
+mod imitation;
 mod mould;
 mod openai;
+mod parameters;
+mod path;
 mod stream;
+mod tools;
 mod writer;
+
+use parameters::DroppedNames;
 
 pub use begin::{FirstEvent, first_event};
 pub use failure::{ERROR_MESSAGE_BYTES_MAX, ErrorAnswer, decode_error, error_body};
@@ -33,13 +40,34 @@ pub struct Target<'a> {
     pub output_cap: Option<u64>,
     /// Output limit of the model in tokens, 0 unknown.
     pub output_max: u64,
+    /// Azure's `api-version`, empty for none.
+    pub api_version: &'a str,
+    /// Whether to refuse what would be dropped.
+    pub strict: bool,
+    /// The operator's own rules for parameters.
+    pub rules: Option<&'a ParameterRules>,
+}
+
+impl<'a> Target<'a> {
+    /// A target of which nothing is known but its format and model.
+    pub fn new(dialect: Dialect, model: &'a str) -> Target<'a> {
+        Target {
+            dialect,
+            model,
+            output_cap: None,
+            output_max: 0,
+            api_version: "",
+            strict: false,
+            rules: None,
+        }
+    }
 }
 
 /// A request in a provider's format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded<'a> {
-    /// Path of the call, to follow the provider's base path.
-    pub path: &'static str,
+    /// Path of the call and its query, to follow the provider's base path.
+    pub path: Cow<'static, str>,
     /// The body; borrowed when the client's own bytes can go as they are.
     pub body: Cow<'a, [u8]>,
     /// Headers of the format, credentials not included.
@@ -54,21 +82,46 @@ pub struct Encoded<'a> {
 /// along with the format's own.
 ///
 /// # Errors
-/// What the format cannot say at all (several choices, audio for Anthropic).
+/// What the format cannot say at all (several choices, audio for Anthropic); a parameter that the
+/// target refuses, or that it would drop when it is strict.
 pub fn encode<'a>(
     target: &Target<'_>,
     request: &ChatRequest,
     body: &'a [u8],
-    edits: Edits,
+    mut edits: Edits,
 ) -> Result<Encoded<'a>, RequestError> {
-    match target.dialect {
-        Dialect::Openai => Ok(openai::encode(target, request, body, edits)),
-        Dialect::Anthropic if edits.is_empty() => anthropic::encode(target, request, body),
-        Dialect::Anthropic => {
+    let mut dropped = DroppedNames::default();
+    if let Some(rules) = target.rules.filter(|rules| !rules.is_empty()) {
+        parameters::apply(rules, body, request.root, &mut edits, &mut dropped)?;
+    }
+    let mut encoded = match target.dialect {
+        Dialect::Openai => openai::encode(target, request, body, edits),
+        Dialect::Azure => azure::encode(target, request, body, edits),
+        _ if edits.is_empty() => translate(target, request, body)?,
+        _ => {
             let body = edits.apply(body);
-            let request = ChatRequest::parse(&body)?;
-            anthropic::encode(target, &request, &body)
+            translate(target, &ChatRequest::parse(&body)?, &body)?
         }
+    };
+    encoded.dropped.extend(dropped.into_names());
+    match encoded.dropped.first() {
+        Some(name) if target.strict => Err(RequestError::invalid(
+            name.as_str(),
+            format!("this provider does not take {name}"),
+        )),
+        _ => Ok(encoded),
+    }
+}
+
+fn translate(
+    target: &Target<'_>,
+    request: &ChatRequest,
+    body: &[u8],
+) -> Result<Encoded<'static>, RequestError> {
+    let dropped = parameters::check(target.dialect, body, request.root)?;
+    match target.dialect {
+        Dialect::Anthropic => anthropic::encode(target, request, body, dropped),
+        _ => imitation::encode(target, request, body, dropped),
     }
 }
 
@@ -107,6 +160,7 @@ pub fn decode_answer(
     match dialect {
         Dialect::Openai => openai::decode_answer(body),
         Dialect::Anthropic => anthropic::decode_answer(model_asked, created_s, &body),
+        _ => imitation::decode_answer(dialect, model_asked, created_s, &body),
     }
 }
 

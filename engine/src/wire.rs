@@ -401,6 +401,42 @@ pub enum Dialect {
     Openai,
     /// Anthropic Messages.
     Anthropic,
+    /// Azure OpenAI: OpenAI's format under Azure's paths, with filter results in it.
+    Azure,
+    /// AWS Bedrock Converse.
+    Bedrock,
+    /// Google Gemini generateContent.
+    Gemini,
+    /// Mistral: OpenAI's format with members of its own.
+    Mistral,
+    /// Ollama's OpenAI-compatible endpoint.
+    Ollama,
+    /// Perplexity: OpenAI's format with members of its own.
+    Perplexity,
+    /// Google Vertex AI: Gemini's format under a project's path.
+    Vertex,
+}
+
+/// What an operator adds to the table of parameters, for servers that differ from OpenAI in a few.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ParameterRules {
+    /// Members left out; the answer names them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<String>,
+    /// Members refused with a `400`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refuse: Vec<String>,
+    /// Members that go on under another name: from, to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rename: Vec<(String, String)>,
+}
+
+impl ParameterRules {
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.drop.is_empty() && self.refuse.is_empty() && self.rename.is_empty()
+    }
 }
 
 /// The compiled policy that filters run on.
@@ -428,6 +464,15 @@ pub struct Provider {
     /// Path of the chat call after `base_path`; the dialect's own when empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub chat_path: String,
+    /// Azure's `api-version`; empty for the paths that need none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub api_version: String,
+    /// Whether a parameter that would be dropped is refused.
+    #[serde(default)]
+    pub strict_params: bool,
+    /// Rules for parameters besides the dialect's own.
+    #[serde(default, skip_serializing_if = "ParameterRules::is_empty")]
+    pub params: ParameterRules,
     /// Header that carries the key (`authorization`, `x-api-key`, `api-key`).
     pub auth_header: String,
     /// What precedes the key in that header (`Bearer `).

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use engine::usage::NanoUsd;
-use engine::wire::{Defaults, Dialect, Model, PiiAction, Policy, Price, Provider};
+use engine::wire::{Defaults, Dialect, Model, ParameterRules, PiiAction, Policy, Price, Provider};
 
 mod document;
 mod endpoint;
@@ -86,6 +86,14 @@ pub struct ProviderConfig {
     pub endpoint: Endpoint,
     /// Path of the chat call after the base path; the dialect's own when empty.
     pub chat_path: String,
+    /// Azure's `api-version`, empty for none.
+    pub api_version: String,
+    /// Whether parameters that would be dropped are refused.
+    pub strict_params: bool,
+    /// Rules for parameters besides the dialect's own.
+    pub params: ParameterRules,
+    /// How Envoy signs requests, when it does.
+    pub signing: Option<Signing>,
     /// Header that carries the key, lower case.
     pub auth_header: String,
     /// What precedes the key in that header.
@@ -96,6 +104,35 @@ pub struct ProviderConfig {
     pub headers: Vec<(String, Secret)>,
     /// Price of models that have none.
     pub default_price: Option<Price>,
+}
+
+/// Signatures of AWS (version 4), made by Envoy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signing {
+    /// Region of the service.
+    pub region: String,
+    /// Where the keys come from.
+    pub credentials: AwsCredentials,
+}
+
+/// Where AWS keys come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AwsCredentials {
+    /// The usual places, in AWS's order: environment, files, web identity, container, instance.
+    Chain,
+    /// These.
+    Keys {
+        /// `AKIA...`
+        id: Secret,
+        /// The secret key.
+        secret: Secret,
+        /// Of temporary keys.
+        session_token: Option<Secret>,
+    },
+    /// A profile of `~/.aws/credentials`.
+    Profile(String),
+    /// A role for a Kubernetes service account: token file and role from the environment.
+    WebIdentity,
 }
 
 /// A provider's `base_url`, taken apart.
@@ -348,6 +385,9 @@ impl ProviderConfig {
             authority: self.endpoint.authority.clone(),
             base_path: self.endpoint.base_path.clone(),
             chat_path: self.chat_path.clone(),
+            api_version: self.api_version.clone(),
+            strict_params: self.strict_params,
+            params: self.params.clone(),
             auth_header: self.auth_header.clone(),
             auth_prefix: self.auth_prefix.clone(),
             api_key: self.api_key.as_ref().map(|key| key.expose().to_owned()),

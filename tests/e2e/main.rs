@@ -19,5 +19,6 @@ mod manual;
 mod operations;
 mod paste;
 mod pii;
+mod providers;
 mod rate_limits;
 mod routing;

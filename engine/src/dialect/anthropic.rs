@@ -12,7 +12,7 @@ mod turns;
 
 pub(super) use answer::decode_answer;
 pub(super) use request::encode;
-pub(super) use stream::{Context, Step, Stream};
+pub(super) use stream::Stream;
 
 use crate::json::{self, Span};
 use crate::usage::Usage;

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::failure::{ErrorAnswer, code_body, from_error, from_message, reported, reported_answer};
+use super::failure::{ErrorAnswer, from_error, from_message, reported, reported_answer};
 use crate::json::{self, Span};
 use crate::limits::EVENT_BYTES_MAX;
 use crate::reply::Code;
@@ -40,8 +40,8 @@ pub fn first_event(dialect: Dialect, stream_so_far: &[u8], end: bool) -> FirstEv
     let mut judge = |event: Event<'_>| {
         if verdict == FirstEvent::NeedMore && !event.data.is_empty() {
             verdict = match dialect {
-                Dialect::Openai => openai(&event),
                 Dialect::Anthropic => anthropic(&event),
+                _ => openai(dialect, &event),
             };
         }
     };
@@ -58,7 +58,7 @@ pub fn first_event(dialect: Dialect, stream_so_far: &[u8], end: bool) -> FirstEv
     }
 }
 
-fn openai(event: &Event<'_>) -> FirstEvent {
+fn openai(dialect: Dialect, event: &Event<'_>) -> FirstEvent {
     let data = event.data.trim_ascii();
     if data == b"[DONE]" {
         return FirstEvent::Good;
@@ -72,7 +72,7 @@ fn openai(event: &Event<'_>) -> FirstEvent {
         None => None,
     };
     error.map_or(FirstEvent::Good, |error| {
-        failed(reported_answer(Dialect::Openai, &error))
+        failed(reported_answer(dialect, &error))
     })
 }
 
@@ -116,10 +116,7 @@ fn bare_document(dialect: Dialect, document: &[u8], end: bool) -> FirstEvent {
 }
 
 fn refuse(code: Code) -> FirstEvent {
-    failed(ErrorAnswer {
-        status: code.row().status,
-        body: code_body(code),
-    })
+    failed(ErrorAnswer::of_code(code))
 }
 
 fn failed(answer: ErrorAnswer) -> FirstEvent {

@@ -26,6 +26,16 @@ pub struct ErrorAnswer {
     pub body: Vec<u8>,
 }
 
+impl ErrorAnswer {
+    /// One of our own refusals.
+    pub(super) fn of_code(code: Code) -> ErrorAnswer {
+        ErrorAnswer {
+            status: code.row().status,
+            body: code_body(code),
+        }
+    }
+}
+
 /// OpenAI's error body.
 pub fn error_body(message: &str, kind: &str, param: Option<&str>, code: Option<&str>) -> Vec<u8> {
     let mut body = Vec::with_capacity(message.len() + 96);
@@ -60,8 +70,9 @@ pub fn decode_error(dialect: Dialect, status: u16, body: &[u8]) -> ErrorAnswer {
         },
     };
     let answer = reported.answer(dialect, Some(status));
-    let faithful = dialect == Dialect::Openai
+    let faithful = matches!(dialect, Dialect::Openai | Dialect::Azure)
         && reported.is_openai
+        && !(dialect == Dialect::Azure && reported.has_azure_code())
         && answer.status == status
         && body.len() <= ERROR_BODY_BYTES_MAX;
     if faithful {
@@ -223,7 +234,7 @@ impl Reported {
     fn answer(&self, dialect: Dialect, upstream: Option<u16>) -> ErrorAnswer {
         let upstream = if self.is_bad_key { Some(401) } else { upstream };
         let (status, kind, code) = client_view(upstream.unwrap_or_default());
-        let own_words = dialect == Dialect::Openai && kind != UPSTREAM;
+        let own_words = speaks_openai(dialect) && kind != UPSTREAM;
         let kind = if own_words && !self.kind.is_empty() {
             self.kind.as_str()
         } else {
@@ -233,7 +244,7 @@ impl Reported {
             code
         } else if self.says_too_long() {
             Some("context_length_exceeded")
-        } else if own_words && !self.code.is_empty() && self.code.parse::<u64>().is_err() {
+        } else if own_words && !self.code.is_empty() && !self.has_azure_code() {
             Some(self.code.as_str())
         } else {
             code
@@ -249,9 +260,31 @@ impl Reported {
         }
     }
 
-    /// Anthropic has no code for a prompt beyond the context, and agents branch on OpenAI's.
+    /// Others have no code for a prompt beyond the context, and agents branch on OpenAI's.
     fn says_too_long(&self) -> bool {
+        let says = |words: &str| self.message.contains(words);
+        // Anthropic, Bedrock, Gemini, Mistral.
         self.message.starts_with("prompt is too long")
+            || says("Input is too long for requested model")
+            || (says("input token count") && says("exceeds the maximum"))
+            || (says("too large for model with") && says("maximum context length"))
+    }
+
+    /// Azure writes the status, or a name of its own, where OpenAI has its code.
+    fn has_azure_code(&self) -> bool {
+        self.code == "DeploymentNotFound" || self.code.parse::<u64>().is_ok()
+    }
+}
+
+/// Whether a format's errors use OpenAI's types and codes.
+fn speaks_openai(dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::Openai | Dialect::Azure | Dialect::Ollama | Dialect::Perplexity => true,
+        Dialect::Anthropic
+        | Dialect::Bedrock
+        | Dialect::Gemini
+        | Dialect::Mistral
+        | Dialect::Vertex => false,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::wire::Dialect;
 
 pub(super) mod chunk;
 
-const PATH: &str = "/chat/completions";
+pub(super) const PATH: &str = "/chat/completions";
 
 pub(super) fn encode<'a>(
     target: &Target<'_>,
@@ -23,6 +23,12 @@ pub(super) fn encode<'a>(
     if request.model != target.model {
         edits.replace(request.model_span, quoted(target.model));
     }
+    ask_for_usage(request, body, &mut edits);
+    splice(target, request, body, edits, PATH)
+}
+
+/// Makes a stream end with its usage.
+pub(super) fn ask_for_usage(request: &ChatRequest, body: &[u8], edits: &mut Edits) {
     if request.stream && !request.include_usage {
         match request.stream_options {
             Some(options) => edits.set_member(body, options, "include_usage", "true"),
@@ -32,6 +38,16 @@ pub(super) fn encode<'a>(
             }
         }
     }
+}
+
+/// Makes the changes, and those that any target of this format needs.
+pub(super) fn splice<'a>(
+    target: &Target<'_>,
+    request: &ChatRequest,
+    body: &'a [u8],
+    mut edits: Edits,
+    path: impl Into<Cow<'static, str>>,
+) -> Encoded<'a> {
     if let (None, Some(cap)) = (request.output_cap, target.output_cap) {
         let name = cap_member(target.model);
         edits.set_member(body, request.root, name, cap.to_string());
@@ -44,7 +60,7 @@ pub(super) fn encode<'a>(
         Cow::Owned(edits.apply(body))
     };
     Encoded {
-        path: PATH,
+        path: path.into(),
         body,
         headers: Vec::new(),
         dropped: Vec::new(),

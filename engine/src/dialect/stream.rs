@@ -4,7 +4,7 @@ use super::failure::{self, Reported, code_body};
 use super::mould::Mould;
 use super::openai::chunk;
 use super::writer::{self, Writer};
-use super::{anthropic, openai};
+use super::{anthropic, imitation, openai};
 use crate::json::{self, Span};
 use crate::reply::Code;
 use crate::sse::{self, Event, Splitter};
@@ -23,11 +23,12 @@ pub struct StreamDecoder {
 
 #[derive(Clone, Debug)]
 struct State {
+    dialect: Dialect,
     wire: Wire,
     head: Head,
     include_usage: bool,
     end: End,
-    /// A choice has named why it ended; OpenAI's only.
+    /// A choice has named why it ended.
     finish_seen: bool,
     usage: Option<Usage>,
     /// `usage` as the provider wrote it on a chunk with choices.
@@ -40,7 +41,33 @@ struct State {
 #[derive(Clone, Debug)]
 enum Wire {
     Openai(Mould),
+    Translated(Box<Translated>),
+}
+
+/// A stream that is written anew.
+#[derive(Clone, Debug)]
+enum Translated {
     Anthropic(anthropic::Stream),
+    Imitation(imitation::Stream),
+}
+
+/// What the decoder lends.
+pub(super) struct Context<'a> {
+    pub(super) head: &'a mut Head,
+    pub(super) text: &'a mut String,
+    pub(super) include_usage: bool,
+}
+
+/// What an event means for the stream as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Go,
+    /// A choice has said why it ended: the stream may end now without more.
+    MayEnd,
+    Finished,
+    /// Not a document: a piece of the answer is lost.
+    Invalid,
+    Reported(Reported),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +85,12 @@ pub(super) struct Head {
     pub(super) model: Vec<u8>,
     /// Taken from the provider, not made up here.
     pub(super) is_known: bool,
+}
+
+impl Wire {
+    fn translated(stream: Translated) -> Wire {
+        Wire::Translated(Box::new(stream))
+    }
 }
 
 impl StreamDecoder {
@@ -78,9 +111,13 @@ impl StreamDecoder {
         StreamDecoder {
             splitter: Splitter::default(),
             state: State {
+                dialect,
                 wire: match dialect {
                     Dialect::Openai => Wire::Openai(Mould::default()),
-                    Dialect::Anthropic => Wire::Anthropic(anthropic::Stream::default()),
+                    Dialect::Anthropic => {
+                        Wire::translated(Translated::Anthropic(Default::default()))
+                    }
+                    _ => Wire::translated(Translated::Imitation(Default::default())),
                 },
                 head: Head {
                     id: quoted(&format!("chatcmpl-{exchange}")),
@@ -182,7 +219,7 @@ impl State {
         }
         match self.wire {
             Wire::Openai(_) => self.openai_event(event, out),
-            Wire::Anthropic(_) => self.anthropic_event(event, out),
+            Wire::Translated(_) => self.translated_event(event.data.trim_ascii(), out),
         }
     }
 
@@ -249,27 +286,33 @@ impl State {
         out.extend_from_slice(event.raw);
     }
 
-    fn anthropic_event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
-        let data = event.data.trim_ascii();
+    fn translated_event(&mut self, data: &[u8], out: &mut Vec<u8>) {
         if data.is_empty() {
             return;
         }
-        let Wire::Anthropic(stream) = &mut self.wire else {
+        let Wire::Translated(stream) = &mut self.wire else {
             return;
         };
-        let mut context = anthropic::Context {
+        let mut context = Context {
             head: &mut self.head,
             text: &mut self.text,
             include_usage: self.include_usage,
         };
-        match stream.event(data, &mut context, out) {
-            anthropic::Step::Go => {}
-            anthropic::Step::Finished => self.end = End::Finished,
-            anthropic::Step::Reported(error) => self.fail(&error.event(Dialect::Anthropic), out),
-            anthropic::Step::Invalid => self.fail(&code_body(Code::UpstreamInvalidAnswer), out),
-        }
-        if let Wire::Anthropic(stream) = &self.wire {
-            self.usage = stream.usage();
+        let (step, usage) = match stream.as_mut() {
+            Translated::Anthropic(stream) => {
+                (stream.event(data, &mut context, out), stream.usage())
+            }
+            Translated::Imitation(stream) => {
+                (stream.event(data, &mut context, out), stream.usage())
+            }
+        };
+        self.usage = usage;
+        match step {
+            Step::Go => {}
+            Step::MayEnd => self.finish_seen = true,
+            Step::Finished => self.end = End::Finished,
+            Step::Reported(error) => self.fail(&error.event(self.dialect), out),
+            Step::Invalid => self.fail(&code_body(Code::UpstreamInvalidAnswer), out),
         }
     }
 
@@ -321,6 +364,13 @@ impl Head {
         if let Some(model) = some(model) {
             self.model = model.to_vec();
         }
+    }
+
+    /// The id without its quotes.
+    pub(super) fn bare_id(&self) -> String {
+        let id = self.id.strip_prefix(b"\"").unwrap_or(&self.id);
+        let id = id.strip_suffix(b"\"").unwrap_or(id);
+        String::from_utf8_lossy(id).into_owned()
     }
 
     pub(super) fn write(&self, out: &mut Writer<'_>) {

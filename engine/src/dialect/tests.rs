@@ -12,6 +12,7 @@ use crate::json::{self, Span};
 
 mod errors;
 mod laws;
+mod parameters;
 
 const CREATED_S: u64 = 1_700_000_000;
 const METADATA: &str = r#"{"cache_hit":false}"#;
@@ -97,23 +98,76 @@ fn indent(body: &[u8], value: Span, depth: usize, out: &mut Vec<u8>) {
     out.push(close);
 }
 
-fn encoded(dialect: Dialect, body: &[u8]) -> Result<Encoded<'_>, RequestError> {
+/// A column of the matrix: requests become `NAME.<column>.json`, and answers and streams called
+/// `<column>-NAME` are decoded by it.
+struct Column {
+    name: &'static str,
+    dialect: Dialect,
+    /// How its own models' names begin: a request for one keeps it.
+    own: &'static str,
+    /// The model of all other requests, which are fallbacks.
+    model: &'static str,
+    api_version: &'static str,
+}
+
+const COLUMNS: [Column; 6] = [
+    column("openai", Dialect::Openai, "gpt", "gpt-4o"),
+    column(
+        "anthropic",
+        Dialect::Anthropic,
+        "claude",
+        "claude-sonnet-4-5",
+    ),
+    Column {
+        api_version: "2024-10-21",
+        ..column("azure", Dialect::Azure, "gpt", "my deployment")
+    },
+    column(
+        "mistral",
+        Dialect::Mistral,
+        "mistral",
+        "mistral-large-latest",
+    ),
+    column("ollama", Dialect::Ollama, "llama", "llama3:8b"),
+    column("perplexity", Dialect::Perplexity, "sonar", "sonar-pro"),
+];
+
+const fn column(
+    name: &'static str,
+    dialect: Dialect,
+    own: &'static str,
+    model: &'static str,
+) -> Column {
+    Column {
+        name,
+        dialect,
+        own,
+        model,
+        api_version: "",
+    }
+}
+
+impl Column {
+    /// The column of an answer or stream, by the first word of its name.
+    fn of(name: &str) -> &'static Column {
+        let first = name.split('-').next().unwrap_or_default();
+        let found = COLUMNS.iter().find(|column| column.name == first);
+        found.unwrap_or_else(|| panic!("{name} belongs to no column"))
+    }
+}
+
+fn encoded<'a>(column: &Column, body: &'a [u8]) -> Result<Encoded<'a>, RequestError> {
     let request = ChatRequest::parse(body)?;
-    // A request that names the maker's own model keeps it; the others are fallbacks.
-    let (own, other) = match dialect {
-        Dialect::Openai => ("gpt", "gpt-4o"),
-        Dialect::Anthropic => ("claude", "claude-sonnet-4-5"),
-    };
-    let model = if request.model.starts_with(own) {
+    let (dialect, api_version) = (column.dialect, column.api_version);
+    let model = if request.model.starts_with(column.own) {
         request.model.clone()
     } else {
-        other.into()
+        column.model.into()
     };
     let target = Target {
-        dialect,
-        model: &model,
-        output_cap: None,
         output_max: 64_000,
+        api_version,
+        ..Target::new(dialect, &model)
     };
     encode(&target, &request, body, Edits::default())
 }
@@ -122,36 +176,41 @@ fn encoded(dialect: Dialect, body: &[u8]) -> Result<Encoded<'_>, RequestError> {
 fn requests() {
     let mut wrong = Vec::new();
     for (name, body) in inputs("requests") {
-        let sent = encoded(Dialect::Openai, &body).unwrap();
-        if differs(
-            &folder("requests").join(format!("{name}.openai.json")),
-            &sent.body,
-        ) {
-            wrong.push(format!("{name}.openai"));
-        }
-        let mut seen = Vec::new();
-        writer::Writer::new(&mut seen).object(|out| match encoded(Dialect::Anthropic, &body) {
-            Ok(sent) => {
-                out.key("path").string(sent.path);
-                for (header, value) in &sent.headers {
-                    out.key(header).string(value);
-                }
-                out.key("dropped")
-                    .array(|out| sent.dropped.iter().for_each(|it| out.string(it)));
-                out.key("body").raw(&sent.body);
+        for column in &COLUMNS {
+            let result = encoded(column, &body);
+            let path = folder("requests").join(format!("{name}.{}.json", column.name));
+            let changed = match result {
+                // Spliced, and so compared byte for byte.
+                Ok(sent) if column.dialect == Dialect::Openai => differs(&path, &sent.body),
+                result => differs(&path, &pretty(&described(result))),
+            };
+            if changed {
+                wrong.push(format!("{name}.{}", column.name));
             }
-            Err(refused) => {
-                out.key("refused").string(&refused.message);
-                out.key("param")
-                    .string(refused.param.as_deref().unwrap_or_default());
-            }
-        });
-        let path = folder("requests").join(format!("{name}.anthropic.json"));
-        if differs(&path, &pretty(&seen)) {
-            wrong.push(format!("{name}.anthropic"));
         }
     }
     assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+fn described(result: Result<Encoded<'_>, RequestError>) -> Vec<u8> {
+    let mut seen = Vec::new();
+    writer::Writer::new(&mut seen).object(|out| match result {
+        Ok(sent) => {
+            out.key("path").string(&sent.path);
+            for (header, value) in &sent.headers {
+                out.key(header).string(value);
+            }
+            out.key("dropped")
+                .array(|out| sent.dropped.iter().for_each(|it| out.string(it)));
+            out.key("body").raw(&sent.body);
+        }
+        Err(refused) => {
+            out.key("refused").string(&refused.message);
+            out.key("param")
+                .string(refused.param.as_deref().unwrap_or_default());
+        }
+    });
+    seen
 }
 
 #[test]
@@ -194,10 +253,9 @@ fn a_derived_cap_goes_under_the_name_that_the_model_takes() {
     ] {
         let request = ChatRequest::parse(body).unwrap();
         let target = Target {
-            dialect,
-            model,
             output_cap: Some(7),
             output_max: 4096,
+            ..Target::new(dialect, model)
         };
         let encoded = encode(&target, &request, body, Edits::default()).unwrap();
         let text = String::from_utf8(encoded.body.into_owned()).unwrap();
@@ -206,12 +264,9 @@ fn a_derived_cap_goes_under_the_name_that_the_model_takes() {
     }
     let request = ChatRequest::parse(body).unwrap();
     for (output_max, sent) in [(0, r#""max_tokens":4096"#), (500, r#""max_tokens":500"#)] {
-        let (dialect, model) = (Dialect::Anthropic, "claude");
         let target = Target {
-            dialect,
-            model,
-            output_cap: None,
             output_max,
+            ..Target::new(Dialect::Anthropic, "claude")
         };
         let encoded = encode(&target, &request, body, Edits::default()).unwrap();
         assert!(String::from_utf8_lossy(&encoded.body).contains(sent));
@@ -222,12 +277,7 @@ fn a_derived_cap_goes_under_the_name_that_the_model_takes() {
 fn a_request_that_fits_is_not_copied() {
     let body = br#"{"model":"m", "messages":[{"role":"user","content":"a"}]}"#;
     let request = ChatRequest::parse(body).unwrap();
-    let target = Target {
-        dialect: Dialect::Openai,
-        model: "m",
-        output_cap: None,
-        output_max: 4096,
-    };
+    let target = Target::new(Dialect::Openai, "m");
     let encoded = encode(&target, &request, body, Edits::default()).unwrap();
     assert!(matches!(encoded.body, Cow::Borrowed(_)));
 }
@@ -236,15 +286,10 @@ fn a_request_that_fits_is_not_copied() {
 fn edits_are_made_along_with_the_formats_own() {
     let body = br#"{"model":"m","messages":[{"role":"user","content":"a@b.vn"}]}"#;
     let request = ChatRequest::parse(body).unwrap();
-    for dialect in [Dialect::Openai, Dialect::Anthropic] {
+    for dialect in COLUMNS.map(|column| column.dialect) {
         let mut edits = Edits::default();
         edits.replace(request.texts[0].span, "[EMAIL_REDACTED]");
-        let target = Target {
-            dialect,
-            model: "other",
-            output_cap: None,
-            output_max: 0,
-        };
+        let target = Target::new(dialect, "other");
         let encoded = encode(&target, &request, body, edits).unwrap();
         let text = String::from_utf8_lossy(&encoded.body);
         assert!(
@@ -292,14 +337,6 @@ fn an_event_over_the_cap_ends_the_stream_with_an_error() {
     assert_eq!(out, once);
 }
 
-fn dialect_of(name: &str) -> Dialect {
-    if name.starts_with("anthropic-") {
-        Dialect::Anthropic
-    } else {
-        Dialect::Openai
-    }
-}
-
 fn summary(usage: Option<Usage>, text: &str) -> String {
     let usage = usage.map_or("none".to_owned(), |usage| {
         let Usage { input, cached_input, cache_write, output, reasoning } = usage;
@@ -312,7 +349,7 @@ fn summary(usage: Option<Usage>, text: &str) -> String {
 fn answers() {
     let mut wrong = Vec::new();
     for (name, body) in inputs("answers") {
-        let dialect = dialect_of(&name);
+        let dialect = Column::of(&name).dialect;
         let seen = match decode_answer(dialect, "model-asked", CREATED_S, body.clone()) {
             Ok(answer) => {
                 let faithful = answer.body == body;
@@ -345,7 +382,7 @@ fn answers() {
 /// What a client gets of a stream, and in comments what the gateway learns.
 fn replay(name: &str, chunks: &[&[u8]], include_usage: bool) -> Vec<u8> {
     let mut decoder = StreamDecoder::new(
-        dialect_of(name),
+        Column::of(name).dialect,
         "model-asked",
         CREATED_S,
         "x1",
@@ -367,7 +404,7 @@ fn replay(name: &str, chunks: &[&[u8]], include_usage: bool) -> Vec<u8> {
     );
     assert_ne!(decoder.failed(), decoder.finished(), "{name}");
     let whole = chunks.concat();
-    let first = match first_event(dialect_of(name), &whole, true) {
+    let first = match first_event(Column::of(name).dialect, &whole, true) {
         FirstEvent::Good => "good".to_owned(),
         FirstEvent::NeedMore => "undecided".to_owned(),
         FirstEvent::Failed { status, body } => {

@@ -50,7 +50,7 @@ impl Exchange {
     ) -> Result<(), RequestError> {
         match target.provider.dialect {
             // Splices only: nothing a valid request holds can fail.
-            Dialect::Openai => Ok(()),
+            Dialect::Openai if target.provider.params.is_empty() => Ok(()),
             _ => self.encode(target, request).map(|_| ()),
         }
     }
@@ -70,6 +70,9 @@ impl Exchange {
             model: &target.model,
             output_cap,
             output_max: target.output_max,
+            api_version: &target.provider.api_version,
+            strict: target.provider.strict_params,
+            rules: Some(&target.provider.params),
         };
         dialect::encode(&wanted, request, &self.body, Edits::default())
     }
@@ -93,7 +96,7 @@ impl Exchange {
         let path = if provider.chat_path.is_empty() {
             encoded.path
         } else {
-            &provider.chat_path
+            Cow::Borrowed(provider.chat_path.as_str())
         };
         headers.push(":path", format!("{}{path}", provider.base_path));
         headers.push(":authority", &provider.authority);

@@ -7,9 +7,11 @@ use std::borrow::Cow;
 
 use super::content::Block;
 use super::gate::{Gate, Thinking};
-use super::tools::{Choice, Tools, write_stand_ins};
+use super::tools::{write_choice, write_stand_ins, write_tools};
 use super::turns::Conversation;
 use super::{PATH, VERSION, schema};
+use crate::dialect::parameters::DroppedNames;
+use crate::dialect::tools::{Choice, Tools};
 use crate::dialect::writer::Writer;
 use crate::dialect::{Encoded, Target};
 use crate::json::{self, Kind, Span};
@@ -23,47 +25,12 @@ const THINKING_BUDGET_MIN: u64 = 1024;
 const USER_ID_CHARS_MAX: usize = 256;
 /// Digits from which on an id of digits and signs may be a phone number.
 const PHONE_DIGITS_MIN: usize = 7;
-/// Names reported as dropped. Further ones are dropped without being named.
-const DROPPED_NAMES_MAX: usize = 32;
-
-/// Members with a place here, and those that only steer the transport.
-const KNOWN: [&str; 23] = [
-    "function_call",
-    "functions",
-    "max_completion_tokens",
-    "max_tokens",
-    "messages",
-    "model",
-    "n",
-    "parallel_tool_calls",
-    "reasoning_effort",
-    "response_format",
-    "safety_identifier",
-    "service_tier",
-    "stop",
-    "stream",
-    "stream_options",
-    "temperature",
-    "thinking",
-    "tool_choice",
-    "tools",
-    "top_k",
-    "top_p",
-    "user",
-    "cache_control",
-];
-
-pub(in crate::dialect) fn encode<'a>(
+pub(in crate::dialect) fn encode(
     target: &Target<'_>,
     request: &ChatRequest,
     body: &[u8],
-) -> Result<Encoded<'a>, RequestError> {
-    if request.choices > 1 {
-        return Err(RequestError::invalid(
-            "n",
-            "this provider gives one choice per request",
-        ));
-    }
+    dropped: DroppedNames,
+) -> Result<Encoded<'static>, RequestError> {
     let gate = Gate::of_model(target.model);
     let mut conversation = Conversation::read(body, request, gate)?;
     let mut mapping = Mapping {
@@ -72,9 +39,8 @@ pub(in crate::dialect) fn encode<'a>(
         gate,
         max_tokens: max_tokens(target, request),
         tools: Tools::read(body, request.root),
-        dropped: Vec::new(),
+        dropped,
     };
-    mapping.drop_unknown();
     let format = mapping.response_format();
     conversation
         .system
@@ -101,10 +67,10 @@ pub(in crate::dialect) fn encode<'a>(
         mapping.write_rest(out);
     });
     Ok(Encoded {
-        path: PATH,
+        path: Cow::Borrowed(PATH),
         body: Cow::Owned(out),
         headers: vec![VERSION],
-        dropped: mapping.dropped,
+        dropped: mapping.dropped.into_names(),
     })
 }
 
@@ -128,7 +94,7 @@ struct Mapping<'a> {
     gate: Gate,
     max_tokens: u64,
     tools: Tools,
-    dropped: Vec<String>,
+    dropped: DroppedNames,
 }
 
 /// How the model is told to think.
@@ -170,25 +136,6 @@ impl Mapping<'_> {
         let value = self.member(name)?;
         let text = std::str::from_utf8(value.of(self.body)).ok()?;
         text.parse().ok().map(|number| (value, number))
-    }
-
-    fn drop_named(&mut self, name: &str) {
-        let known = self.dropped.iter().any(|dropped| dropped == name);
-        if !known && self.dropped.len() < DROPPED_NAMES_MAX {
-            self.dropped.push(name.to_owned());
-        }
-    }
-
-    fn drop_unknown(&mut self) {
-        for member in json::members(self.body, self.root) {
-            let Some(name) = json::unescaped(member.key.of(self.body)) else {
-                continue;
-            };
-            let says_something = json::kind(self.body, member.value) != Some(Kind::Null);
-            if says_something && !KNOWN.contains(&&*name) {
-                self.drop_named(&name);
-            }
-        }
     }
 
     /// A schema goes where the model enforces it; others are told in words.
@@ -274,7 +221,7 @@ impl Mapping<'_> {
                 }
             }
             Thinking::Budget | Thinking::Never => {
-                self.drop_named("reasoning_effort");
+                self.dropped.add("reasoning_effort");
                 Thought::default()
             }
         }
@@ -284,14 +231,14 @@ impl Mapping<'_> {
         if self.tools.is_empty() {
             if !called.is_empty() {
                 write_stand_ins(called, out.key("tools"));
-                Choice::Never.write(false, out.key("tool_choice"));
+                write_choice(&Choice::Never, false, out.key("tool_choice"));
             }
             return;
         }
-        self.tools.write(self.body, self.gate, out.key("tools"));
+        write_tools(&self.tools, self.body, self.gate, out.key("tools"));
         let mut choice = self.tools.choice.clone();
         if !self.gate.forced_tool && choice.as_ref().is_some_and(Choice::is_forced) {
-            self.drop_named("tool_choice");
+            self.dropped.add("tool_choice");
             choice = Some(Choice::Auto);
         }
         let parallel = self.member("parallel_tool_calls");
@@ -299,7 +246,7 @@ impl Mapping<'_> {
             parallel.and_then(|parallel| json::boolean(self.body, parallel)) == Some(false);
         if choice.is_some() || one_at_a_time {
             let choice = choice.unwrap_or(Choice::Auto);
-            choice.write(one_at_a_time, out.key("tool_choice"));
+            write_choice(&choice, one_at_a_time, out.key("tool_choice"));
         }
     }
 
@@ -356,7 +303,7 @@ impl Mapping<'_> {
         }
         if let Some((value, _)) = top_k {
             if !self.gate.sampling || thinking {
-                self.drop_named("top_k");
+                self.dropped.add("top_k");
             } else {
                 out.key("top_k").copy(self.body, value);
             }
@@ -366,7 +313,7 @@ impl Mapping<'_> {
     /// Nothing is lost with a value that is the model's own.
     fn drop_unless_default(&mut self, name: &str, number: f64) {
         if number != 1.0 {
-            self.drop_named(name);
+            self.dropped.add(name);
         }
     }
 
@@ -383,14 +330,14 @@ impl Mapping<'_> {
                 out.key("metadata")
                     .object(|out| out.key("user_id").string(&user));
             } else {
-                self.drop_named("user");
+                self.dropped.add("user");
             }
         }
         match self.text("service_tier").as_deref() {
             None => {}
             Some("auto") => out.key("service_tier").string("auto"),
             Some("default" | "standard_only") => out.key("service_tier").string("standard_only"),
-            Some(_) => self.drop_named("service_tier"),
+            Some(_) => self.dropped.add("service_tier"),
         }
         if let Some(cache_control) = self.member("cache_control") {
             out.key("cache_control").copy(self.body, cache_control);
@@ -418,7 +365,7 @@ impl Mapping<'_> {
                 .array(|out| kept.iter().for_each(|text| out.string(text)));
         }
         if kept.len() < count {
-            self.drop_named("stop");
+            self.dropped.add("stop");
         }
     }
 }

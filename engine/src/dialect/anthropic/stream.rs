@@ -1,9 +1,9 @@
 //! A message stream as chat completion chunks.
 
 use super::{Figures, finish_reason};
-use crate::dialect::failure::{self, Reported};
+use crate::dialect::failure;
 use crate::dialect::mould::Mould;
-use crate::dialect::stream::Head;
+use crate::dialect::stream::{Context, Head, Step};
 use crate::dialect::writer::Writer;
 use crate::json::{self, Span};
 use crate::usage::Usage;
@@ -38,22 +38,6 @@ struct Call {
     block: Option<u64>,
     index: u64,
     has_arguments: bool,
-}
-
-/// What the decoder lends.
-pub(in crate::dialect) struct Context<'a> {
-    pub(in crate::dialect) head: &'a mut Head,
-    pub(in crate::dialect) text: &'a mut String,
-    pub(in crate::dialect) include_usage: bool,
-}
-
-/// What an event means for the stream as a whole.
-pub(in crate::dialect) enum Step {
-    Go,
-    Finished,
-    /// Not a document: a piece of the answer is lost.
-    Invalid,
-    Reported(Reported),
 }
 
 impl Stream {

@@ -1,110 +1,35 @@
-//! Tools and the choice among them.
-
-use std::borrow::Cow;
+//! Tools and the choice among them, as the Messages API has them.
 
 use super::gate::Gate;
+use crate::dialect::tools::{Choice, Tools};
 use crate::dialect::writer::Writer;
 use crate::json::{self, Kind, Span};
 
-/// Which tool the model may or must call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
-    Any,
-    Auto,
-    Never,
-    Tool(String),
+/// `disable_parallel_tool_use` is a part of the choice: it needs one to be in.
+pub(super) fn write_choice(choice: &Choice, one_at_a_time: bool, out: &mut Writer<'_>) {
+    let (kind, name) = match choice {
+        Choice::Any => ("any", None),
+        Choice::Auto => ("auto", None),
+        Choice::Never => ("none", None),
+        Choice::Tool(name) => ("tool", Some(name)),
+    };
+    out.object(|out| {
+        out.key("type").string(kind);
+        if let Some(name) = name {
+            out.key("name").string(name);
+        }
+        if one_at_a_time && *choice != Choice::Never {
+            out.key("disable_parallel_tool_use").boolean(true);
+        }
+    });
 }
 
-impl Choice {
-    pub(super) fn is_forced(&self) -> bool {
-        matches!(self, Choice::Any | Choice::Tool(_))
-    }
-
-    /// `disable_parallel_tool_use` is a part of the choice: it needs one to be in.
-    pub(super) fn write(&self, one_at_a_time: bool, out: &mut Writer<'_>) {
-        let (kind, name) = match self {
-            Choice::Any => ("any", None),
-            Choice::Auto => ("auto", None),
-            Choice::Never => ("none", None),
-            Choice::Tool(name) => ("tool", Some(name)),
-        };
-        out.object(|out| {
-            out.key("type").string(kind);
-            if let Some(name) = name {
-                out.key("name").string(name);
-            }
-            if one_at_a_time && *self != Choice::Never {
-                out.key("disable_parallel_tool_use").boolean(true);
-            }
-        });
-    }
-}
-
-/// The tools of a request, as places in its body.
-#[derive(Debug, Default)]
-pub(super) struct Tools {
-    definitions: Vec<Span>,
-    pub(super) choice: Option<Choice>,
-    /// Names that the choice leaves; `None` leaves all.
-    allowed: Option<Vec<String>>,
-}
-
-impl Tools {
-    /// Reads `tools` and `tool_choice`, or the older `functions` and `function_call`.
-    pub(super) fn read(body: &[u8], root: Span) -> Tools {
-        let list = |name: &str| json::member(body, root, name).unwrap_or_default();
-        let definitions: Vec<Span> = json::elements(body, list("tools"))
-            .chain(json::elements(body, list("functions")))
-            .collect();
-        let mut tools = Tools {
-            definitions,
-            ..Tools::default()
-        };
-        for name in ["tool_choice", "function_call"] {
-            if let Some(choice) = json::member(body, root, name) {
-                tools.read_choice(body, choice);
-            }
+pub(super) fn write_tools(tools: &Tools, body: &[u8], gate: Gate, out: &mut Writer<'_>) {
+    out.array(|out| {
+        for (tool, name) in tools.offered(body) {
+            write_definition(body, tool, &name, gate, out);
         }
-        tools
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.definitions.is_empty()
-    }
-
-    fn read_choice(&mut self, body: &[u8], choice: Span) {
-        let text = |object: Span, name: &str| {
-            let value = json::member(body, object, name)?;
-            json::string(body, value)
-        };
-        if let Some(mode) = json::string(body, choice) {
-            self.choice = of_mode(&mode);
-            return;
-        }
-        let kind = text(choice, "type").unwrap_or_default();
-        if let Some(group) = json::member(body, choice, "allowed_tools") {
-            self.choice = of_mode(&text(group, "mode").unwrap_or_default());
-            let list = json::member(body, group, "tools").unwrap_or_default();
-            let names = json::elements(body, list).filter_map(|tool| name_of(body, tool));
-            self.allowed = Some(names.map(Cow::into_owned).collect());
-        } else if let Some(name) = name_of(body, choice) {
-            self.choice = Some(Choice::Tool(name.into_owned()));
-        } else {
-            self.choice = of_mode(&kind);
-        }
-    }
-
-    pub(super) fn write(&self, body: &[u8], gate: Gate, out: &mut Writer<'_>) {
-        out.array(|out| {
-            for tool in &self.definitions {
-                let name = name_of(body, *tool).unwrap_or_default();
-                let left = self.allowed.as_ref();
-                if left.is_none_or(|allowed| allowed.iter().any(|allowed| *allowed == *name)) {
-                    write_definition(body, *tool, &name, gate, out);
-                }
-            }
-        });
-    }
+    });
 }
 
 /// Definitions for a history with calls whose request brings no tools: the API refuses call blocks
@@ -119,22 +44,6 @@ pub(super) fn write_stand_ins(called: &[String], out: &mut Writer<'_>) {
             });
         }
     });
-}
-
-fn of_mode(mode: &str) -> Option<Choice> {
-    match mode {
-        "any" | "required" => Some(Choice::Any),
-        "auto" => Some(Choice::Auto),
-        "none" => Some(Choice::Never),
-        _ => None,
-    }
-}
-
-/// The name in `{function:{name}}`, `{custom:{name}}` or `{name}`.
-fn name_of(body: &[u8], tool: Span) -> Option<Cow<'_, str>> {
-    let inner = json::member(body, tool, "function").or_else(|| json::member(body, tool, "custom"));
-    let name = json::member(body, inner.unwrap_or(tool), "name")?;
-    json::string(body, name)
 }
 
 fn write_definition(body: &[u8], tool: Span, name: &str, gate: Gate, out: &mut Writer<'_>) {

@@ -13,6 +13,18 @@ fn stream(dialect: Dialect) -> impl Strategy<Value = Vec<u8>> {
             "data: {\"cut",
             "data: 1",
         ],
+        Dialect::Azure => vec![
+            r#"data: {"id":"","model":"","created":0,"choices":[],"prompt_filter_results":[{"i":1}]}"#,
+            r#"data: {"id":"c1","model":"m1","choices":[{"index":0,"delta":{"content":"ế\n"}}]}"#,
+            r#"data: {"choices":[{"content_filter_offsets":{"start":1}}]}"#,
+            r#"data: {"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f"}}]}}]}"#,
+            r#"data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"b","function":{"name":"g","arguments":{"x":1}}}]}}]}"#,
+            r#"data: {"choices":[{"delta":{"content":[{"type":"text","text":"ế"}]},"finish_reason":"model_length"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#,
+            r#"data: {"choices":[{"finish_reason":"error"}]}"#,
+            r#"data: {"error":{"message":"m"}}"#,
+            "data: [DONE]",
+            "data: {\"cut",
+        ],
         Dialect::Anthropic => vec![
             r#"data: {"type":"message_start","message":{"id":"m1","usage":{"input_tokens":3}}}"#,
             r#"data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
@@ -26,6 +38,7 @@ fn stream(dialect: Dialect) -> impl Strategy<Value = Vec<u8>> {
             r#"data: {"type":"ping"}"#,
             "data: {\"cut",
         ],
+        other => panic!("{other:?} has no events here"),
     };
     let end = prop::sample::select(vec!["\n\n", "\r\n\r\n", "\n"]);
     prop::collection::vec((prop::sample::select(events), end), 0..12).prop_map(|lines| {
@@ -100,6 +113,13 @@ proptest! {
     }
 
     #[test]
+    fn any_split_of_an_imitated_stream_gives_the_same(
+        stream in stream(Dialect::Azure), cuts in prop::collection::vec(0usize..2000, 0..8),
+    ) {
+        check(Dialect::Azure, &stream, cuts)?;
+    }
+
+    #[test]
     fn any_split_of_an_anthropic_stream_gives_the_same(
         stream in stream(Dialect::Anthropic), cuts in prop::collection::vec(0usize..2000, 0..8),
     ) {
@@ -147,7 +167,7 @@ proptest! {
 
     #[test]
     fn no_bytes_can_break_a_decoder(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        for dialect in [Dialect::Openai, Dialect::Anthropic] {
+        for dialect in COLUMNS.map(|column| column.dialect) {
             let mut decoder = StreamDecoder::new(dialect, "m", 0, "x", true);
             let mut out = Vec::new();
             decoder.push(&bytes, &mut out);
@@ -165,11 +185,10 @@ proptest! {
         let mut body = inputs[pick % inputs.len()].1.clone();
         let at = at % body.len();
         body[at] = byte;
-        if let Ok(sent) = encoded(Dialect::Anthropic, &body) {
-            prop_assert!(json::document(&sent.body).is_ok());
-        }
-        if let Ok(sent) = encoded(Dialect::Openai, &body) {
-            prop_assert!(json::document(&sent.body).is_ok());
+        for column in &COLUMNS {
+            if let Ok(sent) = encoded(column, &body) {
+                prop_assert!(json::document(&sent.body).is_ok(), "{}", column.name);
+            }
         }
     }
 }

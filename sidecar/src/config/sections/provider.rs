@@ -4,14 +4,23 @@ use std::path::Path;
 
 use engine::wire::Dialect;
 
-use super::super::document::Value;
-use super::super::reader::{Field, Object, Reader, SecretSource};
+use super::super::reader::{Field, Object, Reader};
 use super::super::{Endpoint, ProviderConfig, Secret};
 use super::{Names, model, optional_secret};
 
-const DIALECTS: [(&str, Dialect); 2] = [
+mod access;
+mod params;
+
+const DIALECTS: [(&str, Dialect); 9] = [
     ("openai", Dialect::Openai),
     ("anthropic", Dialect::Anthropic),
+    ("azure", Dialect::Azure),
+    ("bedrock", Dialect::Bedrock),
+    ("gemini", Dialect::Gemini),
+    ("mistral", Dialect::Mistral),
+    ("ollama", Dialect::Ollama),
+    ("perplexity", Dialect::Perplexity),
+    ("vertex", Dialect::Vertex),
 ];
 
 pub(super) fn providers(
@@ -65,46 +74,23 @@ fn provider(
         .member("dialect")
         .and_then(|field| reader.choice(&field, &DIALECTS))
         .unwrap_or_default();
-    let chat_path = object
-        .member("chat_path")
+    // Where the path has the model in it there is no other one.
+    let has_chat_path = !matches!(
+        dialect,
+        Dialect::Azure | Dialect::Bedrock | Dialect::Gemini | Dialect::Vertex
+    );
+    let chat_path = has_chat_path
+        .then(|| object.member("chat_path"))
+        .flatten()
         .and_then(|field| absolute_path(&field, reader))
         .unwrap_or_default();
-    let endpoint = object.required("base_url", reader).and_then(|field| {
-        let url = reader.text(&field)?;
-        Endpoint::parse(&url, data)
-            .map_err(|message| reader.problem(&field, message))
-            .ok()
-    });
-    let api_key =
-        object
-            .member("api_key")
-            .and_then(|field| match reader.secret(field.clone())? {
-                SecretSource::Present(secret) => Some(secret),
-                SecretSource::Unset(variable) => {
-                    if present {
-                        let text = format!(
-                            "{}: {variable} is not set; requests go there without a key",
-                            field.path
-                        );
-                        reader.warnings.push(text);
-                    }
-                    None
-                }
-            });
-    let (header, prefix) = match dialect {
-        Dialect::Openai => ("authorization", "Bearer "),
-        Dialect::Anthropic => ("x-api-key", ""),
-    };
-    let auth_header = object
-        .member("auth_header")
-        .and_then(|field| header_name(&field, reader));
-    let auth_prefix = object
-        .member("auth_prefix")
-        .map(|field| match &field.node.value {
-            Value::Scalar { text, .. } => text.clone(),
-            _ => reader.text(&field).unwrap_or_default(),
-        });
-    let own_header = auth_header.as_deref().is_some_and(|name| name != header);
+    let access = access::access(&mut object, dialect, present, reader);
+    let endpoint = endpoint(&mut object, &access, data, reader);
+    let params = params::rules(&mut object, reader);
+    let strict_params = object
+        .member("strict_params")
+        .and_then(|field| reader.choice(&field, &[("true", true), ("false", false)]))
+        .unwrap_or_default();
     let headers = object
         .member("headers")
         .map(|field| headers(&field, reader))
@@ -117,32 +103,61 @@ fn provider(
         .and_then(|field| model::price(field, reader));
     object.finish(reader);
     let mut endpoint = endpoint?;
-    if dialect == Dialect::Anthropic && chat_path.is_empty() {
-        // Anthropic's own SDKs take the base without `/v1`; people write both.
-        endpoint.base_path = endpoint
-            .base_path
-            .strip_suffix("/v1")
-            .unwrap_or(&endpoint.base_path)
-            .to_owned();
-    }
+    endpoint.base_path = base_path(dialect, &endpoint.base_path, !chat_path.is_empty());
+    endpoint.base_path.push_str(&access.path);
     let provider = ProviderConfig {
         name: name?,
         dialect,
         endpoint,
         chat_path,
-        auth_header: auth_header.unwrap_or_else(|| header.to_owned()),
-        auth_prefix: auth_prefix.unwrap_or_else(|| {
-            if own_header {
-                String::new()
-            } else {
-                prefix.to_owned()
-            }
-        }),
-        api_key,
+        api_version: access.api_version,
+        strict_params,
+        params,
+        signing: access.signing,
+        auth_header: access.header,
+        auth_prefix: access.prefix,
+        api_key: access.key,
         headers,
         default_price: default_price.or(free),
     };
     Some((provider, present))
+}
+
+/// `base_url`, or the one that follows from the rest.
+fn endpoint(
+    object: &mut Object<'_>,
+    access: &access::Access,
+    data: &Path,
+    reader: &mut Reader<'_>,
+) -> Option<Endpoint> {
+    let parse = |url: &str| Endpoint::parse(url, data);
+    let field = match &access.base_url {
+        None => object.required("base_url", reader)?,
+        Some(default) => match object.member("base_url") {
+            Some(field) => field,
+            None => return parse(default).ok(),
+        },
+    };
+    let url = reader.text(&field)?;
+    parse(&url)
+        .map_err(|message| reader.problem(&field, message))
+        .ok()
+}
+
+/// The base path as the dialect's own paths follow it: people write it with and without.
+fn base_path(dialect: Dialect, path: &str, has_chat_path: bool) -> String {
+    let without = |suffix| path.strip_suffix(suffix).unwrap_or(path);
+    let path = match dialect {
+        Dialect::Anthropic if !has_chat_path => without("/v1"),
+        Dialect::Azure => {
+            let path = without("/v1");
+            path.strip_suffix("/openai").unwrap_or(path)
+        }
+        Dialect::Gemini if path.is_empty() => "/v1beta",
+        Dialect::Ollama if path.is_empty() => "/v1",
+        _ => path,
+    };
+    path.to_owned()
 }
 
 fn headers(field: &Field<'_>, reader: &mut Reader<'_>) -> Vec<(String, Secret)> {
@@ -157,15 +172,6 @@ fn headers(field: &Field<'_>, reader: &mut Reader<'_>) -> Vec<(String, Secret)> 
         }
     }
     found
-}
-
-fn header_name(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<String> {
-    let name = reader.name(field)?.to_ascii_lowercase();
-    if name.contains('.') {
-        reader.problem(field, format!("`{name}` is not the name of a header"));
-        return None;
-    }
-    Some(name)
 }
 
 fn absolute_path(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<String> {

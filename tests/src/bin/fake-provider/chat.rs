@@ -8,6 +8,25 @@ use serde_json::Value;
 pub(crate) enum Dialect {
     Openai,
     Anthropic,
+    Azure,
+    Mistral,
+}
+
+impl Dialect {
+    /// The format that is spoken at a path (without its query).
+    pub(crate) fn of_path(path: &str) -> Option<Dialect> {
+        if path.ends_with("/messages") {
+            Some(Dialect::Anthropic)
+        } else if !path.ends_with("/chat/completions") {
+            None
+        } else if path.contains("/openai/") {
+            Some(Dialect::Azure)
+        } else if path.starts_with("/mistral/") {
+            Some(Dialect::Mistral)
+        } else {
+            Some(Dialect::Openai)
+        }
+    }
 }
 
 /// A request as far as the answer depends on it.

@@ -1,4 +1,4 @@
-//! A provider for tests: speaks OpenAI's and Anthropic's wire formats, answers deterministically,
+//! A provider for tests: speaks the wire formats of providers, answers deterministically,
 //! misbehaves as told, and remembers what it received.
 //!
 //! `fake-provider --port N` (0 picks one; the port is printed). Beside the providers' paths:
@@ -6,10 +6,13 @@
 //! [`e2e::behaviour::Script`]) and `DELETE /_script` for faults.
 
 mod anthropic;
+mod azure;
 mod chat;
 mod delivery;
+mod mistral;
 mod openai;
 mod server;
+mod words;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

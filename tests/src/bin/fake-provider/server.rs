@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use crate::chat::{Answer, Dialect, Question};
 use crate::delivery::{self, Breaker, Feed, Gone, Paced};
 use crate::openai::Events;
-use crate::{anthropic, openai};
+use crate::{openai, words};
 
 /// What all connections share.
 #[derive(Default)]
@@ -144,31 +144,29 @@ impl Exchange {
         if self.request.method == "GET" && path.ends_with("/models") {
             return Ok(whole(200, openai::models().to_string()));
         }
-        let dialect = if path.ends_with("/chat/completions") {
-            Dialect::Openai
-        } else if path.ends_with("/messages") {
-            Dialect::Anthropic
-        } else {
+        let Some(dialect) = Dialect::of_path(path) else {
             return Ok(whole(
                 404,
                 openai::error_body(404, "Invalid URL").to_string(),
             ));
         };
         let body = self.request.json();
-        let question = match dialect {
-            Dialect::Openai => openai::question(&body),
-            Dialect::Anthropic => {
-                anthropic::question(&body, self.request.header("anthropic-version"))
-            }
-        };
+        let question = words::question(dialect, &self.request, &body);
+        let model = question
+            .as_ref()
+            .map_or_else(|_| body["model"].as_str(), |question| Some(&question.model));
+        let model = model.map(str::to_owned);
         let behaviour = self
             .state
-            .scripted(&self.request, body["model"].as_str())
+            .scripted(&self.request, model.as_deref())
             .or_else(|| Behaviour::of_prompt(&question.as_ref().ok()?.last_text))
-            .or_else(|| Behaviour::of_model(body["model"].as_str()?))
+            .or_else(|| Behaviour::of_model(model.as_deref()?))
             .unwrap_or_default();
         match question {
-            Err(complaint) => Ok(self.refusal(dialect, 400, &complaint, &behaviour)),
+            Err(complaint) => {
+                let status = words::complaint_status(dialect);
+                Ok(self.refusal(dialect, status, &complaint, &behaviour))
+            }
             Ok(question) => self.perform(dialect, question, behaviour).await,
         }
     }
@@ -180,10 +178,10 @@ impl Exchange {
         message: &str,
         behaviour: &Behaviour,
     ) -> Response<Paced> {
-        let body = behaviour.body.clone().unwrap_or_else(|| match dialect {
-            Dialect::Openai => openai::error_body(status, message).to_string(),
-            Dialect::Anthropic => anthropic::error_body(status, message).to_string(),
-        });
+        let body = behaviour
+            .body
+            .clone()
+            .unwrap_or_else(|| words::error_body(dialect, status, message).to_string());
         self.state
             .record(self.request.id, |recorded| recorded.answered = true);
         with_headers(whole(status, body), behaviour)
@@ -237,16 +235,10 @@ impl Exchange {
         }
         let answer = Answer::of(&question, &behaviour);
         if question.stream {
-            let events = match dialect {
-                Dialect::Openai => openai::events(&answer, question.include_usage, &behaviour),
-                Dialect::Anthropic => anthropic::events(&answer),
-            };
+            let events = words::events(dialect, &answer, &question, &behaviour);
             Ok(self.stream(dialect, events, behaviour))
         } else {
-            let value = match dialect {
-                Dialect::Openai => openai::answer(&answer, &behaviour),
-                Dialect::Anthropic => anthropic::answer(&answer, &behaviour),
-            };
+            let value = words::answer(dialect, &answer, &behaviour);
             Ok(self.json(&value, behaviour))
         }
     }
@@ -304,10 +296,7 @@ impl Exchange {
                 text
             }
         };
-        let error = match dialect {
-            Dialect::Openai => openai::error_event(),
-            Dialect::Anthropic => anthropic::error_event(),
-        };
+        let error = words::error_event(dialect);
         if behaviour.empty {
             return Ok(());
         }
