@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::json::{self, Span};
+use super::writer::Writer;
+use crate::json::{self, Kind, Span};
 
 /// Which tool the model may or must call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,4 +101,21 @@ fn name_of(body: &[u8], tool: Span) -> Option<Cow<'_, str>> {
     let inner = json::member(body, tool, "function").or_else(|| json::member(body, tool, "custom"));
     let name = json::member(body, inner.unwrap_or(tool), "name")?;
     json::string(body, name)
+}
+
+/// Arguments as the object that they spell. Their numbers are copied, never read: they may not fit
+/// a float. What spells no object (a call that was cut off) goes into one.
+pub(super) fn write_arguments(body: &[u8], arguments: Span, out: &mut Writer<'_>) {
+    let Some(text) = json::string(body, arguments) else {
+        return match json::kind(body, arguments) {
+            Some(Kind::Object) => out.copy(body, arguments),
+            _ => out.object(|_| {}),
+        };
+    };
+    let inner = text.as_bytes();
+    match json::document(inner) {
+        Ok(root) if json::kind(inner, root) == Some(Kind::Object) => out.copy(inner, root),
+        _ if text.trim().is_empty() => out.object(|_| {}),
+        _ => out.object(|out| out.key("arguments").string(&text)),
+    }
 }

@@ -159,7 +159,7 @@ virtual_keys: [{name: k, key: {evn: X}}]
     let expected = "\
 weir.yaml:1:9: listen: `8000` is not IP:PORT, for example 0.0.0.0:8000
 weir.yaml:2:1: unknown member `provider`; did you mean `providers`?
-weir.yaml:4:22: providers[0].dialect: `opnai` is none of openai, anthropic; did you mean `openai`?
+weir.yaml:4:22: providers[0].dialect: `opnai` is none of openai, anthropic, azure, mistral, ollama, perplexity; did you mean `openai`?
 weir.yaml:5:10: providers[1].name: `a b` is not a name: letters, digits, `.`, `_` and `-`, at most 64
 weir.yaml:5:25: providers[1].base_url: `ftp://x` is neither http://, https:// nor `demo`
 weir.yaml:5:34: providers[1]: unknown member `pricee`; did you mean `price`?
@@ -462,4 +462,87 @@ fn a_route_configuration_may_be_written_in_yaml() {
         .and_then(|key| key.config.clone())
         .unwrap();
     assert!(engine::route::RouteConfig::parse(&json).is_ok(), "{json}");
+}
+
+#[test]
+fn each_dialect_knows_where_it_lives_and_what_opens_it() {
+    let config = good(
+        "providers:
+  - {name: az, dialect: azure, base_url: https://a.openai.azure.com/openai/v1, api_key: k}
+  - {name: az-old, dialect: azure, base_url: https://a.openai.azure.com, api_version: 2024-10-21, entra_token: t}
+  - {name: mistral, dialect: mistral, api_key: k}
+  - {name: ollama, dialect: ollama, base_url: 'http://127.0.0.1:11434'}
+  - {name: pplx, dialect: perplexity, api_key: k, strict_params: true}
+  - {name: vllm, base_url: 'http://10.0.0.1:8000/v1', params: {drop: [seed], refuse: [logit_bias], rename: {max_completion_tokens: max_tokens}}}
+",
+    );
+    let policy = config.policy();
+    let seen: Vec<String> = policy
+        .providers
+        .iter()
+        .map(|it| {
+            let (header, prefix) = (&it.auth_header, &it.auth_prefix);
+            format!(
+                "{} {}{} {header}: {prefix}",
+                it.name, it.authority, it.base_path
+            )
+        })
+        .collect();
+    let expected = [
+        "az a.openai.azure.com api-key: ",
+        "az-old a.openai.azure.com authorization: Bearer ",
+        "mistral api.mistral.ai/v1 authorization: Bearer ",
+        "ollama 127.0.0.1:11434/v1 authorization: Bearer ",
+        "pplx api.perplexity.ai authorization: Bearer ",
+        "vllm 10.0.0.1:8000/v1 authorization: Bearer ",
+    ];
+    assert_eq!(seen, expected);
+    let [az, az_old, _, _, pplx, vllm] = policy.providers.as_slice() else {
+        panic!("{policy:?}")
+    };
+    assert_eq!(
+        (az.api_version.as_str(), az_old.api_version.as_str()),
+        ("", "2024-10-21")
+    );
+    assert_eq!(az_old.api_key.as_deref(), Some("t"));
+    assert!(pplx.strict_params && !vllm.strict_params);
+    assert_eq!(vllm.params.drop, ["seed"]);
+    assert_eq!(vllm.params.refuse, ["logit_bias"]);
+    let renamed = [("max_completion_tokens".to_owned(), "max_tokens".to_owned())];
+    assert_eq!(vllm.params.rename, renamed);
+}
+
+#[test]
+fn what_a_dialect_does_not_have_is_a_problem() {
+    for (members, problem) in [
+        (
+            "dialect: azure, base_url: https://a, api_key: k, entra_token: t",
+            "either `api_key` or `entra_token`",
+        ),
+        (
+            "dialect: azure, base_url: https://a, api_version: latest",
+            "`latest` is not an api-version",
+        ),
+        (
+            "dialect: azure, base_url: https://a, chat_path: /x",
+            "unknown member `chat_path`",
+        ),
+        ("dialect: azure", "`base_url` is missing"),
+        (
+            "base_url: https://a, api_version: 2024-10-21",
+            "unknown member `api_version`",
+        ),
+        (
+            "base_url: https://a, params: {drop: [model]}",
+            "`model` is read by the gateway itself",
+        ),
+        (
+            "base_url: https://a, params: {rename: {seed: 'a b'}}",
+            "`a b` is not the name of a parameter",
+        ),
+    ] {
+        let text = format!("providers: [{{name: p, {members}}}]\n");
+        let seen = problems(&text);
+        assert!(seen.contains(problem), "{members}: {seen}");
+    }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::content::{Block, blocks};
 use super::gate::Gate;
+use crate::dialect::tools::write_arguments;
 use crate::dialect::writer::Writer;
 use crate::json::{self, Kind, Span};
 use crate::request::{ChatRequest, RequestError, Role};
@@ -206,7 +207,7 @@ impl<'a> Conversation<'a> {
                 out.key("name").string(&name);
                 out.key("input");
                 match json::member(body, function, "arguments") {
-                    Some(arguments) => input(body, arguments, out),
+                    Some(arguments) => write_arguments(body, arguments, out),
                     None => {
                         let free = json::member(body, function, "input")
                             .and_then(|free| json::string(body, free))
@@ -336,23 +337,6 @@ fn thinking<'a>(body: &'a [u8], list: Option<Span>) -> Vec<Block<'a>> {
         }
     }
     blocks
-}
-
-/// Arguments as the object that they spell. Their numbers are copied, never read: they may not fit
-/// a float. What spells no object (a call that was cut off) goes into one.
-fn input(body: &[u8], arguments: Span, out: &mut Writer<'_>) {
-    let Some(text) = json::string(body, arguments) else {
-        return match json::kind(body, arguments) {
-            Some(Kind::Object) => out.copy(body, arguments),
-            _ => out.object(|_| {}),
-        };
-    };
-    let inner = text.as_bytes();
-    match json::document(inner) {
-        Ok(root) if json::kind(inner, root) == Some(Kind::Object) => out.copy(inner, root),
-        _ if text.trim().is_empty() => out.object(|_| {}),
-        _ => out.object(|out| out.key("arguments").string(&text)),
-    }
 }
 
 /// A call id in the letters that Anthropic takes (`[a-zA-Z0-9_-]`). Different ids stay different,

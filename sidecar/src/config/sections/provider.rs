@@ -11,16 +11,13 @@ use super::{Names, model, optional_secret};
 mod access;
 mod params;
 
-const DIALECTS: [(&str, Dialect); 9] = [
+const DIALECTS: [(&str, Dialect); 6] = [
     ("openai", Dialect::Openai),
     ("anthropic", Dialect::Anthropic),
     ("azure", Dialect::Azure),
-    ("bedrock", Dialect::Bedrock),
-    ("gemini", Dialect::Gemini),
     ("mistral", Dialect::Mistral),
     ("ollama", Dialect::Ollama),
     ("perplexity", Dialect::Perplexity),
-    ("vertex", Dialect::Vertex),
 ];
 
 pub(super) fn providers(
