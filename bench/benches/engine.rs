@@ -139,12 +139,7 @@ fn dialects(criterion: &mut Criterion) {
     ] {
         group.bench_function(name, |b| {
             b.iter(|| {
-                let target = dialect::Target {
-                    dialect,
-                    model: "claude",
-                    output_cap: None,
-                    output_max: 0,
-                };
+                let target = dialect::Target::new(dialect, "claude");
                 dialect::encode(&target, &request, black_box(&bytes), Edits::default())
                     .expect("a body")
                     .body
