@@ -128,12 +128,18 @@ pub fn request(data: &[u8]) {
         let escaped = text.span.of(data).contains(&b'\\');
         assert_eq!(text.escaped, escaped);
     }
-    for dialect in [Dialect::Openai, Dialect::Anthropic] {
+    for dialect in [
+        Dialect::Openai,
+        Dialect::Anthropic,
+        Dialect::Azure,
+        Dialect::Mistral,
+        Dialect::Ollama,
+        Dialect::Perplexity,
+    ] {
         let target = dialect::Target {
-            dialect,
-            model: "another",
             output_cap: Some(7),
             output_max: 99,
+            ..dialect::Target::new(dialect, "another")
         };
         let Ok(encoded) = dialect::encode(&target, &request, data, Edits::default()) else {
             continue;
