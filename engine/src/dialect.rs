@@ -13,13 +13,18 @@ use crate::wire::{Dialect, ParameterRules};
 mod anthropic;
 mod azure;
 mod begin;
+mod completion;
+mod content;
 mod failure;
+mod gemini;
 mod imitation;
+mod members;
 mod mould;
 mod openai;
 mod parameters;
 mod path;
 mod stream;
+mod talk;
 mod tools;
 mod writer;
 
@@ -121,6 +126,7 @@ fn translate(
     let dropped = parameters::check(target.dialect, body, request.root)?;
     match target.dialect {
         Dialect::Anthropic => anthropic::encode(target, request, body, dropped),
+        Dialect::Gemini | Dialect::Vertex => gemini::encode(target, request, body, dropped),
         _ => imitation::encode(target, request, body, dropped),
     }
 }
@@ -160,6 +166,9 @@ pub fn decode_answer(
     match dialect {
         Dialect::Openai => openai::decode_answer(body),
         Dialect::Anthropic => anthropic::decode_answer(model_asked, created_s, &body),
+        Dialect::Gemini | Dialect::Vertex => {
+            gemini::decode_answer(dialect, model_asked, created_s, &body)
+        }
         _ => imitation::decode_answer(dialect, model_asked, created_s, &body),
     }
 }

@@ -132,6 +132,7 @@ pub fn request(data: &[u8]) {
         Dialect::Openai,
         Dialect::Anthropic,
         Dialect::Azure,
+        Dialect::Gemini,
         Dialect::Mistral,
         Dialect::Ollama,
         Dialect::Perplexity,
@@ -145,11 +146,9 @@ pub fn request(data: &[u8]) {
             continue;
         };
         let root = json::document(&encoded.body).expect("a body is a document");
-        let model = json::member(&encoded.body, root, "model").expect("a model");
-        assert_eq!(
-            json::string(&encoded.body, model).as_deref(),
-            Some("another")
-        );
+        let model = json::member(&encoded.body, root, "model");
+        let in_body = model.and_then(|model| json::string(&encoded.body, model));
+        assert!(in_body.as_deref() == Some("another") || encoded.path.contains("/another"));
         if dialect == Dialect::Openai {
             let again = ChatRequest::parse(&encoded.body).expect("still a request");
             assert_eq!(again.messages.len(), request.messages.len());

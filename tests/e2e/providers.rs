@@ -29,7 +29,7 @@ const MISTRAL: &str = "/mistral/v1/chat/completions";
 const OLLAMA: &str = "/llama/v1/chat/completions";
 const PERPLEXITY: &str = "/perplexity/chat/completions";
 
-const ROWS: [Row; 5] = [
+const ROWS: [Row; 7] = [
     Row {
         name: "azure",
         model: "gpt-deploy",
@@ -44,6 +44,22 @@ const ROWS: [Row; 5] = [
         path: AZURE_V1,
         stream_path: AZURE_V1,
         key: ("authorization", "Bearer az-token"),
+        calls_tools: true,
+    },
+    Row {
+        name: "gemini",
+        model: "gemini-3-pro",
+        path: "/gemini/v1beta/models/gemini-3-pro:generateContent",
+        stream_path: "/gemini/v1beta/models/gemini-3-pro:streamGenerateContent?alt=sse",
+        key: ("x-goog-api-key", "gm-key"),
+        calls_tools: true,
+    },
+    Row {
+        name: "vertex",
+        model: "gemini-2.5-flash",
+        path: "/vertex/v1/projects/my-project/locations/global/publishers/google/models/gemini-2.5-flash:generateContent",
+        stream_path: "/vertex/v1/projects/my-project/locations/global/publishers/google/models/gemini-2.5-flash:streamGenerateContent?alt=sse",
+        key: ("authorization", "Bearer vx-token"),
         calls_tools: true,
     },
     Row {
@@ -83,6 +99,9 @@ fn setup() -> Setup {
              "api_version": "2024-10-21", "api_key": "az-key"},
             {"name": "azure-entra", "dialect": "azure", "base_url": url("/azure/openai/v1"),
              "entra_token": "az-token"},
+            {"name": "gemini", "dialect": "gemini", "base_url": url("/gemini/v1beta"), "api_key": "gm-key"},
+            {"name": "vertex", "dialect": "vertex", "base_url": url("/vertex"), "project": "my-project",
+             "location": "global", "access_token": "vx-token"},
             {"name": "mistral", "dialect": "mistral", "base_url": url("/mistral/v1"), "api_key": "ms-key"},
             {"name": "strict", "dialect": "mistral", "base_url": url("/mistral/v1"), "api_key": "ms-key",
              "strict_params": true},
@@ -111,6 +130,7 @@ async fn every_provider_behind_openai() {
             tools,
             errors,
             streams_that_fail,
+            waiting_time_in_the_body,
             fallback,
             parameters
         ]
@@ -326,6 +346,18 @@ async fn errors(gateway: Arc<Gateway>) {
             );
         }
     }
+}
+
+/// Google says in the body how long to wait, and its clients look into a header.
+async fn waiting_time_in_the_body(gateway: Arc<Gateway>) {
+    let behaviour = Behaviour {
+        status: Some(429),
+        ..Behaviour::default()
+    };
+    let body = prompt("gemini/gemini-3-pro", &behaviour.directive());
+    let answer = gateway.chat(&body).send().await;
+    answer.refused(429, "rate_limit_exceeded");
+    assert_eq!(answer.header("retry-after"), Some("7"), "{answer}");
 }
 
 async fn streams_that_fail(gateway: Arc<Gateway>) {

@@ -24,6 +24,8 @@ pub struct ErrorAnswer {
     pub status: u16,
     /// OpenAI's error body.
     pub body: Vec<u8>,
+    /// Seconds to wait as the body says it (Google); others say it in `retry-after`.
+    pub retry_after_s: Option<u64>,
 }
 
 impl ErrorAnswer {
@@ -32,6 +34,7 @@ impl ErrorAnswer {
         ErrorAnswer {
             status: code.row().status,
             body: code_body(code),
+            retry_after_s: None,
         }
     }
 }
@@ -79,6 +82,7 @@ pub fn decode_error(dialect: Dialect, status: u16, body: &[u8]) -> ErrorAnswer {
         ErrorAnswer {
             status,
             body: body.to_vec(),
+            retry_after_s: None,
         }
     } else {
         answer
@@ -101,6 +105,7 @@ pub(super) struct Reported {
     is_openai: bool,
     /// The body names a bad key in a status that does not (Gemini: `400`).
     is_bad_key: bool,
+    retry_after_s: Option<u64>,
 }
 
 /// Reads an error out of any of the shapes that providers use; `None` when there is none.
@@ -183,6 +188,9 @@ fn from_object(body: &[u8], object: Span) -> Reported {
         is_openai: message.is_some() && ["type", "param", "code"].into_iter().all(plain),
         is_bad_key: json::elements(body, details)
             .any(|detail| reason(detail).as_deref() == Some("API_KEY_INVALID")),
+        retry_after_s: json::elements(body, details)
+            .find_map(|detail| json::member(body, detail, "retryDelay"))
+            .and_then(|delay| seconds(&json::string(body, delay)?)),
         message: message
             .map(|text| cut(&text).to_owned())
             .unwrap_or_default(),
@@ -194,6 +202,16 @@ fn from_object(body: &[u8], object: Span) -> Reported {
             .map(|text| cut(&text).to_owned())
             .unwrap_or_default(),
     }
+}
+
+/// `17.4s` as whole seconds, rounded up.
+fn seconds(delay: &str) -> Option<u64> {
+    let (whole, fraction) = delay
+        .strip_suffix('s')?
+        .split_once('.')
+        .unwrap_or((delay.strip_suffix('s')?, ""));
+    let more = fraction.bytes().any(|digit| digit != b'0');
+    whole.parse::<u64>().ok()?.checked_add(u64::from(more))
 }
 
 impl Reported {
@@ -257,6 +275,7 @@ impl Reported {
         ErrorAnswer {
             status,
             body: error_body(&message, kind, self.param.as_deref(), code),
+            retry_after_s: self.retry_after_s,
         }
     }
 

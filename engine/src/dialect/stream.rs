@@ -4,7 +4,7 @@ use super::failure::{self, Reported, code_body};
 use super::mould::Mould;
 use super::openai::chunk;
 use super::writer::{self, Writer};
-use super::{anthropic, imitation, openai};
+use super::{anthropic, gemini, imitation, openai};
 use crate::json::{self, Span};
 use crate::reply::Code;
 use crate::sse::{self, Event, Splitter};
@@ -48,6 +48,7 @@ enum Wire {
 #[derive(Clone, Debug)]
 enum Translated {
     Anthropic(anthropic::Stream),
+    Gemini(gemini::Stream),
     Imitation(imitation::Stream),
 }
 
@@ -116,6 +117,9 @@ impl StreamDecoder {
                     Dialect::Openai => Wire::Openai(Mould::default()),
                     Dialect::Anthropic => {
                         Wire::translated(Translated::Anthropic(Default::default()))
+                    }
+                    Dialect::Gemini | Dialect::Vertex => {
+                        Wire::translated(Translated::Gemini(Default::default()))
                     }
                     _ => Wire::translated(Translated::Imitation(Default::default())),
                 },
@@ -302,6 +306,7 @@ impl State {
             Translated::Anthropic(stream) => {
                 (stream.event(data, &mut context, out), stream.usage())
             }
+            Translated::Gemini(stream) => (stream.event(data, &mut context, out), stream.usage()),
             Translated::Imitation(stream) => {
                 (stream.event(data, &mut context, out), stream.usage())
             }

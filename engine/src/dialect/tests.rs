@@ -110,7 +110,7 @@ struct Column {
     api_version: &'static str,
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     column("openai", Dialect::Openai, "gpt", "gpt-4o"),
     column(
         "anthropic",
@@ -122,6 +122,7 @@ const COLUMNS: [Column; 6] = [
         api_version: "2024-10-21",
         ..column("azure", Dialect::Azure, "gpt", "my deployment")
     },
+    column("gemini", Dialect::Gemini, "gemini", "gemini-2.5-flash"),
     column(
         "mistral",
         Dialect::Mistral,
@@ -293,7 +294,8 @@ fn edits_are_made_along_with_the_formats_own() {
         let encoded = encode(&target, &request, body, edits).unwrap();
         let text = String::from_utf8_lossy(&encoded.body);
         assert!(
-            text.contains("\"[EMAIL_REDACTED]\"") && text.contains("\"other\""),
+            text.contains("\"[EMAIL_REDACTED]\"")
+                && (text.contains("\"other\"") || encoded.path.contains("/other")),
             "{text}"
         );
     }

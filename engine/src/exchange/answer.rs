@@ -273,6 +273,11 @@ impl Exchange {
             return self.unreadable();
         };
         let answer = dialect::decode_error(dialect, self.answer.status, &body);
+        if let Some(wait_s) = answer.retry_after_s
+            && self.answer.head.get("retry-after").is_none()
+        {
+            self.answer.head.push("retry-after", wait_s.to_string());
+        }
         self.replaced_by_error(answer.status, answer.body, code)
     }
 

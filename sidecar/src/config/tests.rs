@@ -159,7 +159,7 @@ virtual_keys: [{name: k, key: {evn: X}}]
     let expected = "\
 weir.yaml:1:9: listen: `8000` is not IP:PORT, for example 0.0.0.0:8000
 weir.yaml:2:1: unknown member `provider`; did you mean `providers`?
-weir.yaml:4:22: providers[0].dialect: `opnai` is none of openai, anthropic, azure, mistral, ollama, perplexity; did you mean `openai`?
+weir.yaml:4:22: providers[0].dialect: `opnai` is none of openai, anthropic, azure, gemini, mistral, ollama, perplexity, vertex; did you mean `openai`?
 weir.yaml:5:10: providers[1].name: `a b` is not a name: letters, digits, `.`, `_` and `-`, at most 64
 weir.yaml:5:25: providers[1].base_url: `ftp://x` is neither http://, https:// nor `demo`
 weir.yaml:5:34: providers[1]: unknown member `pricee`; did you mean `price`?
@@ -470,6 +470,10 @@ fn each_dialect_knows_where_it_lives_and_what_opens_it() {
         "providers:
   - {name: az, dialect: azure, base_url: https://a.openai.azure.com/openai/v1, api_key: k}
   - {name: az-old, dialect: azure, base_url: https://a.openai.azure.com, api_version: 2024-10-21, entra_token: t}
+  - {name: gemini, dialect: gemini, api_key: k}
+  - {name: gemini-proxy, dialect: gemini, base_url: 'http://10.0.0.2', api_key: k}
+  - {name: vertex, dialect: vertex, project: my-project, location: us-central1, access_token: t}
+  - {name: vertex-global, dialect: vertex, project: p, location: global, access_token: t}
   - {name: mistral, dialect: mistral, api_key: k}
   - {name: ollama, dialect: ollama, base_url: 'http://127.0.0.1:11434'}
   - {name: pplx, dialect: perplexity, api_key: k, strict_params: true}
@@ -491,13 +495,17 @@ fn each_dialect_knows_where_it_lives_and_what_opens_it() {
     let expected = [
         "az a.openai.azure.com api-key: ",
         "az-old a.openai.azure.com authorization: Bearer ",
+        "gemini generativelanguage.googleapis.com/v1beta x-goog-api-key: ",
+        "gemini-proxy 10.0.0.2/v1beta x-goog-api-key: ",
+        "vertex us-central1-aiplatform.googleapis.com/v1/projects/my-project/locations/us-central1/publishers/google authorization: Bearer ",
+        "vertex-global aiplatform.googleapis.com/v1/projects/p/locations/global/publishers/google authorization: Bearer ",
         "mistral api.mistral.ai/v1 authorization: Bearer ",
         "ollama 127.0.0.1:11434/v1 authorization: Bearer ",
         "pplx api.perplexity.ai authorization: Bearer ",
         "vllm 10.0.0.1:8000/v1 authorization: Bearer ",
     ];
     assert_eq!(seen, expected);
-    let [az, az_old, _, _, pplx, vllm] = policy.providers.as_slice() else {
+    let [az, az_old, .., pplx, vllm] = policy.providers.as_slice() else {
         panic!("{policy:?}")
     };
     assert_eq!(
@@ -528,6 +536,11 @@ fn what_a_dialect_does_not_have_is_a_problem() {
             "unknown member `chat_path`",
         ),
         ("dialect: azure", "`base_url` is missing"),
+        ("dialect: vertex, location: global", "`project` is missing"),
+        (
+            "dialect: gemini, chat_path: /x",
+            "unknown member `chat_path`",
+        ),
         (
             "base_url: https://a, api_version: 2024-10-21",
             "unknown member `api_version`",

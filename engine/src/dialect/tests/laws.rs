@@ -25,6 +25,15 @@ fn stream(dialect: Dialect) -> impl Strategy<Value = Vec<u8>> {
             "data: [DONE]",
             "data: {\"cut",
         ],
+        Dialect::Gemini => vec![
+            r#"data: {"responseId":"r1","modelVersion":"g","candidates":[{"content":{"parts":[{"text":"ế\n"}]}}],"usageMetadata":{"promptTokenCount":3}}"#,
+            r#"data: {"candidates":[{"content":{"parts":[{"text":"hm","thought":true},{"functionCall":{"name":"f","args":{"x":1}}}]}}]}"#,
+            r#"data: {"candidates":[{"index":1,"content":{"parts":[{"text":"ế"}]},"finishReason":"STOP"}]}"#,
+            r#"data: {"candidates":[{"finishReason":"MAX_TOKENS"}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":4,"thoughtsTokenCount":5}}"#,
+            r#"data: {"promptFeedback":{"blockReason":"SAFETY"}}"#,
+            r#"data: {"error":{"code":503,"message":"m","status":"UNAVAILABLE"}}"#,
+            "data: {\"cut",
+        ],
         Dialect::Anthropic => vec![
             r#"data: {"type":"message_start","message":{"id":"m1","usage":{"input_tokens":3}}}"#,
             r#"data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
@@ -117,6 +126,13 @@ proptest! {
         stream in stream(Dialect::Azure), cuts in prop::collection::vec(0usize..2000, 0..8),
     ) {
         check(Dialect::Azure, &stream, cuts)?;
+    }
+
+    #[test]
+    fn any_split_of_a_gemini_stream_gives_the_same(
+        stream in stream(Dialect::Gemini), cuts in prop::collection::vec(0usize..2000, 0..8),
+    ) {
+        check(Dialect::Gemini, &stream, cuts)?;
     }
 
     #[test]

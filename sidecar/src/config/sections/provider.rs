@@ -11,13 +11,15 @@ use super::{Names, model, optional_secret};
 mod access;
 mod params;
 
-const DIALECTS: [(&str, Dialect); 6] = [
+const DIALECTS: [(&str, Dialect); 8] = [
     ("openai", Dialect::Openai),
     ("anthropic", Dialect::Anthropic),
     ("azure", Dialect::Azure),
+    ("gemini", Dialect::Gemini),
     ("mistral", Dialect::Mistral),
     ("ollama", Dialect::Ollama),
     ("perplexity", Dialect::Perplexity),
+    ("vertex", Dialect::Vertex),
 ];
 
 pub(super) fn providers(

@@ -9,6 +9,7 @@ mod anthropic;
 mod azure;
 mod chat;
 mod delivery;
+mod gemini;
 mod mistral;
 mod openai;
 mod server;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::chat::{Answer, Dialect, Question};
 use crate::openai::Events;
-use crate::{anthropic, azure, mistral, openai};
+use crate::{anthropic, azure, gemini, mistral, openai};
 
 /// Reads a request; the error is what the real API complains about.
 pub(crate) fn question(
@@ -24,6 +24,7 @@ pub(crate) fn question(
         Dialect::Openai => openai::question(body),
         Dialect::Anthropic => anthropic::question(body, request.header("anthropic-version")),
         Dialect::Azure => azure::question(request, body),
+        Dialect::Gemini => gemini::question(request, body),
         Dialect::Mistral => mistral::question(body),
     }
 }
@@ -41,6 +42,7 @@ pub(crate) fn error_body(dialect: Dialect, status: u16, message: &str) -> Value 
         Dialect::Openai => openai::error_body(status, message),
         Dialect::Anthropic => anthropic::error_body(status, message),
         Dialect::Azure => azure::error_body(status, message),
+        Dialect::Gemini => gemini::error_body(status, message),
         Dialect::Mistral => mistral::error_body(status, message),
     }
 }
@@ -51,6 +53,7 @@ pub(crate) fn answer(dialect: Dialect, answer: &Answer, behaviour: &Behaviour) -
         Dialect::Openai => openai::answer(answer, behaviour),
         Dialect::Anthropic => anthropic::answer(answer, behaviour),
         Dialect::Azure => azure::answer(answer, behaviour),
+        Dialect::Gemini => gemini::answer(answer),
         Dialect::Mistral => mistral::answer(answer, behaviour),
     }
 }
@@ -66,6 +69,7 @@ pub(crate) fn events(
         Dialect::Openai => openai::events(answer, question.include_usage, behaviour),
         Dialect::Anthropic => anthropic::events(answer),
         Dialect::Azure => azure::events(answer, question.include_usage, behaviour),
+        Dialect::Gemini => gemini::events(answer),
         Dialect::Mistral => mistral::events(answer, behaviour),
     }
 }
@@ -75,5 +79,6 @@ pub(crate) fn error_event(dialect: Dialect) -> String {
     match dialect {
         Dialect::Openai | Dialect::Azure | Dialect::Mistral => openai::error_event(),
         Dialect::Anthropic => anthropic::error_event(),
+        Dialect::Gemini => gemini::error_event(),
     }
 }
