@@ -12,6 +12,7 @@ use crate::wire::{Dialect, ParameterRules};
 
 mod anthropic;
 mod azure;
+mod bedrock;
 mod begin;
 mod completion;
 mod content;
@@ -126,10 +127,23 @@ fn translate(
     let dropped = parameters::check(target.dialect, body, request.root)?;
     match target.dialect {
         Dialect::Anthropic => anthropic::encode(target, request, body, dropped),
+        Dialect::Bedrock => bedrock::encode(target, request, body, dropped),
         Dialect::Gemini | Dialect::Vertex => gemini::encode(target, request, body, dropped),
         _ => imitation::encode(target, request, body, dropped),
     }
 }
+
+/// Whether an answer of this `content-type` comes as a stream.
+pub fn is_stream(content_type: &[u8]) -> bool {
+    [EVENT_STREAM, AWS_EVENT_STREAM]
+        .iter()
+        .any(|kind| content_type.starts_with(kind.as_bytes()))
+}
+
+/// What clients get streams as.
+pub const EVENT_STREAM: &str = "text/event-stream";
+/// What AWS sends them as.
+const AWS_EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 
 /// A complete answer in OpenAI's format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +180,7 @@ pub fn decode_answer(
     match dialect {
         Dialect::Openai => openai::decode_answer(body),
         Dialect::Anthropic => anthropic::decode_answer(model_asked, created_s, &body),
+        Dialect::Bedrock => bedrock::decode_answer(model_asked, created_s, &body),
         Dialect::Gemini | Dialect::Vertex => {
             gemini::decode_answer(dialect, model_asked, created_s, &body)
         }

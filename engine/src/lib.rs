@@ -10,6 +10,7 @@ pub mod wire;
 
 pub mod cache_key;
 pub mod dialect;
+pub mod event_stream;
 pub mod exchange;
 pub mod guard;
 pub mod headers;

@@ -85,7 +85,7 @@ impl HttpContext for Adapter {
             .and_then(|s| std::str::from_utf8(&s).ok()?.parse().ok())
             .unwrap_or(502);
         let kind = host::header(Map::Response, "content-type").unwrap_or_default();
-        let streams = kind.starts_with(b"text/event-stream");
+        let streams = engine::dialect::is_stream(&kind);
         let step = vm::drive(exchange, |exchange, _| {
             exchange.on_attempt_head(status, streams, end)
         });

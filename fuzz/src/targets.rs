@@ -132,6 +132,7 @@ pub fn request(data: &[u8]) {
         Dialect::Openai,
         Dialect::Anthropic,
         Dialect::Azure,
+        Dialect::Bedrock,
         Dialect::Gemini,
         Dialect::Mistral,
         Dialect::Ollama,

@@ -118,7 +118,8 @@ pub struct Signing {
 /// Where AWS keys come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AwsCredentials {
-    /// The usual places, in AWS's order: environment, files, web identity, container, instance.
+    /// The usual places: environment, files, a role for a Kubernetes service account (IRSA),
+    /// container, instance.
     Chain,
     /// These.
     Keys {
@@ -131,8 +132,6 @@ pub enum AwsCredentials {
     },
     /// A profile of `~/.aws/credentials`.
     Profile(String),
-    /// A role for a Kubernetes service account: token file and role from the environment.
-    WebIdentity,
 }
 
 /// A provider's `base_url`, taken apart.

@@ -7,7 +7,7 @@ use engine::dialect::error_body;
 use engine::limits;
 use engine::reply::Code;
 
-use crate::config::{Address, Config, Endpoint, Host, ProviderConfig};
+use crate::config::{Address, AwsCredentials, Config, Endpoint, Host, ProviderConfig, Signing};
 
 mod piece;
 pub mod snippet;
@@ -194,16 +194,59 @@ fn service_clusters(config: &Config) -> String {
 }
 
 fn provider_clusters(config: &Config, options: &Options) -> String {
-    let adapter = Piece::new(include_str!("render/adapter.yaml"))
-        .block("filter", &filter("adapter", config, options))
-        .finish();
+    let filter = filter("adapter", config, options);
     let clusters = config.providers.iter().flat_map(|provider| {
-        [("provider", adapter.as_str()), ("direct", "")].map(|(kind, adapter)| {
+        let signing = provider.signing.as_ref().map(signing).unwrap_or_default();
+        let chain = |filter: &str| {
+            Piece::new(include_str!("render/adapter.yaml"))
+                .block("filter", filter)
+                .block("signing", &signing)
+                .finish()
+        };
+        let direct = if signing.is_empty() {
+            String::new()
+        } else {
+            chain("")
+        };
+        [("provider", chain(&filter)), ("direct", direct)].map(|(kind, filters)| {
             let name = format!("{kind}/{}", provider.name);
-            provider_cluster(&name, &provider.endpoint, adapter, config, options)
+            provider_cluster(&name, &provider.endpoint, &filters, config, options)
         })
     });
     clusters.collect()
+}
+
+/// The filter that signs requests for AWS.
+fn signing(signing: &Signing) -> String {
+    let credentials = match &signing.credentials {
+        AwsCredentials::Chain => String::new(),
+        AwsCredentials::Keys {
+            id,
+            secret,
+            session_token,
+        } => {
+            let token = session_token.as_ref().map(|token| {
+                let token = piece::quoted(token.expose());
+                format!(", session_token: {token}")
+            });
+            format!(
+                "credential_provider: {{inline_credential: {{access_key_id: {}, \
+                 secret_access_key: {}{}}}}}",
+                piece::quoted(id.expose()),
+                piece::quoted(secret.expose()),
+                token.unwrap_or_default()
+            )
+        }
+        AwsCredentials::Profile(profile) => format!(
+            "credential_provider: {{custom_credential_provider_chain: true, \
+             credentials_file_provider: {{profile: {}}}}}",
+            piece::quoted(profile)
+        ),
+    };
+    Piece::new(include_str!("render/signing.yaml"))
+        .text("region", &signing.region)
+        .block("credentials", &credentials)
+        .finish()
 }
 
 fn provider_cluster(

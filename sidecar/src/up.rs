@@ -125,8 +125,8 @@ fn plan(options: &Options, env: &dyn Fn(&str) -> Option<String>) -> Result<Plan,
         port: options.port,
     };
     let bootstrap = data.join("envoy.yaml");
-    std::fs::write(&bootstrap, render::bootstrap(&config, &rendered))
-        .map_err(|error| format!("cannot write {}: {error}", bootstrap.display()))?;
+    // It may hold keys that Envoy signs with.
+    secrets::write(&bootstrap, &render::bootstrap(&config, &rendered))?;
     let programs = programs(&config, &secrets, &envoy, &options.config, &bootstrap)?;
     Ok(Plan {
         config,

@@ -22,3 +22,4 @@ mod pii;
 mod providers;
 mod rate_limits;
 mod routing;
+mod signatures;

@@ -11,6 +11,8 @@ use e2e::run_cases;
 use e2e::setup::Setup;
 use serde_json::{Value, json};
 
+use crate::signatures::assert_signed;
+
 /// A provider of the matrix.
 struct Row {
     name: &'static str,
@@ -29,7 +31,13 @@ const MISTRAL: &str = "/mistral/v1/chat/completions";
 const OLLAMA: &str = "/llama/v1/chat/completions";
 const PERPLEXITY: &str = "/perplexity/chat/completions";
 
-const ROWS: [Row; 7] = [
+const BEDROCK: &str = "/bedrock/model/us.anthropic.claude-sonnet-4-5-v1%3A0/converse";
+const BEDROCK_STREAM: &str = "/bedrock/model/us.anthropic.claude-sonnet-4-5-v1%3A0/converse-stream";
+const BEDROCK_MODEL: &str = "us.anthropic.claude-sonnet-4-5-v1:0";
+const AWS_ID: &str = "AKIAEXAMPLE";
+const AWS_SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
+const ROWS: [Row; 9] = [
     Row {
         name: "azure",
         model: "gpt-deploy",
@@ -44,6 +52,22 @@ const ROWS: [Row; 7] = [
         path: AZURE_V1,
         stream_path: AZURE_V1,
         key: ("authorization", "Bearer az-token"),
+        calls_tools: true,
+    },
+    Row {
+        name: "bedrock",
+        model: BEDROCK_MODEL,
+        path: BEDROCK,
+        stream_path: BEDROCK_STREAM,
+        key: ("authorization", "Bearer aws-token"),
+        calls_tools: true,
+    },
+    Row {
+        name: "bedrock-signed",
+        model: BEDROCK_MODEL,
+        path: BEDROCK,
+        stream_path: BEDROCK_STREAM,
+        key: ("authorization", ""),
         calls_tools: true,
     },
     Row {
@@ -99,6 +123,10 @@ fn setup() -> Setup {
              "api_version": "2024-10-21", "api_key": "az-key"},
             {"name": "azure-entra", "dialect": "azure", "base_url": url("/azure/openai/v1"),
              "entra_token": "az-token"},
+            {"name": "bedrock", "dialect": "bedrock", "base_url": url("/bedrock"),
+             "aws": {"region": "us-east-1", "bearer_token": "aws-token"}},
+            {"name": "bedrock-signed", "dialect": "bedrock", "base_url": url("/bedrock"),
+             "aws": {"region": "us-east-1", "access_key_id": AWS_ID, "secret_access_key": AWS_SECRET}},
             {"name": "gemini", "dialect": "gemini", "base_url": url("/gemini/v1beta"), "api_key": "gm-key"},
             {"name": "vertex", "dialect": "vertex", "base_url": url("/vertex"), "project": "my-project",
              "location": "global", "access_token": "vx-token"},
@@ -155,6 +183,9 @@ fn assert_arrived(row: &Row, seen: &Recorded, stream: bool) {
     let (header, value) = row.key;
     if !value.is_empty() {
         assert_eq!(seen.header(header), Some(value), "{}", row.name);
+    }
+    if row.name == "bedrock-signed" {
+        assert_signed(seen, AWS_ID, AWS_SECRET, "us-east-1");
     }
     let all = format!("{:?}", seen.headers);
     assert!(

@@ -3,9 +3,9 @@
 
 mod answer;
 mod content;
-mod gate;
+pub(super) mod gate;
 mod request;
-mod schema;
+pub(super) mod schema;
 mod stream;
 mod tools;
 mod turns;

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::bedrock;
 use super::failure::{ErrorAnswer, from_error, from_message, reported, reported_answer};
 use crate::json::{self, Span};
 use crate::limits::EVENT_BYTES_MAX;
@@ -32,6 +33,9 @@ pub enum FirstEvent {
 /// promise nothing (`message_start`, `ping`, an empty block): they are judged by the first one that
 /// carries content, or by the end of the message. Comments tell nothing.
 pub fn first_event(dialect: Dialect, stream_so_far: &[u8], end: bool) -> FirstEvent {
+    if dialect == Dialect::Bedrock {
+        return bedrock::first_message(stream_so_far, end);
+    }
     let opening = stream_so_far.trim_ascii_start();
     if opening.starts_with(b"{") || opening.starts_with(b"[{") {
         return bare_document(dialect, opening, end);
@@ -115,11 +119,11 @@ fn bare_document(dialect: Dialect, document: &[u8], end: bool) -> FirstEvent {
     }
 }
 
-fn refuse(code: Code) -> FirstEvent {
+pub(super) fn refuse(code: Code) -> FirstEvent {
     failed(ErrorAnswer::of_code(code))
 }
 
-fn failed(answer: ErrorAnswer) -> FirstEvent {
+pub(super) fn failed(answer: ErrorAnswer) -> FirstEvent {
     FirstEvent::Failed {
         status: answer.status,
         body: answer.body,

@@ -160,7 +160,8 @@ impl Chunks {
         self.ended = true;
     }
 
-    fn begin(&mut self, context: &Context<'_>, out: &mut Vec<u8>) {
+    /// Writes the first chunk, which carries the role.
+    pub(super) fn begin(&mut self, context: &Context<'_>, out: &mut Vec<u8>) {
         if !self.begun {
             self.begun = true;
             self.write(context, None, &[], out, |out| {

@@ -162,7 +162,7 @@ pub(super) fn from_message(body: &[u8], object: Span) -> Option<Reported> {
             ..Reported::default()
         });
     }
-    json::member(body, object, "message")?;
+    json::member(body, object, "message").or_else(|| json::member(body, object, "Message"))?;
     Some(from_object(body, object))
 }
 
@@ -178,7 +178,8 @@ fn from_object(body: &[u8], object: Span) -> Reported {
         json::member(body, object, name)
             .is_none_or(|value| matches!(json::kind(body, value), Some(Kind::Null | Kind::String)))
     };
-    let message = text("message");
+    // AWS writes it either way.
+    let message = text("message").or_else(|| text("Message"));
     let reason = |detail: Span| {
         let reason = json::member(body, detail, "reason")?;
         json::string(body, reason)
@@ -215,6 +216,15 @@ fn seconds(delay: &str) -> Option<u64> {
 }
 
 impl Reported {
+    /// An error of this wording and type.
+    pub(super) fn new(message: &str, kind: &str) -> Reported {
+        Reported {
+            message: cut(message).to_owned(),
+            kind: cut(kind).to_owned(),
+            ..Reported::default()
+        }
+    }
+
     /// The status that the error would have had, for one that came with a `200`.
     fn status(&self) -> Option<u16> {
         if let Ok(status @ 400..=599) = self.code.parse::<u16>() {
@@ -235,7 +245,13 @@ impl Reported {
                 | "requests"
                 | "tokens" => 429,
                 "server_error" | "api_error" | "internal_error" => 500,
-                "timeout_error" => 504,
+                // Bedrock's.
+                "validationException" => 400,
+                "modelStreamErrorException" => 424,
+                "throttlingException" => 429,
+                "internalServerException" => 500,
+                "serviceUnavailableException" => 503,
+                "timeout_error" | "modelTimeoutException" => 504,
                 "overloaded_error" | "overloaded" | "slow_down" => 529,
                 _ => continue,
             };

@@ -4,7 +4,8 @@ use super::failure::{self, Reported, code_body};
 use super::mould::Mould;
 use super::openai::chunk;
 use super::writer::{self, Writer};
-use super::{anthropic, gemini, imitation, openai};
+use super::{anthropic, bedrock, gemini, imitation, openai};
+use crate::event_stream::{self, Message};
 use crate::json::{self, Span};
 use crate::reply::Code;
 use crate::sse::{self, Event, Splitter};
@@ -17,8 +18,15 @@ use crate::wire::Dialect;
 /// usage and `[DONE]` are written by [`StreamDecoder::tail`], after the caller has settled.
 #[derive(Clone, Debug)]
 pub struct StreamDecoder {
-    splitter: Splitter,
+    cutter: Cutter,
     state: State,
+}
+
+/// How a stream is cut into events.
+#[derive(Clone, Debug)]
+enum Cutter {
+    Events(Splitter),
+    Messages(event_stream::Splitter),
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +56,7 @@ enum Wire {
 #[derive(Clone, Debug)]
 enum Translated {
     Anthropic(anthropic::Stream),
+    Bedrock(bedrock::Stream),
     Gemini(gemini::Stream),
     Imitation(imitation::Stream),
 }
@@ -110,7 +119,10 @@ impl StreamDecoder {
             json
         };
         StreamDecoder {
-            splitter: Splitter::default(),
+            cutter: match dialect {
+                Dialect::Bedrock => Cutter::Messages(event_stream::Splitter::default()),
+                _ => Cutter::Events(Splitter::default()),
+            },
             state: State {
                 dialect,
                 wire: match dialect {
@@ -118,6 +130,7 @@ impl StreamDecoder {
                     Dialect::Anthropic => {
                         Wire::translated(Translated::Anthropic(Default::default()))
                     }
+                    Dialect::Bedrock => Wire::translated(Translated::Bedrock(Default::default())),
                     Dialect::Gemini | Dialect::Vertex => {
                         Wire::translated(Translated::Gemini(Default::default()))
                     }
@@ -142,14 +155,19 @@ impl StreamDecoder {
 
     /// Takes the provider's next bytes and appends what the client may have of them.
     pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
-        let StreamDecoder { splitter, state } = self;
+        let StreamDecoder { cutter, state } = self;
         if state.end != End::Open {
             return;
         }
-        if splitter
-            .push(chunk, |event| state.event(&event, out))
-            .is_err()
-        {
+        let is_whole = match cutter {
+            Cutter::Events(splitter) => splitter
+                .push(chunk, |event| state.event(&event, out))
+                .is_ok(),
+            Cutter::Messages(splitter) => splitter
+                .push(chunk, |message| state.message(message, out))
+                .is_ok(),
+        };
+        if !is_whole {
             state.fail(&code_body(Code::UpstreamInvalidAnswer), out);
         }
     }
@@ -157,8 +175,10 @@ impl StreamDecoder {
     /// The provider has closed the stream. An end that is not the format's own becomes an error
     /// event, and no `[DONE]` may follow.
     pub fn end(&mut self, out: &mut Vec<u8>) {
-        let StreamDecoder { splitter, state } = self;
-        splitter.finish(|event| state.last_event(&event, out));
+        let StreamDecoder { cutter, state } = self;
+        if let Cutter::Events(splitter) = cutter {
+            splitter.finish(|event| state.last_event(&event, out));
+        }
         if state.end == End::Open && state.finish_seen {
             state.end = End::Finished;
         }
@@ -294,24 +314,45 @@ impl State {
         if data.is_empty() {
             return;
         }
-        let Wire::Translated(stream) = &mut self.wire else {
+        let step = self.translate(|stream, context| match stream {
+            Translated::Anthropic(stream) => (stream.event(data, context, out), stream.usage()),
+            // Cut into messages, not into events.
+            Translated::Bedrock(stream) => (Step::Invalid, stream.usage()),
+            Translated::Gemini(stream) => (stream.event(data, context, out), stream.usage()),
+            Translated::Imitation(stream) => (stream.event(data, context, out), stream.usage()),
+        });
+        self.step(step, out);
+    }
+
+    fn message(&mut self, message: Message<'_>, out: &mut Vec<u8>) {
+        if self.end != End::Open {
             return;
+        }
+        let step = self.translate(|stream, context| match stream {
+            Translated::Bedrock(stream) => (stream.message(message, context, out), stream.usage()),
+            _ => (Step::Invalid, None),
+        });
+        self.step(step, out);
+    }
+
+    fn translate(
+        &mut self,
+        take: impl FnOnce(&mut Translated, &mut Context<'_>) -> (Step, Option<Usage>),
+    ) -> Step {
+        let Wire::Translated(stream) = &mut self.wire else {
+            return Step::Go;
         };
         let mut context = Context {
             head: &mut self.head,
             text: &mut self.text,
             include_usage: self.include_usage,
         };
-        let (step, usage) = match stream.as_mut() {
-            Translated::Anthropic(stream) => {
-                (stream.event(data, &mut context, out), stream.usage())
-            }
-            Translated::Gemini(stream) => (stream.event(data, &mut context, out), stream.usage()),
-            Translated::Imitation(stream) => {
-                (stream.event(data, &mut context, out), stream.usage())
-            }
-        };
+        let (step, usage) = take(stream, &mut context);
         self.usage = usage;
+        step
+    }
+
+    fn step(&mut self, step: Step, out: &mut Vec<u8>) {
         match step {
             Step::Go => {}
             Step::MayEnd => self.finish_seen = true,

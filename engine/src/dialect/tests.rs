@@ -110,7 +110,7 @@ struct Column {
     api_version: &'static str,
 }
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     column("openai", Dialect::Openai, "gpt", "gpt-4o"),
     column(
         "anthropic",
@@ -122,6 +122,12 @@ const COLUMNS: [Column; 7] = [
         api_version: "2024-10-21",
         ..column("azure", Dialect::Azure, "gpt", "my deployment")
     },
+    column(
+        "bedrock",
+        Dialect::Bedrock,
+        "us.",
+        "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+    ),
     column("gemini", Dialect::Gemini, "gemini", "gemini-2.5-flash"),
     column(
         "mistral",

@@ -29,9 +29,7 @@ impl Exchange {
             .text(":status")
             .and_then(|s| s.parse().ok())
             .unwrap_or(502);
-        let streams = headers
-            .get("content-type")
-            .is_some_and(|kind| kind.starts_with(b"text/event-stream"));
+        let streams = headers.get("content-type").is_some_and(dialect::is_stream);
         if !self.has_adapter()
             && let Some(count) = headers
                 .text("x-envoy-attempt-count")
@@ -422,6 +420,13 @@ impl Exchange {
                 && !(ours && name.starts_with(b"x-ratelimit-"))
         });
         headers.push(":status", self.answer.status.to_string());
+        let foreign = |kind: &[u8]| {
+            dialect::is_stream(kind) && !kind.starts_with(dialect::EVENT_STREAM.as_bytes())
+        };
+        if length.is_none() && headers.get("content-type").is_some_and(foreign) {
+            headers = headers.filtered(|name| name != b"content-type");
+            headers.push("content-type", dialect::EVENT_STREAM);
+        }
         if let Some(length) = length {
             headers.push("content-type", "application/json");
             headers.push("content-length", length.to_string());

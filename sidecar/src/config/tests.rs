@@ -159,7 +159,7 @@ virtual_keys: [{name: k, key: {evn: X}}]
     let expected = "\
 weir.yaml:1:9: listen: `8000` is not IP:PORT, for example 0.0.0.0:8000
 weir.yaml:2:1: unknown member `provider`; did you mean `providers`?
-weir.yaml:4:22: providers[0].dialect: `opnai` is none of openai, anthropic, azure, gemini, mistral, ollama, perplexity, vertex; did you mean `openai`?
+weir.yaml:4:22: providers[0].dialect: `opnai` is none of openai, anthropic, azure, bedrock, gemini, mistral, ollama, perplexity, vertex; did you mean `openai`?
 weir.yaml:5:10: providers[1].name: `a b` is not a name: letters, digits, `.`, `_` and `-`, at most 64
 weir.yaml:5:25: providers[1].base_url: `ftp://x` is neither http://, https:// nor `demo`
 weir.yaml:5:34: providers[1]: unknown member `pricee`; did you mean `price`?
@@ -557,5 +557,55 @@ fn what_a_dialect_does_not_have_is_a_problem() {
         let text = format!("providers: [{{name: p, {members}}}]\n");
         let seen = problems(&text);
         assert!(seen.contains(problem), "{members}: {seen}");
+    }
+}
+
+#[test]
+fn bedrock_is_opened_by_a_token_or_by_signatures() {
+    let config = good(
+        "providers:
+  - {name: token, dialect: bedrock, aws: {region: us-east-1, bearer_token: t}}
+  - {name: keys, dialect: bedrock, aws: {region: eu-west-1, access_key_id: AK, secret_access_key: sk}}
+  - {name: chain, dialect: bedrock, base_url: 'http://127.0.0.1:1', aws: {region: eu-west-1, irsa: true}}
+  - {name: profile, dialect: bedrock, aws: {region: eu-west-1, profile: prod}}
+",
+    );
+    let [token, keys, chain, profile] = config.providers.as_slice() else {
+        panic!("{:?}", config.providers)
+    };
+    assert_eq!(
+        token.endpoint.authority,
+        "bedrock-runtime.us-east-1.amazonaws.com"
+    );
+    assert_eq!((token.api_key.is_some(), &token.signing), (true, &None));
+    let credentials = |provider: &ProviderConfig| {
+        assert!(provider.api_key.is_none());
+        provider.signing.clone().map(|signing| signing.credentials)
+    };
+    let expected = AwsCredentials::Keys {
+        id: Secret::new("AK"),
+        secret: Secret::new("sk"),
+        session_token: None,
+    };
+    assert_eq!(credentials(keys), Some(expected));
+    assert_eq!(credentials(chain), Some(AwsCredentials::Chain));
+    assert_eq!(chain.endpoint.authority, "127.0.0.1:1");
+    assert_eq!(
+        credentials(profile),
+        Some(AwsCredentials::Profile("prod".into()))
+    );
+    for (aws, problem) in [
+        ("{bearer_token: t}", "`region` is missing"),
+        ("{region: a, access_key_id: k}", "go together"),
+        (
+            "{region: a, profile: p, bearer_token: t}",
+            "more than one kind",
+        ),
+        ("{region: a, irsa: true, profile: p}", "more than one kind"),
+    ] {
+        let seen = problems(&format!(
+            "providers: [{{name: p, dialect: bedrock, aws: {aws}}}]\n"
+        ));
+        assert!(seen.contains(problem), "{aws}: {seen}");
     }
 }

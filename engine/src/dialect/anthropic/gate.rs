@@ -6,7 +6,7 @@
 
 /// How a model is told to think.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Thinking {
+pub(in crate::dialect) enum Thinking {
     /// Not at all.
     Never,
     /// `{type:enabled,budget_tokens}`.
@@ -17,20 +17,20 @@ pub(super) enum Thinking {
 
 /// What a model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Gate {
+pub(in crate::dialect) struct Gate {
     /// `temperature`, `top_p`, `top_k`.
-    pub(super) sampling: bool,
+    pub(in crate::dialect) sampling: bool,
     /// `temperature` together with `top_p`.
-    pub(super) sampling_pair: bool,
-    pub(super) thinking: Thinking,
+    pub(in crate::dialect) sampling_pair: bool,
+    pub(in crate::dialect) thinking: Thinking,
     /// Effort `xhigh`.
-    pub(super) effort_xhigh: bool,
+    pub(in crate::dialect) effort_xhigh: bool,
     /// `tool_choice` of type `any` or `tool`.
-    pub(super) forced_tool: bool,
+    pub(in crate::dialect) forced_tool: bool,
     /// A message of role `system` after a user turn.
-    pub(super) mid_system: bool,
+    pub(in crate::dialect) mid_system: bool,
     /// `output_config.format` and `strict` tools.
-    pub(super) structured: bool,
+    pub(in crate::dialect) structured: bool,
 }
 
 /// Servers that imitate Anthropic with models of their own.
@@ -46,7 +46,7 @@ const IMITATION: Gate = Gate {
 
 impl Gate {
     /// The gate of the model called `model`, with or without maker, region and date in its name.
-    pub(super) fn of_model(model: &str) -> Gate {
+    pub(in crate::dialect) fn of_model(model: &str) -> Gate {
         let Some(at) = model.find("claude") else {
             return IMITATION;
         };

@@ -20,7 +20,7 @@ const UNENFORCED: [&str; 10] = [
 ];
 
 /// Writes the schema at `schema`.
-pub(super) fn write(body: &[u8], schema: Span, out: &mut Writer<'_>) {
+pub(in crate::dialect) fn write(body: &[u8], schema: Span, out: &mut Writer<'_>) {
     write_at(body, schema, out, JSON_DEPTH_MAX);
 }
 

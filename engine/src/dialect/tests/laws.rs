@@ -59,6 +59,43 @@ fn stream(dialect: Dialect) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+fn bedrock_message(pick: usize) -> Vec<u8> {
+    let event = |kind, payload: &str| {
+        let headers = [(":message-type", "event"), (":event-type", kind)];
+        crate::event_stream::write(&headers, payload.as_bytes())
+    };
+    let delta = |delta: &str| {
+        event(
+            "contentBlockDelta",
+            &format!("{{\"contentBlockIndex\":1,\"delta\":{delta}}}"),
+        )
+    };
+    match pick {
+        0 => event("messageStart", r#"{"role":"assistant"}"#),
+        1..=3 => delta(r#"{"text":"ế"}"#),
+        4 => event(
+            "contentBlockStart",
+            r#"{"contentBlockIndex":1,"start":{"toolUse":{"toolUseId":"t","name":"f"}}}"#,
+        ),
+        5 => delta(r#"{"toolUse":{"input":"{}"}}"#),
+        6 => delta(r#"{"reasoningContent":{"text":"hm"}}"#),
+        7 => event("contentBlockStop", r#"{"contentBlockIndex":1}"#),
+        8 => event("messageStop", r#"{"stopReason":"end_turn"}"#),
+        9 => event(
+            "metadata",
+            r#"{"usage":{"inputTokens":1,"outputTokens":2}}"#,
+        ),
+        10 => event("contentBlockDelta", "{cut"),
+        _ => {
+            let headers = [
+                (":message-type", "exception"),
+                (":exception-type", "throttlingException"),
+            ];
+            crate::event_stream::write(&headers, br#"{"message":"m"}"#)
+        }
+    }
+}
+
 #[derive(Debug, PartialEq)]
 struct Outcome {
     out: String,
@@ -133,6 +170,19 @@ proptest! {
         stream in stream(Dialect::Gemini), cuts in prop::collection::vec(0usize..2000, 0..8),
     ) {
         check(Dialect::Gemini, &stream, cuts)?;
+    }
+
+    #[test]
+    fn any_split_of_a_bedrock_stream_gives_the_same(
+        picks in prop::collection::vec(0usize..12, 0..12),
+        flip in prop::option::of(0usize..4000),
+        cuts in prop::collection::vec(0usize..4000, 0..8),
+    ) {
+        let mut stream: Vec<u8> = picks.into_iter().flat_map(bedrock_message).collect();
+        if let Some(at) = flip.filter(|at| *at < stream.len()) {
+            stream[at] ^= 4;
+        }
+        check(Dialect::Bedrock, &stream, cuts)?;
     }
 
     #[test]

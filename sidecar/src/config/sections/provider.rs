@@ -11,10 +11,11 @@ use super::{Names, model, optional_secret};
 mod access;
 mod params;
 
-const DIALECTS: [(&str, Dialect); 8] = [
+const DIALECTS: [(&str, Dialect); 9] = [
     ("openai", Dialect::Openai),
     ("anthropic", Dialect::Anthropic),
     ("azure", Dialect::Azure),
+    ("bedrock", Dialect::Bedrock),
     ("gemini", Dialect::Gemini),
     ("mistral", Dialect::Mistral),
     ("ollama", Dialect::Ollama),

@@ -9,6 +9,7 @@ pub(crate) enum Dialect {
     Openai,
     Anthropic,
     Azure,
+    Bedrock,
     Gemini,
     Mistral,
 }
@@ -18,6 +19,8 @@ impl Dialect {
     pub(crate) fn of_path(path: &str) -> Option<Dialect> {
         if path.ends_with("/messages") {
             Some(Dialect::Anthropic)
+        } else if path.ends_with("/converse") || path.ends_with("/converse-stream") {
+            Some(Dialect::Bedrock)
         } else if path.ends_with(":generateContent") || path.ends_with(":streamGenerateContent") {
             Some(Dialect::Gemini)
         } else if !path.ends_with("/chat/completions") {

@@ -7,6 +7,7 @@
 
 mod anthropic;
 mod azure;
+mod bedrock;
 mod chat;
 mod delivery;
 mod gemini;

@@ -262,7 +262,7 @@ impl Exchange {
 
     fn stream(self, dialect: Dialect, events: Events, behaviour: Behaviour) -> Response<Paced> {
         let (feed, body) = delivery::body(behaviour.split, None);
-        let response = head(200, "text/event-stream; charset=utf-8", body);
+        let response = head(200, words::stream_type(dialect), body);
         let response = with_headers(response, &behaviour);
         tokio::spawn(async move {
             let sent = self.feed_events(&feed, dialect, events, &behaviour).await;
@@ -291,9 +291,9 @@ impl Exchange {
             };
             let text = format!("{noise}{event}");
             if behaviour.crlf {
-                text.replace('\n', "\r\n")
+                words::bytes(dialect, &text.replace('\n', "\r\n"))
             } else {
-                text
+                words::bytes(dialect, &text)
             }
         };
         let error = words::error_event(dialect);
@@ -306,7 +306,7 @@ impl Exchange {
         if behaviour.split == Split::Whole {
             let all = events.head.iter().chain(&events.pieces).chain(&events.tail);
             return feed
-                .send(all.map(|event| word(event)).collect::<String>())
+                .send(all.flat_map(|event| word(event)).collect::<Vec<u8>>())
                 .await;
         }
         let broken = behaviour.ending != Ending::Complete;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::chat::{Answer, Dialect, Question};
 use crate::openai::Events;
-use crate::{anthropic, azure, gemini, mistral, openai};
+use crate::{anthropic, azure, bedrock, gemini, mistral, openai};
 
 /// Reads a request; the error is what the real API complains about.
 pub(crate) fn question(
@@ -24,6 +24,7 @@ pub(crate) fn question(
         Dialect::Openai => openai::question(body),
         Dialect::Anthropic => anthropic::question(body, request.header("anthropic-version")),
         Dialect::Azure => azure::question(request, body),
+        Dialect::Bedrock => bedrock::question(request, body),
         Dialect::Gemini => gemini::question(request, body),
         Dialect::Mistral => mistral::question(body),
     }
@@ -42,6 +43,7 @@ pub(crate) fn error_body(dialect: Dialect, status: u16, message: &str) -> Value 
         Dialect::Openai => openai::error_body(status, message),
         Dialect::Anthropic => anthropic::error_body(status, message),
         Dialect::Azure => azure::error_body(status, message),
+        Dialect::Bedrock => bedrock::error_body(message),
         Dialect::Gemini => gemini::error_body(status, message),
         Dialect::Mistral => mistral::error_body(status, message),
     }
@@ -53,6 +55,7 @@ pub(crate) fn answer(dialect: Dialect, answer: &Answer, behaviour: &Behaviour) -
         Dialect::Openai => openai::answer(answer, behaviour),
         Dialect::Anthropic => anthropic::answer(answer, behaviour),
         Dialect::Azure => azure::answer(answer, behaviour),
+        Dialect::Bedrock => bedrock::answer(answer),
         Dialect::Gemini => gemini::answer(answer),
         Dialect::Mistral => mistral::answer(answer, behaviour),
     }
@@ -69,6 +72,7 @@ pub(crate) fn events(
         Dialect::Openai => openai::events(answer, question.include_usage, behaviour),
         Dialect::Anthropic => anthropic::events(answer),
         Dialect::Azure => azure::events(answer, question.include_usage, behaviour),
+        Dialect::Bedrock => bedrock::events(answer),
         Dialect::Gemini => gemini::events(answer),
         Dialect::Mistral => mistral::events(answer, behaviour),
     }
@@ -79,6 +83,23 @@ pub(crate) fn error_event(dialect: Dialect) -> String {
     match dialect {
         Dialect::Openai | Dialect::Azure | Dialect::Mistral => openai::error_event(),
         Dialect::Anthropic => anthropic::error_event(),
+        Dialect::Bedrock => bedrock::error_event(),
         Dialect::Gemini => gemini::error_event(),
+    }
+}
+
+/// What streams are called.
+pub(crate) fn stream_type(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Bedrock => "application/vnd.amazon.eventstream",
+        _ => "text/event-stream; charset=utf-8",
+    }
+}
+
+/// An event as it goes out.
+pub(crate) fn bytes(dialect: Dialect, event: &str) -> Vec<u8> {
+    match dialect {
+        Dialect::Bedrock => bedrock::frame(event),
+        _ => event.as_bytes().to_vec(),
     }
 }

@@ -218,7 +218,7 @@ fn credentials(
     let irsa = aws.member("irsa");
     let irsa = irsa.and_then(|field| reader.choice(&field, &[("true", true), ("false", false)]));
     if irsa == Some(true) {
-        found.push(AwsCredentials::WebIdentity);
+        found.push(AwsCredentials::Chain);
     }
     found
 }
