@@ -193,7 +193,10 @@ fn configurations_in_the_manual_are_read() {
             if block.starts_with(SNIPPET) || block.contains("@type") {
                 continue;
             }
-            let block = block.replace("/run/secrets/openai", &file.display().to_string());
+            let secrets = ["openai", "entra", "vertex"].map(|name| format!("/run/secrets/{name}"));
+            let block = secrets.iter().fold(block.to_owned(), |block, secret| {
+                block.replace(secret, &file.display().to_string())
+            });
             let whole = if block.contains("providers:") {
                 block
             } else {
