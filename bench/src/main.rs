@@ -75,7 +75,18 @@ fn main() {
             std::process::exit(2);
         }
     };
-    runtime().block_on(run(&options));
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        stage::stop();
+        report(panic);
+    }));
+    runtime().block_on(async {
+        tokio::select! {
+            () = run(&options) => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    });
+    stage::stop();
 }
 
 fn options() -> Result<Options, lexopt::Error> {
@@ -108,7 +119,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 async fn run(options: &Options) {
     stage::pin_self();
-    let mut stage = Stage::start(1).await;
+    let stage = Stage::start(1).await;
     let span = Duration::from_secs(options.seconds);
     let mut report = Report::new(stage.pinned(), options.rounds, options.seconds);
 
@@ -143,14 +154,13 @@ async fn run(options: &Options) {
         }
     }
     let one = stage.memory();
-    stage.stop();
+    stage::stop();
     eprintln!("[weir-bench] memory, three workers");
-    let mut wide = Stage::start(3).await;
+    let wide = Stage::start(3).await;
     for variant in VARIANTS {
         closed(&wide, variant, Duration::from_secs(3)).await;
     }
     report.memory(one, wide.memory());
-    wide.stop();
 
     println!("{}", report.table());
     if let Some(path) = &options.json {

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -33,17 +34,19 @@ pub(crate) struct Memory {
     pub(crate) sidecar: f64,
 }
 
-struct Program(Child);
+/// Programs that run. A panic aborts this program: nobody else would end them.
+static RUNNING: Mutex<Vec<Child>> = Mutex::new(Vec::new());
 
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+/// Ends every program.
+pub(crate) fn stop() {
+    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    for mut child in running.drain(..) {
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 
 pub(crate) struct Stage {
-    programs: Vec<Program>,
     plain: u32,
     envoy: u32,
     sidecar: u32,
@@ -59,29 +62,29 @@ impl Stage {
         let folder = keep.path();
         let provider = free_port();
         let itself = std::env::current_exe().expect("this program");
-        let mut programs = vec![spawn(
+        spawn(
             OTHERS,
             &itself,
             &["provider", &provider.to_string()],
             folder,
-        )];
+        );
 
         let plain_address = local(free_port());
         let plain_config = folder.join("plain.json");
         write(&plain_config, &plain(plain_address.port(), provider));
-        programs.push(envoy(&plain_config, workers, folder));
+        let plain = envoy(&plain_config, workers, folder);
 
         let weir_address = local(free_port());
         let config = folder.join("weir.yaml");
         write(&config, &weir(weir_address.port(), provider, folder));
         let program = from_environment("WEIR_BIN");
         let config_argument = config.display().to_string();
-        programs.push(spawn(
+        let sidecar = spawn(
             MEASURED,
             &program,
             &["serve", "--config", &config_argument],
             folder,
-        ));
+        );
         let wasm = from_environment("WEIR_WASM").display().to_string();
         let rendered = Command::new(&program)
             .args(["render", "--config", &config_argument, "--wasm", &wasm])
@@ -94,16 +97,14 @@ impl Stage {
         );
         let envoy_config = folder.join("envoy.yaml");
         fs::write(&envoy_config, rendered.stdout).expect("envoy.yaml");
-        programs.push(envoy(&envoy_config, workers, folder));
+        let envoy = envoy(&envoy_config, workers, folder);
 
-        let id = |number: usize| programs[number].0.id();
         let stage = Stage {
-            plain: id(1),
-            sidecar: id(2),
-            envoy: id(3),
+            plain,
+            sidecar,
+            envoy,
             plain_address,
             weir_address,
-            programs,
             _folder: keep,
         };
         stage.answers(plain_address).await;
@@ -168,10 +169,6 @@ impl Stage {
     pub(crate) fn pinned(&self) -> bool {
         can_pin()
     }
-
-    pub(crate) fn stop(&mut self) {
-        self.programs.clear();
-    }
 }
 
 /// Moves this program to the core of the others.
@@ -191,7 +188,7 @@ fn can_pin() -> bool {
             .is_ok_and(|status| status.contains(&format!("Cpus_allowed_list:\t{OTHERS}\n")))
 }
 
-fn spawn(core: &str, program: &Path, arguments: &[&str], folder: &Path) -> Program {
+fn spawn(core: &str, program: &Path, arguments: &[&str], folder: &Path) -> u32 {
     let mut command = if can_pin() {
         let mut pinned = Command::new("taskset");
         pinned.args(["-c", core]).arg(program);
@@ -210,14 +207,16 @@ fn spawn(core: &str, program: &Path, arguments: &[&str], folder: &Path) -> Progr
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("the log"))
         .stderr(log);
-    Program(
-        command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", program.display())),
-    )
+    let child = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    let id = child.id();
+    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    running.push(child);
+    id
 }
 
-fn envoy(config: &Path, workers: u32, folder: &Path) -> Program {
+fn envoy(config: &Path, workers: u32, folder: &Path) -> u32 {
     let config = config.display().to_string();
     let workers = workers.to_string();
     let arguments = [

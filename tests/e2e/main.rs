@@ -23,3 +23,4 @@ mod providers;
 mod rate_limits;
 mod routing;
 mod signatures;
+mod tls;

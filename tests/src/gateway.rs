@@ -50,12 +50,13 @@ impl Gateway {
             dead: free_port(),
         };
         let workers = setup.workers;
+        let ca = setup.ca.clone();
         let data = folder.join("data");
         let written = setup.config(&provider.url(""), &ports, &data.display().to_string());
         let config = folder.join("weir.yaml");
         std::fs::write(&config, format!("{written:#}")).expect("weir.yaml");
         let sidecar = start_sidecar(&config, &folder);
-        let envoy_config = render(&config, &folder);
+        let envoy_config = render(&config, ca.as_deref(), &folder);
         let envoy = start_envoy(&envoy_config, workers, &folder);
         let gateway = Gateway {
             ports,
@@ -300,7 +301,7 @@ fn start_sidecar(config: &Path, folder: &Path) -> Process {
     Process::start(&mut command, &folder.join("sidecar.log"))
 }
 
-fn render(config: &Path, folder: &Path) -> PathBuf {
+fn render(config: &Path, ca: Option<&Path>, folder: &Path) -> PathBuf {
     let mut command = weir();
     command
         .current_dir(folder)
@@ -308,6 +309,9 @@ fn render(config: &Path, folder: &Path) -> PathBuf {
         .arg("--config")
         .arg(config);
     command.arg("--wasm").arg(artefact::wasm());
+    if let Some(ca) = ca {
+        command.arg("--ca").arg(ca);
+    }
     let (status, stdout, stderr) = run(&mut command);
     assert!(status.success(), "weir render: {stderr}{stdout}");
     let path = folder.join("envoy.yaml");

@@ -1,5 +1,7 @@
 //! The `weir.yaml` of a test, written as JSON (which is YAML).
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
 
 use crate::behaviour::MODEL_NAMES;
@@ -15,6 +17,8 @@ type Change = Box<dyn FnOnce(&mut Value) + Send>;
 pub struct Setup {
     /// Envoy's workers.
     pub workers: u32,
+    /// Certificates that providers are checked against; the system's when `None`.
+    pub ca: Option<PathBuf>,
     changes: Vec<Change>,
 }
 
@@ -22,6 +26,7 @@ impl Default for Setup {
     fn default() -> Setup {
         Setup {
             workers: 2,
+            ca: None,
             changes: Vec::new(),
         }
     }
@@ -43,6 +48,13 @@ impl Setup {
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Value) + Send + 'static) -> Setup {
         self.changes.push(Box::new(change));
+        self
+    }
+
+    /// Checks providers against the certificates in `ca`.
+    #[must_use]
+    pub fn ca(mut self, ca: &Path) -> Setup {
+        self.ca = Some(ca.to_owned());
         self
     }
 
