@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use engine::dialect::{self, StreamDecoder};
+use engine::event_stream::crc32;
 use engine::exchange::{Env, Exchange, Step};
 use engine::headers::Headers;
 use engine::json::Edits;
@@ -78,6 +79,51 @@ fn anthropic_stream() -> Vec<u8> {
     out.into_bytes()
 }
 
+fn gemini_stream() -> Vec<u8> {
+    let event = |text: &str, finish: &str| {
+        format!(
+            "data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"{text}\"}}],\"role\":\"model\"}}{finish},\"index\":0}}],\"usageMetadata\":{{\"promptTokenCount\":190,\"candidatesTokenCount\":64,\"totalTokenCount\":254}},\"modelVersion\":\"gemini-2.5-flash\",\"responseId\":\"r1\"}}\r\n\r\n"
+        )
+    };
+    let mut out: String = (0..64)
+        .map(|number| event(&format!(" word{number}"), ""))
+        .collect();
+    out.push_str(&event("", ",\"finishReason\":\"STOP\""));
+    out.into_bytes()
+}
+
+fn bedrock_stream() -> Vec<u8> {
+    let frame = |kind: &str, payload: &str| {
+        let mut headers = Vec::new();
+        for (name, value) in [(":event-type", kind), (":message-type", "event")] {
+            headers.push(name.len() as u8);
+            headers.extend_from_slice(name.as_bytes());
+            headers.extend_from_slice(&[7, 0, value.len() as u8]);
+            headers.extend_from_slice(value.as_bytes());
+        }
+        let total = (16 + headers.len() + payload.len()) as u32;
+        let mut frame = [total.to_be_bytes(), (headers.len() as u32).to_be_bytes()].concat();
+        frame.extend_from_slice(&crc32(&frame).to_be_bytes());
+        frame.extend_from_slice(&headers);
+        frame.extend_from_slice(payload.as_bytes());
+        frame.extend_from_slice(&crc32(&frame).to_be_bytes());
+        frame
+    };
+    let mut out = frame("messageStart", "{\"role\":\"assistant\"}");
+    for number in 0..64 {
+        let delta = format!(
+            "{{\"contentBlockIndex\":0,\"delta\":{{\"text\":\" word{number}\"}},\"p\":\"abcdefghij\"}}"
+        );
+        out.extend(frame("contentBlockDelta", &delta));
+    }
+    out.extend(frame("messageStop", "{\"stopReason\":\"end_turn\"}"));
+    out.extend(frame(
+        "metadata",
+        "{\"usage\":{\"inputTokens\":190,\"outputTokens\":64}}",
+    ));
+    out
+}
+
 fn parts(criterion: &mut Criterion) {
     for (size, name) in [(1024, "1k"), (100 * 1024, "100k")] {
         let bytes = body(size, false, 1);
@@ -118,6 +164,9 @@ fn dialects(criterion: &mut Criterion) {
     for (name, dialect, bytes) in [
         ("openai", Dialect::Openai, openai_stream()),
         ("anthropic", Dialect::Anthropic, anthropic_stream()),
+        ("azure", Dialect::Azure, openai_stream()),
+        ("bedrock", Dialect::Bedrock, bedrock_stream()),
+        ("gemini", Dialect::Gemini, gemini_stream()),
     ] {
         let mut group = criterion.benchmark_group(format!("stream {name}"));
         group.throughput(Throughput::Bytes(bytes.len() as u64));
@@ -136,6 +185,10 @@ fn dialects(criterion: &mut Criterion) {
     for (name, dialect) in [
         ("openai", Dialect::Openai),
         ("anthropic", Dialect::Anthropic),
+        ("azure", Dialect::Azure),
+        ("bedrock", Dialect::Bedrock),
+        ("gemini", Dialect::Gemini),
+        ("mistral", Dialect::Mistral),
     ] {
         group.bench_function(name, |b| {
             b.iter(|| {
