@@ -10,14 +10,15 @@ use crate::http::{content_length, find};
 /// Content chunks of one stream.
 const CHUNKS: usize = 64;
 
+/// Prepared answers, in the pieces that are written.
 struct Answers {
-    whole: Vec<u8>,
-    stream: Vec<u8>,
+    whole: Vec<Vec<u8>>,
+    stream: Vec<Vec<u8>>,
 }
 
 pub(crate) async fn serve(port: u16) {
     let answers: &'static Answers = Box::leak(Box::new(Answers {
-        whole: whole(),
+        whole: vec![whole()],
         stream: stream(),
     }));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
@@ -49,12 +50,15 @@ async fn answer(mut connection: TcpStream, answers: &Answers) -> std::io::Result
         }
         let streams = find(&buffer[start..start + length], b"\"stream\":true").is_some();
         buffer.drain(..start + length);
-        let bytes = if streams {
+        let pieces = if streams {
             &answers.stream
         } else {
             &answers.whole
         };
-        connection.write_all(bytes).await?;
+        // A provider sends each token when it has it.
+        for piece in pieces {
+            connection.write_all(piece).await?;
+        }
     }
 }
 
@@ -70,13 +74,13 @@ fn whole() -> Vec<u8> {
     .into_bytes()
 }
 
-fn stream() -> Vec<u8> {
-    let mut out =
-        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-            .to_vec();
+fn stream() -> Vec<Vec<u8>> {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+                transfer-encoding: chunked\r\n\r\n";
+    let mut pieces = vec![head.as_bytes().to_vec()];
     let mut chunk = |data: &str| {
         let event = format!("data: {data}\n\n");
-        out.extend_from_slice(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes());
+        pieces.push(format!("{:x}\r\n{event}\r\n", event.len()).into_bytes());
     };
     for number in 0..CHUNKS {
         chunk(&format!(
@@ -90,6 +94,6 @@ fn stream() -> Vec<u8> {
         r#"{"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1750000000,"model":"gpt-4o-mini","choices":[],"usage":{"prompt_tokens":190,"completion_tokens":64,"total_tokens":254}}"#,
     );
     chunk("[DONE]");
-    out.extend_from_slice(b"0\r\n\r\n");
-    out
+    pieces.push(b"0\r\n\r\n".to_vec());
+    pieces
 }

@@ -139,7 +139,7 @@ impl Report {
         };
         let _ = writeln!(
             out,
-            "1 KB prompt, HTTP/1.1, loopback; {cores}; medians of {} rounds of {} s.\n",
+            "1 KB prompt, HTTP/1.1, loopback; streams of 64 chunks, each written by itself; {cores}; medians of {} rounds of {} s.\n",
             self.rounds, self.seconds
         );
         let _ = writeln!(
