@@ -5,6 +5,7 @@
 pub enum Code {
     BudgetExceeded,
     ConfigInvalid,
+    FilterMisconfigured,
     GuardrailViolation,
     InvalidApiKey,
     InvalidJson,
@@ -73,6 +74,7 @@ const SERVER: &str = "server_error";
 pub const TABLE: &[Row] = &[
     row(Code::BudgetExceeded, "budget_exceeded", 429, "insufficient_quota", Some(false), "Budget limit exceeded"),
     row(Code::ConfigInvalid, "invalid_config", 400, BAD, None, "Invalid route configuration"),
+    row(Code::FilterMisconfigured, "filter_misconfigured", 500, SERVER, Some(false), "The Weir filter gets no request bodies: its configuration needs allow_on_headers_stop_iteration: true"),
     row(Code::GuardrailViolation, "guardrail_violation", 400, BAD, Some(false), "The request contains data that a guardrail does not allow"),
     row(Code::InvalidApiKey, "invalid_api_key", 401, BAD, None, "Incorrect API key provided"),
     row(Code::InvalidJson, "invalid_json", 400, BAD, None, "The request body is not valid JSON"),
@@ -107,6 +109,9 @@ impl Code {
             }
             Code::ConfigInvalid => {
                 "the route configuration is not JSON, or `error.param` names the member that is wrong"
+            }
+            Code::FilterMisconfigured => {
+                "the first request to a worker has waited five seconds for a body that Envoy keeps back: `allow_on_headers_stop_iteration` is missing"
             }
             Code::GuardrailViolation => {
                 "personal data under a `deny` rule; the message names the types"

@@ -96,6 +96,7 @@ unsafe extern "C" {
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_get_log_level(level: *mut u32) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
 }
 
 /// Takes over bytes that the host placed in memory got from `proxy_on_memory_allocate`.
@@ -243,6 +244,12 @@ pub(crate) fn now_ms() -> u64 {
 pub(crate) fn tick_every_ms(period_ms: u32) {
     // SAFETY: no pointers.
     unsafe { proxy_set_tick_period_milliseconds(period_ms) };
+}
+
+/// Makes the calls that follow in this callback those of another context.
+pub(crate) fn enter(context: u32) {
+    // SAFETY: no pointers.
+    unsafe { proxy_set_effective_context(context) };
 }
 
 /// Envoy's log level for wasm.

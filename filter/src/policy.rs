@@ -15,7 +15,11 @@ use crate::vm::{self, Shared};
 /// How long the sidecar may take before a request is answered without it.
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Requests watched at one time until the first body has come.
+const BODILESS_MAX: usize = 1_000;
+
 pub(crate) struct Policy {
+    context: u32,
     settings: Rc<Settings>,
     exchange: Option<Shared>,
     asked: Option<&'static str>,
@@ -23,8 +27,9 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    pub(crate) fn new(settings: Rc<Settings>) -> Policy {
+    pub(crate) fn new(context: u32, settings: Rc<Settings>) -> Policy {
         Policy {
+            context,
             settings,
             exchange: vm::begin(),
             asked: None,
@@ -81,6 +86,19 @@ impl Policy {
         })
     }
 
+    /// Without `allow_on_headers_stop_iteration` no body ever comes, and nothing says so.
+    fn watch(&self) {
+        let exchange = self.exchange.as_ref();
+        let Some(exchange) = exchange.and_then(|exchange| exchange.try_borrow().ok()) else {
+            return;
+        };
+        vm::with(|vm| {
+            if !vm.bodies_arrive && vm.bodiless.len() < BODILESS_MAX {
+                vm.bodiless.push((self.context, exchange.id().to_owned()));
+            }
+        });
+    }
+
     fn store(&self, put: &CachePut) {
         if let Ok(body) = serde_json::to_vec(put) {
             host::post(
@@ -112,14 +130,19 @@ impl HttpContext for Policy {
                 exchange.on_head(env, headers, end)
             })
         });
+        if !end {
+            self.watch();
+        }
         self.perform(step, false)
     }
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
         if !end || self.body_seen {
+            vm::with(|vm| vm.bodies_arrive = true);
             return Action::Pause;
         }
         self.body_seen = true;
+        vm::with(|vm| vm.bodies_arrive = true);
         let body = host::bytes(Buffer::RequestBody, size);
         let step = self
             .exchange

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use engine::exchange::Step;
 use engine::limits;
 use engine::policy::PolicyIndex;
 use engine::tokens::Encoding;
@@ -29,6 +30,8 @@ pub(crate) const TICK_BUSY_MS: u32 = 10;
 const POLL_EVERY_MS: u64 = 1_000;
 /// Between two policy polls before the first one succeeded.
 const FIRST_POLL_EVERY_MS: u64 = 100;
+/// How long the first requests of a worker may wait for a body.
+const BODY_PATIENCE_MS: u64 = 5_000;
 /// Between two renewals.
 const RENEW_EVERY_MS: u64 = 5_000;
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -171,6 +174,38 @@ impl Root {
         }
     }
 
+    /// Answers requests whose bodies Envoy keeps back, so that nobody waits for a time limit.
+    fn refuse_bodiless(now_ms: u64) {
+        let due = vm::with(|vm| {
+            if vm.bodies_arrive {
+                vm.bodiless.clear();
+            }
+            let live = &vm.live;
+            let mut due = Vec::new();
+            vm.bodiless.retain(|(context, id)| {
+                let Some(exchange) = live.get(id) else {
+                    return false;
+                };
+                let started_ms = exchange.try_borrow().map(|exchange| exchange.started_ms());
+                let waited =
+                    started_ms.is_ok_and(|at| now_ms.saturating_sub(at) >= BODY_PATIENCE_MS);
+                if waited {
+                    due.push((*context, exchange.clone()));
+                }
+                !waited
+            });
+            due
+        });
+        for (context, exchange) in due.unwrap_or_default() {
+            let step = vm::drive(&exchange, |exchange, _| exchange.on_no_body());
+            if let Some(Step::Reply(reply)) = step {
+                log::error!("weir: no request body arrives; set allow_on_headers_stop_iteration");
+                host::enter(context);
+                host::reply(reply.status, &reply.headers, &reply.body);
+            }
+        }
+    }
+
     fn on_policy(body: &[u8]) {
         let Ok(answer) = serde_json::from_slice::<PolicyAnswer>(body) else {
             return;
@@ -254,12 +289,14 @@ impl RootContext for Root {
         self.poll(now_ms);
         self.settle(now_ms);
         self.renew(now_ms);
+        // The last: it leaves the root context.
+        Root::refuse_bodiless(now_ms);
     }
 
-    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         let settings = self.settings.clone()?;
         Some(match settings.role {
-            Role::Policy => Box::new(Policy::new(settings)),
+            Role::Policy => Box::new(Policy::new(id, settings)),
             Role::Adapter => Box::new(Adapter::default()),
         })
     }

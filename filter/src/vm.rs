@@ -38,6 +38,10 @@ pub(crate) struct Vm {
     pub(crate) leases: Leases,
     /// Exchanges under way, by id.
     pub(crate) live: HashMap<String, Shared>,
+    /// Whether Envoy has ever brought a piece of a request's body.
+    pub(crate) bodies_arrive: bool,
+    /// Until it has: contexts of requests that wait for one, with their exchanges' ids.
+    pub(crate) bodiless: Vec<(u32, String)>,
     /// Whether a tick is on its way that will settle.
     pub(crate) flushing_soon: bool,
     /// Records that the sidecar has not acknowledged.
@@ -59,6 +63,8 @@ impl Vm {
             tokenizers: Tokenizers::default(),
             leases: Leases::default(),
             live: HashMap::new(),
+            bodies_arrive: false,
+            bodiless: Vec::new(),
             flushing_soon: false,
             records: VecDeque::new(),
             body_bytes_max: limits::REQUEST_BODY_BYTES_MAX,

@@ -161,3 +161,54 @@ async fn ready(envoy: &mut Process, url: &str) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_envoy_that_keeps_bodies_back_says_so() {
+    let gateway = Gateway::start(Setup::default().workers(1)).await;
+    let text = std::fs::read_to_string(gateway.folder.join("envoy.yaml")).expect("envoy.yaml");
+    let (port, admin) = (free_port(), free_port());
+    let text = text
+        .replace(
+            "allow_on_headers_stop_iteration: true",
+            "allow_on_headers_stop_iteration: false",
+        )
+        .replace(
+            &format!("port_value: {}", gateway.ports.listen),
+            &format!("port_value: {port}"),
+        )
+        .replace(
+            &format!("port_value: {}", gateway.ports.envoy_admin),
+            &format!("port_value: {admin}"),
+        );
+    let path = gateway.folder.join("without.yaml");
+    std::fs::write(&path, text).expect("without.yaml");
+    let mut envoy = Command::new(artefact::envoy());
+    envoy.arg("-c").arg(&path);
+    envoy.args(["--concurrency", "1", "--disable-hot-restart", "-l", "warn"]);
+    let envoy = Process::start(&mut envoy, &gateway.folder.join("without.log"));
+    let started = Instant::now();
+    let models = format!("http://127.0.0.1:{port}/v1/models");
+    while !matches!(
+        gateway.http.get(&models).bearer_auth(KEY).send().await,
+        Ok(answer) if answer.status().is_success()
+    ) {
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "{}",
+            envoy.output()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let asked = Instant::now();
+    let url = format!("http://127.0.0.1:{port}/v1/chat/completions");
+    let body = prompt("gpt-4o-mini", &marker()).to_string();
+    let builder = gateway.http.post(&url).body(body);
+    let answer = Ask { builder }.key(KEY).send().await;
+    answer.refused(500, "filter_misconfigured");
+    assert!(
+        asked.elapsed() < Duration::from_secs(9),
+        "{:?}",
+        asked.elapsed()
+    );
+    assert!(envoy.output().contains("allow_on_headers_stop_iteration"));
+}

@@ -115,6 +115,14 @@ impl Exchange {
         }
     }
 
+    /// Envoy has brought no body for so long that it never will.
+    pub fn on_no_body(&mut self) -> Step {
+        match self.state {
+            State::Receiving => self.refuse(Code::FilterMisconfigured, None),
+            _ => Step::Wait,
+        }
+    }
+
     /// Everything that is decided before the sidecar is asked.
     fn prepare(&mut self, env: &mut Env<'_>) -> Result<Admit, Box<Step>> {
         let Some((policy, key)) = env.policy.zip(self.key.clone()) else {
