@@ -35,6 +35,19 @@ pub(super) fn parts<'a>(
     content: Option<Span>,
     place: &str,
 ) -> Result<Vec<Part<'a>>, RequestError> {
+    each(body, content, place, said, |one, place| {
+        part(body, one, place)
+    })
+}
+
+/// Reads each part of a `content` with `part`, or all of it with `said` when it is one text.
+pub(super) fn each<'a, T>(
+    body: &'a [u8],
+    content: Option<Span>,
+    place: &str,
+    said: impl Fn(Cow<'a, str>) -> Option<T>,
+    part: impl Fn(Span, &str) -> Result<Option<T>, RequestError>,
+) -> Result<Vec<T>, RequestError> {
     let Some(content) = content else {
         return Ok(Vec::new());
     };
@@ -44,11 +57,11 @@ pub(super) fn parts<'a>(
             .into_iter()
             .collect()),
         Some(Kind::Array) => {
-            let mut parts = Vec::new();
+            let mut found = Vec::new();
             for (index, one) in json::elements(body, content).enumerate() {
-                parts.extend(part(body, one, &format!("{place}[{index}]"))?);
+                found.extend(part(one, &format!("{place}[{index}]"))?);
             }
-            Ok(parts)
+            Ok(found)
         }
         Some(Kind::Null) => Ok(Vec::new()),
         _ => Err(RequestError::invalid(
@@ -116,6 +129,22 @@ fn media<'a>(
     {
         return Ok(Part::Link(url));
     }
+    let (media_type, base64) = data_url(url, place)?;
+    Ok(Part::Data {
+        media_type,
+        base64,
+        name,
+    })
+}
+
+/// Media type (lower case) and base64 of a data URL.
+///
+/// # Errors
+/// It is none.
+pub(super) fn data_url<'a>(
+    url: Cow<'a, str>,
+    place: &str,
+) -> Result<(String, Cow<'a, str>), RequestError> {
     let parsed = url
         .strip_prefix("data:")
         .and_then(|rest| rest.split_once(','));
@@ -134,9 +163,5 @@ fn media<'a>(
         Cow::Borrowed(url) => Cow::Borrowed(url.get(at..).unwrap_or_default()),
         Cow::Owned(mut url) => Cow::Owned(url.split_off(at)),
     };
-    Ok(Part::Data {
-        media_type,
-        base64,
-        name,
-    })
+    Ok((media_type, base64))
 }

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::dialect::content;
 use crate::dialect::writer::Writer;
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Span};
 use crate::request::RequestError;
 
 /// A content block that is yet to be written. Media are borrowed: they are most of a body.
@@ -85,27 +86,9 @@ pub(super) fn blocks<'a>(
     content: Option<Span>,
     place: &str,
 ) -> Result<Vec<Block<'a>>, RequestError> {
-    let Some(content) = content else {
-        return Ok(Vec::new());
-    };
-    match json::kind(body, content) {
-        Some(Kind::String) => Ok(json::string(body, content)
-            .and_then(Block::text)
-            .into_iter()
-            .collect()),
-        Some(Kind::Array) => {
-            let mut blocks = Vec::new();
-            for (index, part) in json::elements(body, content).enumerate() {
-                blocks.extend(block(body, part, &format!("{place}[{index}]"))?);
-            }
-            Ok(blocks)
-        }
-        Some(Kind::Null) => Ok(Vec::new()),
-        _ => Err(RequestError::invalid(
-            place,
-            "content must be a string or a list of parts",
-        )),
-    }
+    content::each(body, content, place, Block::text, |part, place| {
+        block(body, part, place)
+    })
 }
 
 fn block<'a>(body: &'a [u8], part: Span, place: &str) -> Result<Option<Block<'a>>, RequestError> {
@@ -172,34 +155,12 @@ fn media<'a>(
     if url.starts_with("https://") || url.starts_with("http://") {
         return Ok(source(kind, "url", "url", &url));
     }
-    let parsed = url
-        .strip_prefix("data:")
-        .and_then(|rest| rest.split_once(','));
-    let Some((head, data)) = parsed.filter(|(head, _)| head.ends_with(";base64")) else {
-        let message = "media must be an http(s) address or a base64 data URL";
-        return Err(RequestError::invalid(place, message));
-    };
-    let media_type = head
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    // Both are names for the same thing, and the API knows one.
-    let media_type = if media_type == "image/jpg" {
-        "image/jpeg".to_owned()
-    } else {
-        media_type
-    };
+    let (media_type, base64) = content::data_url(url, place)?;
     // A PDF may come as an image part from clients that know no file parts.
     let kind = if media_type == "application/pdf" {
         "document"
     } else {
         kind
-    };
-    let data_at = url.len().saturating_sub(data.len());
-    let base64 = match url {
-        Cow::Borrowed(url) => Cow::Borrowed(url.get(data_at..).unwrap_or_default()),
-        Cow::Owned(mut url) => Cow::Owned(url.split_off(data_at)),
     };
     Ok(Block::Media {
         kind,
