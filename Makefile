@@ -8,7 +8,7 @@ WASM := $(CARGO_TARGET_DIR)/wasm32-wasip1/release/weir_filter.wasm
 SAY := @printf '\033[1m[weir]\033[0m %s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm build run test check fmt bench fuzz
+.PHONY: help setup wasm build run test check fmt bench bench-engine fuzz
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench: setup wasm ## the filter's own cost against a plain Envoy
 
 fuzz: ## random inputs for the engine's readers, FUZZ_SECONDS (60) for each of nine
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
+
+bench-engine: ## the engine's parts and whole exchanges, natively
+	@cargo bench -q -p weir-bench --bench engine
 
 fmt: ## format the code
 	@cargo fmt --all
