@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use engine::dialect::error_body;
+use engine::exchange::IDLE_TIERS_S;
 use engine::limits;
 use engine::reply::Code;
 
@@ -23,9 +24,6 @@ const CLUSTER_REQUESTS_MAX: u32 = 100_000;
 const BUFFER_MARGIN_BYTES: u32 = 1024 * 1024;
 /// A stream on which nothing moves in either direction for so long is ended.
 const STREAM_IDLE_S: u32 = 3600;
-/// Seconds of silence on a stream for which there is a route. The filter picks the first that is
-/// not shorter than the request's own limit, by `x-weir-idle`.
-pub const IDLE_TIERS_S: [u32; 9] = [1, 2, 5, 10, 30, 60, 120, 300, 600];
 /// Where Debian and Envoy's own image keep the certificates of public authorities.
 pub const SYSTEM_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -154,7 +152,7 @@ fn service_routes() -> String {
 
 /// Routes to providers: one for each limit on silence, and the one without.
 fn target_routes(config: &Config) -> String {
-    let route = |path: String, idle: Option<u32>| {
+    let route = |path: String, idle: Option<u64>| {
         let mut text = Piece::new(include_str!("render/route.yaml"))
             .value("match", path)
             .value("idle_timeout_s", STREAM_IDLE_S)
