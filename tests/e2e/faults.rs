@@ -19,6 +19,7 @@ async fn every_fault_has_a_defined_ending() {
             provider_messages_survive,
             answers_that_are_none,
             answers_that_break_off,
+            half_an_answer_falls_over,
             streams_that_fail_at_once,
             streams_that_fail_on_the_way,
             the_shape_of_an_interrupted_stream,
@@ -159,6 +160,27 @@ async fn answers_that_break_off(gateway: Arc<Gateway>) {
             );
             assert_error_body(&answer);
         }
+    }
+}
+
+async fn half_an_answer_falls_over(gateway: Arc<Gateway>) {
+    for fault in ["fault-reset-mid", "fault-cut", "fault-close", "fault-stall"] {
+        let route = json!({
+            "strategy": "fallback", "request_timeout": 1500,
+            "targets": [
+                {"provider": "openai", "model": fault, "on_errors": ["*"]},
+                {"provider": "anthropic", "model": "claude-3-sonnet"},
+            ],
+        });
+        let body = prompt("gpt-4o-mini", "one two three four five six");
+        let answer = gateway.chat(&body).config(&route).send().await;
+        assert_eq!(answer.status, 200, "{fault}: {answer}");
+        assert_eq!(
+            answer.header("x-weir-provider"),
+            Some("anthropic"),
+            "{fault}"
+        );
+        assert_eq!(answer.header("x-weir-attempts"), Some("2"), "{fault}");
     }
 }
 
