@@ -27,7 +27,6 @@ mod path;
 mod stream;
 mod talk;
 mod tools;
-mod writer;
 
 use parameters::DroppedNames;
 

@@ -9,12 +9,14 @@ mod edits;
 mod tests;
 mod validate;
 mod walk;
+mod writer;
 
 use std::borrow::Cow;
 
 pub use edits::Edits;
 pub use validate::{Malformed, document};
 pub use walk::Walk;
+pub(crate) use writer::Writer;
 
 /// A half-open range of bytes of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

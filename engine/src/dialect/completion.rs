@@ -1,7 +1,8 @@
 //! Answers in OpenAI's form, for formats that share nothing with it.
 
+use super::openai::write_usage;
 use super::stream::{Context, Head};
-use super::writer::{self, Writer};
+use crate::json::Writer;
 use crate::usage::Usage;
 
 /// A choice of an answer.
@@ -73,7 +74,7 @@ pub(super) fn write(
             }
         });
         if let Some(usage) = usage {
-            writer::usage(usage, out.key("usage"));
+            write_usage(usage, out.key("usage"));
         }
     });
     out

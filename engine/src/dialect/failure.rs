@@ -5,8 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::writer::Writer;
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 use crate::reply::Code;
 use crate::wire::Dialect;
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{self, Span};
+use crate::json::{self, Span, Writer};
 use crate::usage::Usage;
 
 mod answer;
@@ -111,8 +111,8 @@ fn logprobs(body: &[u8], candidate: Span) -> Vec<u8> {
         let list = json::member(body, result, name).unwrap_or_default();
         json::elements(body, list)
     };
-    let mut out = super::writer::Writer::new(&mut json);
-    let write_token = |token: Span, out: &mut super::writer::Writer<'_>| {
+    let mut out = Writer::new(&mut json);
+    let write_token = |token: Span, out: &mut Writer<'_>| {
         out.key("token")
             .string(&text(body, token, "token").unwrap_or_default());
         match json::member(body, token, "logProbability") {

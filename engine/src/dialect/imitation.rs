@@ -6,8 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::writer::Writer;
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 
 mod answer;
 mod request;

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::{Answer, DecodeError, Encoded, Target, failure};
-use crate::json::{self, Edits, Kind, Span};
+use crate::json::{self, Edits, Kind, Span, Writer};
 use crate::request::ChatRequest;
 use crate::usage::Usage;
 use crate::wire::Dialect;
@@ -108,7 +108,7 @@ fn is_o_series(name: &str) -> bool {
 
 fn quoted(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + 2);
-    super::writer::Writer::new(&mut out).string(text);
+    Writer::new(&mut out).string(text);
     out
 }
 
@@ -164,4 +164,20 @@ pub(super) fn usage(body: &[u8], value: Span) -> Option<Usage> {
             .or_else(|| count(value, "reasoning_tokens"))
             .unwrap_or_default(),
     })
+}
+
+/// `usage` as OpenAI writes it.
+pub(super) fn write_usage(usage: &Usage, out: &mut Writer<'_>) {
+    out.object(|out| {
+        out.key("prompt_tokens").number(usage.input);
+        out.key("completion_tokens").number(usage.output);
+        out.key("total_tokens").number(usage.total());
+        out.key("prompt_tokens_details").object(|out| {
+            out.key("cached_tokens").number(usage.cached_input);
+            out.key("cache_write_tokens").number(usage.cache_write);
+        });
+        out.key("completion_tokens_details").object(|out| {
+            out.key("reasoning_tokens").number(usage.reasoning);
+        });
+    });
 }

@@ -3,10 +3,10 @@
 use super::failure::{self, Reported, code_body};
 use super::mould::Mould;
 use super::openai::chunk;
-use super::writer::{self, Writer};
+use super::openai::write_usage;
 use super::{anthropic, bedrock, gemini, imitation, openai};
 use crate::event_stream::{self, Message};
-use crate::json::{self, Span};
+use crate::json::{self, Span, Writer};
 use crate::reply::Code;
 use crate::sse::{self, Event, Splitter};
 use crate::usage::Usage;
@@ -380,7 +380,7 @@ impl State {
             out.key("choices").array(|_| {});
             out.key("usage");
             match self.usage_json.as_slice() {
-                [] => writer::usage(&usage, out),
+                [] => write_usage(&usage, out),
                 json => out.raw(json),
             }
             out.key("metadata").raw(metadata_json.as_bytes());

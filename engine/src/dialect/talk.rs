@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 use super::content::{Part, parts};
 use super::tools::write_arguments;
-use super::writer::Writer;
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 use crate::request::{ChatRequest, RequestError, Role};
 
 /// What a message says.

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::writer::Writer;
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 
 /// Which tool the model may or must call.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! A complete message as a chat completion.
 
 use super::{Figures, finish_reason};
-use crate::dialect::writer::{self, Writer};
+use crate::dialect::openai::write_usage;
 use crate::dialect::{Answer, DecodeError, failure};
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 use crate::wire::Dialect;
 
 pub(in crate::dialect) fn decode_answer(
@@ -54,7 +54,7 @@ pub(in crate::dialect) fn decode_answer(
             });
         });
         if let Some(usage) = usage {
-            writer::usage(&usage, out.key("usage"));
+            write_usage(&usage, out.key("usage"));
         }
     });
     let text = if usage.is_none() {

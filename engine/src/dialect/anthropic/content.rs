@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use crate::dialect::content;
-use crate::dialect::writer::Writer;
-use crate::json::{self, Span};
+use crate::json::{self, Span, Writer};
 use crate::request::RequestError;
 
 /// A content block that is yet to be written. Media are borrowed: they are most of a body.

@@ -12,9 +12,8 @@ use super::turns::Conversation;
 use super::{PATH, VERSION, schema};
 use crate::dialect::parameters::DroppedNames;
 use crate::dialect::tools::{Choice, Tools};
-use crate::dialect::writer::Writer;
 use crate::dialect::{Encoded, Target};
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 use crate::request::{ChatRequest, RequestError};
 
 /// Output cap when neither request nor catalogue knows one, tokens.

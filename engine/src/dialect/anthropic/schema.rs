@@ -1,8 +1,7 @@
 //! JSON schemas as Anthropic's structured output takes them: every object closed, and bounds that
 //! it does not enforce told to the model in words.
 
-use crate::dialect::writer::Writer;
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 use crate::limits::JSON_DEPTH_MAX;
 
 /// Keywords that Anthropic's decoder refuses or ignores.

@@ -4,8 +4,7 @@ use super::{Figures, finish_reason};
 use crate::dialect::failure;
 use crate::dialect::mould::Mould;
 use crate::dialect::stream::{Context, Head, Step};
-use crate::dialect::writer::Writer;
-use crate::json::{self, Span};
+use crate::json::{self, Span, Writer};
 use crate::usage::Usage;
 
 /// Thinking that is carried to the client with its signature. A longer block is still delivered

@@ -2,8 +2,7 @@
 
 use super::gate::Gate;
 use crate::dialect::tools::{Choice, Tools};
-use crate::dialect::writer::Writer;
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 
 /// `disable_parallel_tool_use` is a part of the choice: it needs one to be in.
 pub(super) fn write_choice(choice: &Choice, one_at_a_time: bool, out: &mut Writer<'_>) {

@@ -6,8 +6,7 @@ use std::borrow::Cow;
 use super::content::{Block, blocks};
 use super::gate::Gate;
 use crate::dialect::tools::write_arguments;
-use crate::dialect::writer::Writer;
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 use crate::request::{ChatRequest, RequestError, Role};
 
 /// Stands where the API demands a text and the request has none.

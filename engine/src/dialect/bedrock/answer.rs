@@ -3,9 +3,8 @@
 use super::{finish_reason, reasoning_tokens, text, usage};
 use crate::cache_key::sha256_hex;
 use crate::dialect::completion::{self, Call, Choice};
-use crate::dialect::writer::Writer;
 use crate::dialect::{Answer, DecodeError, failure};
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 use crate::wire::Dialect;
 
 /// Characters of an id that is made up.

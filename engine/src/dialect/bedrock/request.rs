@@ -11,9 +11,8 @@ use crate::dialect::members::{Format, Members};
 use crate::dialect::parameters::DroppedNames;
 use crate::dialect::path::push_segment;
 use crate::dialect::tools::{Choice, Tools};
-use crate::dialect::writer::Writer;
 use crate::dialect::{Encoded, Target, talk};
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 use crate::request::{ChatRequest, RequestError};
 
 /// Smallest thinking budget that Claude takes, tokens.

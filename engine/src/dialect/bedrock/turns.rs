@@ -6,8 +6,7 @@ use super::text;
 use crate::cache_key::sha256_hex;
 use crate::dialect::content::Part;
 use crate::dialect::talk::{Call, Said};
-use crate::dialect::writer::Writer;
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 use crate::request::RequestError;
 
 /// Longest id of a call.

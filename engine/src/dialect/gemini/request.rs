@@ -10,9 +10,8 @@ use crate::dialect::parameters::DroppedNames;
 use crate::dialect::path::push_segment;
 use crate::dialect::talk::{self, Call, Said};
 use crate::dialect::tools::{Choice, Tools};
-use crate::dialect::writer::Writer;
 use crate::dialect::{Encoded, Target};
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 use crate::request::{ChatRequest, RequestError};
 
 /// Stop sequences that the API takes.

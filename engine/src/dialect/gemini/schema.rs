@@ -1,8 +1,7 @@
 //! JSON schemas as OpenAPI's subset, which is all that older models take: no references, one type
 //! each, no closed objects, no constants.
 
-use crate::dialect::writer::Writer;
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 
 /// Nesting of what is written; what is deeper is any object.
 const DEPTH_MAX: usize = 16;

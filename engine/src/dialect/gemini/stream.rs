@@ -75,7 +75,7 @@ impl Stream {
             return;
         };
         let mut json = Vec::new();
-        let mut out = crate::dialect::writer::Writer::new(&mut json);
+        let mut out = json::Writer::new(&mut json);
         out.string(&format!("chatcmpl-{id}"));
         context.head.id = json;
         context.head.is_known = true;

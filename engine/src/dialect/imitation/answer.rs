@@ -1,9 +1,8 @@
 //! A complete answer.
 
 use super::{FAILED, Said, arguments, copy_others, finish_reason, some, text};
-use crate::dialect::writer::{self, Writer};
 use crate::dialect::{Answer, DecodeError, failure, openai};
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 use crate::reply::Code;
 use crate::usage::Usage;
 use crate::wire::Dialect;
@@ -148,7 +147,7 @@ fn write_call(body: &[u8], call: Span, id_made_up: &str, out: &mut Writer<'_>) {
 /// OpenAI's figures first, then whatever else the provider counts.
 fn write_usage(body: &[u8], value: Span, usage: &Usage, out: &mut Writer<'_>) {
     let mut ours = Vec::new();
-    writer::usage(usage, &mut Writer::new(&mut ours));
+    openai::write_usage(usage, &mut Writer::new(&mut ours));
     let Some(open) = ours.strip_suffix(b"}") else {
         return;
     };

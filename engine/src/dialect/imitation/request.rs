@@ -8,9 +8,8 @@ use crate::cache_key::sha256_hex;
 use crate::dialect::openai::PATH;
 use crate::dialect::parameters::{self, DroppedNames, Fate};
 use crate::dialect::tools::{Choice, Tools};
-use crate::dialect::writer::Writer;
 use crate::dialect::{Encoded, Target};
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 use crate::request::{ChatRequest, Message, RequestError, Role};
 use crate::wire::Dialect;
 

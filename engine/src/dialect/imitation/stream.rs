@@ -4,8 +4,7 @@ use super::{FAILED, Said, arguments, copy_others, finish_reason, some, text};
 use crate::dialect::failure;
 use crate::dialect::openai::{self, chunk};
 use crate::dialect::stream::{Context, Step};
-use crate::dialect::writer::Writer;
-use crate::json::{self, Kind, Span};
+use crate::json::{self, Kind, Span, Writer};
 use crate::sse;
 use crate::usage::Usage;
 
