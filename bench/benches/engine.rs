@@ -140,7 +140,12 @@ fn parts(criterion: &mut Criterion) {
         group.bench_function("guard::inspect", |b| {
             b.iter(|| {
                 let mut edits = Edits::default();
-                guard::inspect(black_box(&bytes), &request, PiiAction::Redact, &mut edits)
+                guard::inspect(
+                    black_box(&bytes),
+                    &request.texts,
+                    PiiAction::Redact,
+                    &mut edits,
+                )
             })
         });
         group.bench_function("guard::scan", |b| {

@@ -16,6 +16,7 @@ mod bedrock;
 mod begin;
 mod completion;
 mod content;
+pub mod embeddings;
 mod failure;
 mod gemini;
 mod imitation;

@@ -14,6 +14,7 @@ pub mod event_stream;
 pub mod exchange;
 pub mod guard;
 pub mod headers;
+pub mod ingress;
 pub mod json;
 pub mod keys;
 pub mod lease;

@@ -161,6 +161,31 @@ impl RequestError {
     }
 }
 
+/// Any other request with a JSON body, as places in it.
+#[derive(Clone, Debug, Default)]
+pub struct Call {
+    /// The whole document.
+    pub root: Span,
+    /// `model`; empty when the request names none.
+    pub model: String,
+    /// The value of `model`, with its quotes.
+    pub model_span: Option<Span>,
+    /// Whether the answer is to be an event stream.
+    pub stream: bool,
+    /// `user` when it is a string.
+    pub user: Option<String>,
+    /// Every string that can hold what people wrote, as in [`ChatRequest::texts`].
+    pub texts: Vec<Text>,
+}
+
+impl Call {
+    /// Validates `body` and finds what every request has. Errors: not JSON, not an object, `model`
+    /// or `stream` of the wrong type, a member with a meaning given twice or in other letter case.
+    pub fn parse(body: &[u8]) -> Result<Call, RequestError> {
+        reader::read_call(body)
+    }
+}
+
 impl ChatRequest {
     /// Validates `body` and finds its parts. Errors: not JSON, not an object, `model` or `messages`
     /// missing or of the wrong type, a message without role, or a member Weir acts upon (`stream`,

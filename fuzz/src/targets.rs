@@ -328,9 +328,9 @@ fn redacts(body: &[u8]) {
         return;
     };
     let mut edits = Edits::default();
-    let found = guard::inspect(body, &request, PiiAction::Redact, &mut edits);
+    let found = guard::inspect(body, &request.texts, PiiAction::Redact, &mut edits);
     let mut none = Edits::default();
-    let flagged = guard::inspect(body, &request, PiiAction::Flag, &mut none);
+    let flagged = guard::inspect(body, &request.texts, PiiAction::Flag, &mut none);
     assert_eq!(found.counts, flagged.counts);
     assert!(none.is_empty() && found.edits_made != edits.is_empty());
     let redacted = edits.apply(body);

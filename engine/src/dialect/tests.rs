@@ -201,7 +201,7 @@ fn requests() {
 
 fn described(result: Result<Encoded<'_>, RequestError>) -> Vec<u8> {
     let mut seen = Vec::new();
-    writer::Writer::new(&mut seen).object(|out| match result {
+    json::Writer::new(&mut seen).object(|out| match result {
         Ok(sent) => {
             out.key("path").string(&sent.path);
             for (header, value) in &sent.headers {
@@ -373,7 +373,7 @@ fn answers() {
             Err(DecodeError::Reported(error)) => (error.body, format!("status {}", error.status)),
         };
         let mut out = Vec::new();
-        writer::Writer::new(&mut out).object(|out| {
+        json::Writer::new(&mut out).object(|out| {
             out.key("seen").string(&seen.1);
             out.key("body").raw(&seen.0);
         });

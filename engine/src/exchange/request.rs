@@ -198,7 +198,7 @@ impl Exchange {
 
     fn guard(&mut self, request: ChatRequest, action: PiiAction) -> Result<ChatRequest, Box<Step>> {
         let mut edits = Edits::default();
-        let inspection = guard::inspect(&self.body, &request, action, &mut edits);
+        let inspection = guard::inspect(&self.body, &request.texts, action, &mut edits);
         if inspection.counts.is_empty() {
             return Ok(request);
         }

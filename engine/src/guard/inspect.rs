@@ -1,4 +1,4 @@
-//! Personal data in a chat request, and the splices that take it out of the body.
+//! Personal data in a request, and the splices that take it out of the body.
 //!
 //! A text is scanned as its reader sees it: escapes resolved, and for the arguments of a tool call
 //! the values of the JSON document inside the string. What is not replaced stays byte for byte:
@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::{Finding, Kind, scan};
 use crate::json::{self, Edits, Span};
-use crate::request::{ChatRequest, Place, Text};
+use crate::request::{Place, Text};
 use crate::wire::PiiAction;
 
 /// What an inspection found.
@@ -21,21 +21,16 @@ pub struct Inspection {
     pub edits_made: bool,
 }
 
-/// Scans every text of the request, whoever wrote it. Only [`PiiAction::Redact`] adds edits, and
+/// Scans every text of a request, whoever wrote it. Only [`PiiAction::Redact`] adds edits, and
 /// never to a [`Place::Label`].
-pub fn inspect(
-    body: &[u8],
-    request: &ChatRequest,
-    action: PiiAction,
-    edits: &mut Edits,
-) -> Inspection {
+pub fn inspect(body: &[u8], texts: &[Text], action: PiiAction, edits: &mut Edits) -> Inspection {
     let mut inspector = Inspector {
         counts: [0; Kind::ALL.len()],
         findings: Vec::new(),
         edits: (action == PiiAction::Redact).then_some(edits),
         edits_made: false,
     };
-    for text in &request.texts {
+    for text in texts {
         inspector.text(body, text);
     }
     let counted = Kind::ALL.iter().copied().zip(inspector.counts);

@@ -187,7 +187,7 @@ fn body(content: &str) -> Vec<u8> {
 fn inspected(body: &[u8], action: PiiAction) -> (Inspection, String) {
     let request = ChatRequest::parse(body).unwrap();
     let mut edits = Edits::default();
-    let inspection = inspect(body, &request, action, &mut edits);
+    let inspection = inspect(body, &request.texts, action, &mut edits);
     assert_eq!(inspection.edits_made, !edits.is_empty());
     (inspection, String::from_utf8(edits.apply(body)).unwrap())
 }

@@ -41,6 +41,35 @@ pub(super) const OF_MESSAGE: &[&str] = &[
     "function_call",
 ];
 
+/// Members of requests that are no chat completion.
+pub(super) const OF_CALL: &[&str] = &[
+    "model",
+    "stream",
+    "messages",
+    "input",
+    "prompt",
+    "system",
+    "instructions",
+    "max_tokens",
+    "max_output_tokens",
+    "n",
+    "best_of",
+    "tools",
+    "tool_choice",
+    "user",
+    "stop",
+    "stop_sequences",
+    "stream_options",
+    "encoding_format",
+    "dimensions",
+    "output_config",
+    "reasoning",
+    "text",
+    "thinking",
+    "temperature",
+    "top_p",
+];
+
 /// What is wrong with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -97,4 +126,6 @@ fn folded(name: &[u8]) -> String {
     letters.chars().map(fold).collect()
 }
 
-const _: () = assert!(OF_REQUEST.len() <= u32::BITS as usize && OF_MESSAGE.len() <= 32);
+const _: () = assert!(OF_REQUEST.len() <= u32::BITS as usize);
+const _: () = assert!(OF_MESSAGE.len() <= u32::BITS as usize);
+const _: () = assert!(OF_CALL.len() <= u32::BITS as usize);

@@ -8,26 +8,13 @@ use crate::json::{self, Kind, Span, Walk};
 use crate::limits::MESSAGES_MAX;
 use crate::reply::Code;
 
+mod call;
 mod values;
 
+pub(super) use call::read as read_call;
+
 pub(super) fn read(body: &[u8]) -> Result<ChatRequest, RequestError> {
-    let root = json::document(body).map_err(|malformed| RequestError {
-        code: Code::InvalidJson,
-        param: None,
-        message: format!("The request body is not valid JSON: {malformed}"),
-    })?;
-    let mut reader = Reader {
-        walk: Walk::new(body, root),
-        body,
-        found: ChatRequest {
-            root,
-            choices: 1,
-            ..ChatRequest::default()
-        },
-        max_completion_tokens: None,
-        max_tokens: None,
-        message: OUTSIDE_MESSAGES,
-    };
+    let mut reader = Reader::new(body)?;
     reader.request()?;
     let mut found = reader.found;
     found.output_cap = reader.max_completion_tokens.or(reader.max_tokens);
@@ -45,14 +32,36 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn request(&mut self) -> Result<(), RequestError> {
-        if !self.walk.enter(b'{') {
-            return Err(RequestError {
-                code: Code::InvalidRequest,
-                param: None,
-                message: "The request body must be a JSON object".to_owned(),
-            });
+    /// Stands in front of the first member of a valid document.
+    fn new(body: &'a [u8]) -> Result<Reader<'a>, RequestError> {
+        let root = json::document(body).map_err(|malformed| RequestError {
+            code: Code::InvalidJson,
+            param: None,
+            message: format!("The request body is not valid JSON: {malformed}"),
+        })?;
+        let mut reader = Reader {
+            walk: Walk::new(body, root),
+            body,
+            found: ChatRequest {
+                root,
+                choices: 1,
+                ..ChatRequest::default()
+            },
+            max_completion_tokens: None,
+            max_tokens: None,
+            message: OUTSIDE_MESSAGES,
+        };
+        if reader.walk.enter(b'{') {
+            return Ok(reader);
         }
+        Err(RequestError {
+            code: Code::InvalidRequest,
+            param: None,
+            message: "The request body must be a JSON object".to_owned(),
+        })
+    }
+
+    fn request(&mut self) -> Result<(), RequestError> {
         let mut seen = Seen::default();
         while let Some(key) = self.walk.key() {
             let name = &*name(self.body, key);

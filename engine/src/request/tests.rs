@@ -426,3 +426,38 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn any_call_shows_its_model_and_all_that_people_wrote() {
+    let body = br#"{"model":"m","stream":true,"system":[{"type":"text","text":"sys one"}],
+        "input":[{"role":"user","content":[{"type":"input_text","text":"item two"}]},
+        {"type":"function_call_output","call_id":"call_1","output":"result three"}],
+        "messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1",
+        "content":[{"type":"text","text":"nested four"}]}]}],"prompt":["five","six"],
+        "metadata":{"user_id":"someone@example.com"}}"#;
+    let call = Call::parse(body).unwrap();
+    assert_eq!((call.model.as_str(), call.stream), ("m", true));
+    let texts: Vec<&[u8]> = call.texts.iter().map(|text| text.span.of(body)).collect();
+    for text in [
+        "sys one",
+        "item two",
+        "result three",
+        "nested four",
+        "five",
+        "six",
+    ] {
+        assert!(texts.contains(&text.as_bytes()), "{text} in {texts:?}");
+    }
+    assert!(texts.contains(&&b"someone@example.com"[..]), "{texts:?}");
+    let nameless = Call::parse(b"{\"input\":\"x\"}").unwrap();
+    assert_eq!((nameless.model.as_str(), nameless.model_span), ("", None));
+    for bad in [
+        "[]",
+        "{",
+        r#"{"model":1}"#,
+        r#"{"input":"a","input":"b"}"#,
+        r#"{"Model":"x"}"#,
+    ] {
+        assert!(Call::parse(bad.as_bytes()).is_err(), "{bad}");
+    }
+}
