@@ -158,7 +158,13 @@ fn parts(criterion: &mut Criterion) {
         });
         group.bench_function("cache_key", |b| {
             b.iter(|| {
-                cache_key::cache_key("scope", "p", "m", black_box(&request), black_box(&bytes))
+                cache_key::cache_key(
+                    "scope",
+                    "p",
+                    "m",
+                    (black_box(&bytes), request.root),
+                    cache_key::WITHOUT_INFLUENCE,
+                )
             })
         });
         group.finish();

@@ -12,14 +12,13 @@ use std::borrow::Cow;
 use sha2::{Digest, Sha256};
 
 use crate::json::{self, Kind, Span};
-use crate::request::ChatRequest;
 
 /// Part of every key. A change of the canonical form changes it, and so parts old entries from new.
 const FORM: &str = "weir exact cache 1";
 
-/// Members of a request that say who asks, how it is accounted and how it travels, not what is
+/// Members of a chat completion request that say who asks, how it is accounted and how it travels, not what is
 /// answered (OpenAI API reference, "Create chat completion").
-const WITHOUT_INFLUENCE: &[&str] = &[
+pub const WITHOUT_INFLUENCE: &[&str] = &[
     "metadata",
     "prompt_cache_key",
     "prompt_cache_retention",
@@ -30,14 +29,17 @@ const WITHOUT_INFLUENCE: &[&str] = &[
     "user",
 ];
 
-/// The key of `request` (whose bytes are `body`): hexadecimal SHA-256. Answers are shared within
-/// `scope` (tenant and key scope) and between requests that `provider` and `model` would answer.
+/// The key of the request that is the object `root` of `body`: hexadecimal SHA-256. Answers are
+/// shared within `scope` (form of the call, tenant and key scope) and between requests that
+/// `provider` and `model` would answer.
+///
+/// Members of the request named `without` do not count.
 pub fn cache_key(
     scope: &str,
     provider: &str,
     model: &str,
-    request: &ChatRequest,
-    body: &[u8],
+    (body, root): (&[u8], Span),
+    without: &[&str],
 ) -> String {
     let mut canonical = Canonical {
         hash: Sha256::new(),
@@ -46,7 +48,7 @@ pub fn cache_key(
     for part in [FORM, scope, provider, model] {
         canonical.token(b'p', part.as_bytes());
     }
-    canonical.object(request.root, WITHOUT_INFLUENCE);
+    canonical.object(root, without);
     hex(&canonical.hash.finalize())
 }
 

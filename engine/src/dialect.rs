@@ -22,6 +22,7 @@ mod gemini;
 mod imitation;
 mod members;
 mod mould;
+mod native;
 mod openai;
 mod parameters;
 mod path;
@@ -33,6 +34,7 @@ use parameters::DroppedNames;
 
 pub use begin::{FirstEvent, first_event};
 pub use failure::{ERROR_MESSAGE_BYTES_MAX, ErrorAnswer, decode_error, error_body};
+pub use native::{Form, NativeCall, encode as encode_native};
 pub use stream::StreamDecoder;
 
 /// Where an attempt goes, as far as the body is concerned.

@@ -11,23 +11,30 @@
 
 use std::rc::Rc;
 
-use crate::dialect::StreamDecoder;
+use crate::endpoint::Endpoint;
 use crate::headers::Headers;
+use crate::ingress::Translated;
 use crate::keys::KeyTable;
 use crate::lease::Leases;
 use crate::plan::{Plan, Target};
 use crate::policy::PolicyIndex;
 use crate::reply::Code;
-use crate::request::ChatRequest;
+use crate::request::{Call, ChatRequest, RequestError};
 use crate::tokens::Tokenizers;
 use crate::usage::{NanoUsd, Usage};
 use crate::wire::{CachePut, CacheStatus, Ending, KeyRecord, PiiAction, RateState};
 
 mod answer;
 mod attempt;
+mod models;
+mod prepare;
+mod reading;
 mod record;
 mod refusal;
+mod replay;
 mod request;
+mod result;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -136,7 +143,8 @@ pub struct Exchange {
     started_ms: u64,
     trace_id: String,
     state: State,
-    endpoint: Endpoint,
+    /// Unknown until a path was found that there is.
+    endpoint: Option<Endpoint>,
     wishes: Wishes,
     head: Headers,
     key_hash: String,
@@ -144,6 +152,15 @@ pub struct Exchange {
     body: Vec<u8>,
     /// Whether `body` is not the client's any more.
     redacted: bool,
+    /// Whether `body` was read as JSON; always so for a chat completion.
+    is_json: bool,
+    /// The client's own request, when it is no chat completion.
+    call: Option<Call>,
+    /// That request in the middle form.
+    translated: Option<Translated>,
+    /// Why it has none.
+    untranslatable: Option<RequestError>,
+    /// The chat completion that was asked for, by the client or by the translation.
     request: Option<ChatRequest>,
     plan: Plan,
     progress: attempt::Progress,
@@ -176,13 +193,6 @@ enum State {
     Replied,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Endpoint {
-    Chat,
-    Models,
-    Other,
-}
-
 /// What the client's headers ask for.
 #[derive(Debug, Default)]
 struct Wishes {
@@ -197,7 +207,7 @@ struct Answer {
     status: u16,
     head: Headers,
     mode: AnswerMode,
-    decoder: Option<StreamDecoder>,
+    stream: Option<stream::AnswerStream>,
     /// Bytes for the cache, `None` once they are too many or not wanted.
     captured: Option<Vec<u8>>,
 }
@@ -216,6 +226,8 @@ enum AnswerMode {
     Error,
     /// Not ours to change.
     Opaque,
+    /// What a call that passes got: its bytes are not looked at.
+    Through,
 }
 
 /// What the usage record will say.
@@ -260,13 +272,17 @@ impl Exchange {
             id,
             started_ms: now_ms,
             state: State::Receiving,
-            endpoint: Endpoint::Other,
+            endpoint: None,
             wishes: Wishes::default(),
             head: Headers::default(),
             key_hash: String::new(),
             key: None,
             body: Vec::new(),
             redacted: false,
+            is_json: false,
+            call: None,
+            translated: None,
+            untranslatable: None,
             request: None,
             plan: Plan::default(),
             progress: attempt::Progress::default(),
@@ -305,6 +321,10 @@ impl Exchange {
     }
 
     fn streams(&self) -> bool {
-        self.request.as_ref().is_some_and(|request| request.stream)
+        match (&self.call, &self.request) {
+            (Some(call), _) => call.stream,
+            (None, Some(request)) => request.stream,
+            (None, None) => false,
+        }
     }
 }

@@ -5,6 +5,8 @@
 //! these formats works with every provider, and neither side knows of the other. Where a provider
 //! speaks the client's own format nothing is translated (see [`crate::dialect::Form`]).
 
+use serde::{Deserialize, Serialize};
+
 use crate::json::{self, Span};
 use crate::request::RequestError;
 use crate::sse::{Event, Splitter};
@@ -14,7 +16,8 @@ mod messages;
 mod responses;
 
 /// A format of conversations that is not Chat Completions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ingress {
     /// OpenAI's older `/v1/completions`.
     Completions,
@@ -80,6 +83,13 @@ impl Ingress {
             Ingress::Completions | Ingress::Responses => openai,
         }
     }
+}
+
+/// The answer to a question for a count, in Anthropic's form.
+pub fn count_tokens_answer(tokens: u64) -> Vec<u8> {
+    let mut body = Vec::new();
+    json::Writer::new(&mut body).object(|out| out.key("input_tokens").number(tokens));
+    body
 }
 
 /// Writes a stream of `chat.completion.chunk` events in the client's form.

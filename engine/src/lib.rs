@@ -10,6 +10,7 @@ pub mod wire;
 
 pub mod cache_key;
 pub mod dialect;
+pub mod endpoint;
 pub mod event_stream;
 pub mod exchange;
 pub mod guard;

@@ -2,12 +2,14 @@
 
 use std::rc::Rc;
 
+use crate::endpoint::Through;
 use crate::limits;
 use crate::policy::PolicyIndex;
 use crate::reply::Code;
 use crate::route::{CacheRule, ErrorRules, Node, Strategy};
 use crate::wire::{KeyRecord, Price, Provider};
 
+mod passage;
 #[cfg(test)]
 mod tests;
 
@@ -68,6 +70,8 @@ pub struct Request<'a> {
     pub policy: &'a PolicyIndex,
     /// A random number, for weights.
     pub random: u64,
+    /// The kind of call, for one that passes as it came: it needs no model.
+    pub through: Option<Through>,
 }
 
 #[derive(Clone)]
@@ -77,6 +81,29 @@ struct Inherited {
     timeout_ms: u64,
     fall_on: ErrorRules,
     cache: Option<CacheRule>,
+}
+
+impl Inherited {
+    fn target(
+        &self,
+        provider: Rc<Provider>,
+        model: String,
+        price: Price,
+        output_max: u64,
+        context: u64,
+    ) -> Target {
+        Target {
+            provider,
+            model,
+            price,
+            output_max,
+            context,
+            retries: self.retries,
+            retry_on: self.retry_on.clone(),
+            fall_on: self.fall_on.clone(),
+            timeout_ms: self.timeout_ms,
+        }
+    }
 }
 
 impl Plan {
@@ -170,6 +197,9 @@ impl Builder<'_> {
     }
 
     fn resolve(&self, node: &Node, here: &Inherited) -> Result<Target, PlanError> {
+        if let Some(call) = self.request.through {
+            return self.passage(call, node, here);
+        }
         let Request {
             model: asked,
             key,
@@ -195,17 +225,7 @@ impl Builder<'_> {
         let Some((provider, model, price, output_max, context)) = found else {
             return Err(unpriced(explicit, wanted));
         };
-        Ok(Target {
-            provider,
-            model,
-            price,
-            output_max,
-            context,
-            retries: here.retries,
-            retry_on: here.retry_on.clone(),
-            fall_on: here.fall_on.clone(),
-            timeout_ms: here.timeout_ms,
-        })
+        Ok(here.target(provider, model, price, output_max, context))
     }
 
     fn at_provider(&self, provider: &str, name: &str) -> Result<Option<Found>, PlanError> {

@@ -52,6 +52,11 @@ impl PolicyIndex {
             .and_then(|at| self.providers.get(*at))
     }
 
+    /// All providers, in configuration order.
+    pub fn providers(&self) -> impl Iterator<Item = &Rc<Provider>> {
+        self.providers.iter()
+    }
+
     /// The model clients call `id`, at whichever provider.
     pub fn model(&self, id: &str) -> Option<&Rc<Model>> {
         self.model_by_id.get(id).and_then(|at| self.models.get(*at))

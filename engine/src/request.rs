@@ -3,6 +3,7 @@
 //! One walk finds all that Weir needs. What it does not know passes untouched. Member names and
 //! their meaning: OpenAI's chat completion request, with the additions other providers made.
 
+mod form;
 mod members;
 mod reader;
 #[cfg(test)]
@@ -172,6 +173,8 @@ pub struct Call {
     pub model_span: Option<Span>,
     /// Whether the answer is to be an event stream.
     pub stream: bool,
+    /// Whether the client asked for the usage chunk (`stream_options.include_usage`).
+    pub include_usage: bool,
     /// `user` when it is a string.
     pub user: Option<String>,
     /// Every string that can hold what people wrote, as in [`ChatRequest::texts`].

@@ -213,6 +213,15 @@ impl Tokenizers {
         }
     }
 
+    /// Tokens of texts that stand in no message, parameters and labels left out.
+    pub fn text_tokens(&mut self, encoding: Encoding, texts: &[Text], body: &[u8]) -> u64 {
+        let counts = |text: &&Text| !matches!(text.place, Place::Label | Place::Parameter);
+        let counted = texts.iter().filter(counts);
+        counted
+            .map(|text| self.count(encoding, &plain(body, text)))
+            .fold(0, u64::saturating_add)
+    }
+
     /// Tokens of a request's prompt as OpenAI counts them: each text and role, 3 per message, 1 per
     /// name, 3 to open the answer. Estimates: tool definitions count as their compact JSON, a tool
     /// call 8 besides its arguments, an image 85 (`detail: low`) or 765. Audio and files count

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::Through;
+use crate::ingress::Ingress;
 use crate::usage::{NanoUsd, Usage};
 
 /// Version of these messages, the first segment of each path.
@@ -304,6 +306,9 @@ pub struct UsageRecord {
     pub exchange: String,
     /// Trace id of the caller (`traceparent`, `x-portkey-trace-id`) or the exchange id.
     pub trace_id: String,
+    /// What was called: `chat`, `embeddings` ...; empty for a path that there is not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub endpoint: String,
     /// [`KeyRecord::id`]; empty when no key was recognised (then nothing goes to the ledger).
     pub key: String,
     /// End user as the request names one (`user`).
@@ -487,6 +492,28 @@ pub struct Provider {
     /// Price of models that have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_price: Option<Price>,
+    /// Forms of conversation that it speaks besides chat completions: what a client sends in one
+    /// of them then goes on as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub serves: Vec<Ingress>,
+    /// Calls that pass through to it, and what one costs when its model has no price of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<(Through, NanoUsd)>,
+}
+
+impl Provider {
+    /// What a call of that kind costs here; `None` when it does not pass to this provider.
+    pub fn call_price(&self, call: Through) -> Option<NanoUsd> {
+        let listed = self.calls.iter().find(|(listed, _)| *listed == call);
+        match (listed, call) {
+            (Some((_, nano)), _) => Some(*nano),
+            // Whoever makes responses also keeps them.
+            (None, Through::StoredResponses) => {
+                self.serves.contains(&Ingress::Responses).then_some(0)
+            }
+            (None, _) => None,
+        }
+    }
 }
 
 /// Price of a model in nano-dollars per million tokens. All zero is free.
@@ -511,6 +538,9 @@ pub struct Price {
     /// Completion price of long requests.
     #[serde(default)]
     pub long_output: NanoUsd,
+    /// Price of a call besides its tokens, in nano-dollars.
+    #[serde(default)]
+    pub per_call: NanoUsd,
 }
 
 /// A model.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use engine::endpoint::Through;
+use engine::ingress::Ingress;
 use engine::usage::NanoUsd;
 use engine::wire::{Defaults, Dialect, Model, ParameterRules, PiiAction, Policy, Price, Provider};
 
@@ -104,6 +106,10 @@ pub struct ProviderConfig {
     pub headers: Vec<(String, Secret)>,
     /// Price of models that have none.
     pub default_price: Option<Price>,
+    /// Forms of conversation that go to it as they are.
+    pub serves: Vec<Ingress>,
+    /// Calls that pass through to it, and what one costs.
+    pub calls: Vec<(Through, NanoUsd)>,
 }
 
 /// Signatures of AWS (version 4), made by Envoy.
@@ -396,6 +402,8 @@ impl ProviderConfig {
                 .map(|(name, value)| (name.clone(), value.expose().to_owned()))
                 .collect(),
             default_price: self.default_price,
+            serves: self.serves.clone(),
+            calls: self.calls.clone(),
         }
     }
 }

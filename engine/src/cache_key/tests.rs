@@ -1,10 +1,17 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::request::ChatRequest;
 
 fn key_of(body: &str) -> String {
     let request = ChatRequest::parse(body.as_bytes()).unwrap();
-    cache_key("tenant", "openai", "m", &request, body.as_bytes())
+    cache_key(
+        "tenant",
+        "openai",
+        "m",
+        (body.as_bytes(), request.root),
+        WITHOUT_INFLUENCE,
+    )
 }
 
 const BASE: &str =
@@ -90,7 +97,13 @@ fn everything_else_counts() {
 fn scope_provider_and_model_do_not_run_into_each_other() {
     let request = ChatRequest::parse(BASE.as_bytes()).unwrap();
     let of = |scope: &str, provider: &str, model: &str| {
-        cache_key(scope, provider, model, &request, BASE.as_bytes())
+        cache_key(
+            scope,
+            provider,
+            model,
+            (BASE.as_bytes(), request.root),
+            WITHOUT_INFLUENCE,
+        )
     };
     let keys = [
         of("ab", "c", "d"),

@@ -1,6 +1,7 @@
 //! Embeddings, of the providers that have them.
 
 use super::{Answer, DecodeError, Encoded, Target};
+use crate::json::Span;
 use crate::request::{Call, RequestError};
 use crate::wire::Dialect;
 
@@ -46,4 +47,9 @@ pub fn decode_answer(
         usage: None,
         text: String::new(),
     })
+}
+
+/// How many token ids the request gives in place of text.
+pub fn token_ids(_body: &[u8], _root: Span) -> u64 {
+    0
 }

@@ -36,6 +36,8 @@ struct State {
     head: Head,
     include_usage: bool,
     end: End,
+    /// The provider itself has said why it failed.
+    reported: bool,
     /// A choice has named why it ended.
     finish_seen: bool,
     usage: Option<Usage>,
@@ -144,6 +146,7 @@ impl StreamDecoder {
                 },
                 include_usage,
                 end: End::Open,
+                reported: false,
                 finish_seen: false,
                 usage: None,
                 usage_json: Vec::new(),
@@ -193,6 +196,11 @@ impl StreamDecoder {
     /// Whether the stream broke off or reported an error; the client has been told.
     pub fn failed(&self) -> bool {
         self.state.end == End::Failed
+    }
+
+    /// Whether it failed by an error that the provider sent.
+    pub fn reported(&self) -> bool {
+        self.state.reported
     }
 
     /// What the provider says the exchange consumed, once it has said all of it.
@@ -288,6 +296,7 @@ impl State {
             return self.fail(&code_body(Code::UpstreamInvalidAnswer), out);
         }
         if let Some(error) = openai_error(event, data, chunk.error) {
+            self.reported = true;
             return self.fail(&error.event(Dialect::Openai), out);
         }
         if !self.head.is_known {
@@ -357,7 +366,10 @@ impl State {
             Step::Go => {}
             Step::MayEnd => self.finish_seen = true,
             Step::Finished => self.end = End::Finished,
-            Step::Reported(error) => self.fail(&error.event(self.dialect), out),
+            Step::Reported(error) => {
+                self.reported = true;
+                self.fail(&error.event(self.dialect), out);
+            }
             Step::Invalid => self.fail(&code_body(Code::UpstreamInvalidAnswer), out),
         }
     }

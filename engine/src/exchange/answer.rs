@@ -1,16 +1,18 @@
 //! The answer on its way to the client: decoded once, metered, priced, written in OpenAI's form.
 
-use super::upstream::stays_behind;
-use super::{Answer, AnswerBody, AnswerHead, AnswerMode, Env, Exchange, Reply, State, Step};
-use crate::dialect::{self, DecodeError, FirstEvent, StreamDecoder};
+use super::result::{metadata, with_metadata};
+use super::stream::{AnswerStream, Way, write_comment};
+use super::{Answer, AnswerBody, AnswerHead, AnswerMode, Endpoint, Env, Exchange, State};
+use crate::dialect::{self, DecodeError, FirstEvent, Form, StreamDecoder};
 use crate::headers::Headers;
-use crate::json::{self, Edits, Kind};
+use crate::ingress::{self, Ingress, StreamEncoder};
+use crate::json;
 use crate::limits;
 use crate::price;
 use crate::reply::Code;
 use crate::tokens::Encoding;
 use crate::usage::{NanoUsd, Usage};
-use crate::wire::{CachePut, CacheStatus, CachedAnswer, Dialect, Ending};
+use crate::wire::{CachePut, CachedAnswer, Dialect, Ending};
 
 impl Exchange {
     /// The head of the answer. `details` is Envoy's own word on who made it, asked for only when
@@ -49,12 +51,24 @@ impl Exchange {
                 self.outcome.code = Some(self.code_of(env, status, details));
                 AnswerMode::Error
             }
+            _ if self.through().is_some() => AnswerMode::Through,
             _ if streams => AnswerMode::StreamHeld,
             200..=299 => AnswerMode::Document,
             _ => AnswerMode::Opaque,
         };
         match self.answer.mode {
             AnswerMode::Opaque => AnswerHead::Pass,
+            AnswerMode::Through => {
+                let result = (self.price(&Usage::default()), Usage::default());
+                let mut headers = self.answer_headers(Some(result), None);
+                if let Some(length) = self.answer.head.get("content-length") {
+                    headers.push("content-length", length);
+                }
+                if end {
+                    self.finish(Ending::Done);
+                }
+                AnswerHead::Send(headers)
+            }
             _ if end => {
                 // No body event will come, so the head has to say it all.
                 self.answer.mode = AnswerMode::Opaque;
@@ -76,7 +90,7 @@ impl Exchange {
         match self.answer.mode {
             AnswerMode::Document | AnswerMode::Error => end,
             AnswerMode::StreamHeld | AnswerMode::Stream => true,
-            AnswerMode::None | AnswerMode::Opaque => false,
+            AnswerMode::None | AnswerMode::Opaque | AnswerMode::Through => false,
         }
     }
 
@@ -96,16 +110,66 @@ impl Exchange {
                 hold: true,
                 ..AnswerBody::default()
             },
-            AnswerMode::None | AnswerMode::Opaque => AnswerBody::default(),
+            AnswerMode::None | AnswerMode::Opaque | AnswerMode::Through => AnswerBody::default(),
+        }
+    }
+
+    /// Reads a complete answer of the current target as what the call to it was.
+    pub(super) fn read_answer(
+        &self,
+        created_s: u64,
+        body: Vec<u8>,
+    ) -> Result<dialect::Answer, DecodeError> {
+        let target = self.target().ok_or(DecodeError::Invalid)?;
+        let (dialect, model) = (target.provider.dialect, target.model.as_str());
+        match self.form(target) {
+            Form::Chat => dialect::decode_answer(dialect, model, created_s, body),
+            Form::Embeddings => {
+                let context = dialect::embeddings::Context {
+                    request: &self.body,
+                    model,
+                    tokens_in: self.tokens_in,
+                };
+                dialect::embeddings::decode_answer(dialect, &context, body)
+            }
+            Form::Native(_) if self.endpoint == Some(Endpoint::CountTokens) => count(body),
+            Form::Native(Ingress::Messages) => {
+                let read = dialect::decode_answer(dialect, model, created_s, body.clone())?;
+                Ok(dialect::Answer { body, ..read })
+            }
+            Form::Native(_) => dialect::decode_answer(Dialect::Openai, model, created_s, body),
+            Form::Through(_) => Ok(dialect::Answer {
+                body,
+                usage: None,
+                text: String::new(),
+            }),
+        }
+    }
+
+    /// The form that the provider's answer has to be turned into.
+    fn translation(&self) -> Option<Ingress> {
+        let ingress = self.endpoint.and_then(Endpoint::ingress)?;
+        let form = self.target().map(|target| self.form(target));
+        (form == Some(Form::Chat)).then_some(ingress)
+    }
+
+    fn context<'a>(&'a self, created_s: u64) -> ingress::Context<'a> {
+        ingress::Context {
+            exchange: &self.id,
+            created_s,
+            model: self.model_asked(),
+            tokens_in: self.tokens_in,
+            echo: self
+                .translated
+                .as_ref()
+                .map(|translated| translated.echo.as_slice())
+                .unwrap_or_default(),
         }
     }
 
     fn document(&mut self, env: &mut Env<'_>, body: Vec<u8>) -> AnswerBody {
-        let Some((dialect, model)) = self.dialect_and_model() else {
-            return self.unreadable();
-        };
         let created_s = env.now_ms / 1000;
-        let answer = match dialect::decode_answer(dialect, &model, created_s, body) {
+        let answer = match self.read_answer(created_s, body) {
             Ok(answer) => answer,
             Err(DecodeError::Reported(error)) => {
                 return self.replaced_by_error(error.status, error.body, Code::UpstreamError);
@@ -122,9 +186,14 @@ impl Exchange {
         });
         self.outcome.usage = answer.usage;
         let cost = self.price(&usage);
-        let put = self.cache_put(&answer.body, false, usage);
-        let metadata = self.metadata(false, cost, None);
-        let body = with_metadata(&answer.body, &metadata);
+        let mut body = answer.body;
+        if let Some(ingress) = self.translation() {
+            body = ingress.answer(&body, &self.context(created_s));
+        }
+        let put = self.cache_put(&body, false, usage);
+        if self.has_metadata() {
+            body = with_metadata(&body, &self.metadata(false, cost, None));
+        }
         let headers = self.answer_headers(Some((cost, usage)), Some(body.len()));
         self.finish(Ending::Done);
         AnswerBody {
@@ -135,11 +204,59 @@ impl Exchange {
         }
     }
 
+    /// Whether an answer has a place for what it cost; elsewhere the headers say it.
+    pub(super) fn has_metadata(&self) -> bool {
+        matches!(
+            self.endpoint,
+            Some(Endpoint::Chat | Endpoint::Conversation(Ingress::Completions))
+        )
+    }
+
+    /// Judges a stream by its beginning, as what the call was.
+    pub(super) fn first_event(&self, so_far: &[u8], end: bool) -> Option<FirstEvent> {
+        let target = self.target()?;
+        let dialect = match self.form(target) {
+            Form::Native(Ingress::Completions) => Dialect::Openai,
+            _ => target.provider.dialect,
+        };
+        Some(dialect::first_event(dialect, so_far, end))
+    }
+
+    /// What decodes the stream, and what becomes of it.
+    fn open(&self, created_s: u64) -> Option<AnswerStream> {
+        let target = self.target()?;
+        let (dialect, model) = (target.provider.dialect, target.model.as_str());
+        let decoder =
+            |dialect, usage| StreamDecoder::new(dialect, model, created_s, &self.id, usage);
+        Some(match (self.form(target), self.translation()) {
+            (Form::Native(Ingress::Completions), _) => {
+                AnswerStream::new(decoder(Dialect::Openai, self.shows_usage()), Way::Decoded)
+            }
+            (Form::Native(ingress), _) => {
+                AnswerStream::new(decoder(dialect, false), Way::Native(ingress))
+            }
+            (_, Some(ingress)) => {
+                let encoder = StreamEncoder::new(ingress, &self.context(created_s));
+                AnswerStream::new(decoder(dialect, true), Way::Encoded(ingress, encoder))
+            }
+            _ => AnswerStream::new(decoder(dialect, self.shows_usage()), Way::Decoded),
+        })
+    }
+
+    /// Whether the client asked for a chunk with the usage.
+    pub(super) fn shows_usage(&self) -> bool {
+        match (&self.call, &self.request) {
+            (Some(call), _) => call.include_usage,
+            (None, Some(request)) => request.include_usage,
+            (None, None) => false,
+        }
+    }
+
     fn stream_head(&mut self, env: &mut Env<'_>, body: Vec<u8>, end: bool) -> AnswerBody {
-        let Some((dialect, model)) = self.dialect_and_model() else {
+        let Some(first) = self.first_event(&body, end) else {
             return self.unreadable();
         };
-        match dialect::first_event(dialect, &body, end) {
+        match first {
             FirstEvent::NeedMore if !end => AnswerBody {
                 hold: true,
                 ..AnswerBody::default()
@@ -149,15 +266,10 @@ impl Exchange {
                 self.replaced_by_error(status, body, Code::UpstreamError)
             }
             FirstEvent::Good => {
-                let asked = self
-                    .request
-                    .as_ref()
-                    .is_some_and(|request| request.include_usage);
-                let created_s = env.now_ms / 1000;
-                let decoder = StreamDecoder::new(dialect, &model, created_s, &self.id, asked);
-                self.answer.decoder = Some(decoder);
+                self.answer.stream = self.open(env.now_ms / 1000);
                 self.answer.mode = AnswerMode::Stream;
-                if self.wishes.cache_store && self.cache_key.is_some() {
+                let keeps = self.endpoint != Some(Endpoint::Conversation(Ingress::Completions));
+                if self.wishes.cache_store && self.cache_key.is_some() && keeps {
                     self.answer.captured = Some(Vec::new());
                 }
                 let mut step = self.stream(env, &body, end);
@@ -168,7 +280,7 @@ impl Exchange {
     }
 
     fn stream(&mut self, env: &mut Env<'_>, chunk: &[u8], end: bool) -> AnswerBody {
-        let Some(mut decoder) = self.answer.decoder.take() else {
+        let Some(mut stream) = self.answer.stream.take() else {
             // The stream is complete: what a provider sends after its own end is not passed on.
             return AnswerBody {
                 body: Some(Vec::new()),
@@ -176,34 +288,25 @@ impl Exchange {
             };
         };
         let mut out = Vec::with_capacity(chunk.len().saturating_add(64));
-        decoder.push(chunk, &mut out);
-        if end && !decoder.finished() && !decoder.failed() {
-            decoder.end(&mut out);
+        stream.push(chunk, &mut out);
+        if end && !stream.finished() && !stream.failed() {
+            stream.end(&mut out);
         }
         self.capture(&out);
-        if decoder.text_bytes() >= limits::METER_TEXT_BYTES_MAX {
-            self.meter_text(env, &mut decoder);
+        if stream.text_bytes() >= limits::METER_TEXT_BYTES_MAX {
+            self.meter_text(env, &mut stream);
         }
         let mut put = None;
-        if decoder.failed() {
-            self.meter(env, &mut decoder);
+        if stream.failed() {
+            self.meter(env, &mut stream);
             self.answer.captured = None;
             self.outcome.code = Some(Code::UpstreamStreamInterrupted);
             self.finish(Ending::UpstreamCut);
-        } else if decoder.finished() {
-            let usage = self.meter(env, &mut decoder);
-            let cost = self.price(&usage);
-            if let Some(captured) = self.answer.captured.take() {
-                put = self.cache_put(&captured, true, usage);
-            }
-            let metadata = self.metadata(false, cost, Some(usage));
-            if decoder.usage().is_none() {
-                decoder.set_usage(usage);
-            }
-            decoder.tail(&metadata, &mut out);
+        } else if stream.finished() {
+            put = self.close(env, &mut stream, &mut out);
             self.finish(Ending::Done);
         } else {
-            self.answer.decoder = Some(decoder);
+            self.answer.stream = Some(stream);
         }
         AnswerBody {
             hold: false,
@@ -211,6 +314,33 @@ impl Exchange {
             body: Some(out),
             put,
         }
+    }
+
+    /// The end of a stream: what it cost, and what the client's format has to say last.
+    fn close(
+        &mut self,
+        env: &mut Env<'_>,
+        stream: &mut AnswerStream,
+        out: &mut Vec<u8>,
+    ) -> Option<CachePut> {
+        let usage = self.meter(env, stream);
+        let cost = self.price(&usage);
+        let metadata = self.metadata(false, cost, Some(usage));
+        if stream.usage().is_none() {
+            stream.set_usage(usage);
+        }
+        let before = out.len();
+        stream.close(&metadata, out);
+        if self.endpoint != Some(Endpoint::Chat) {
+            // What is replayed of a chat gets its end anew; other formats are replayed as they are.
+            let end = out.get(before..).unwrap_or_default().to_vec();
+            self.capture(&end);
+        }
+        if stream.wants_comment() {
+            write_comment(&metadata, out);
+        }
+        let captured = self.answer.captured.take()?;
+        self.cache_put(&captured, true, usage)
     }
 
     fn capture(&mut self, out: &[u8]) {
@@ -224,12 +354,12 @@ impl Exchange {
     }
 
     /// What a stream has consumed: the provider's own figures, else our count.
-    pub(super) fn meter(&mut self, env: &mut Env<'_>, decoder: &mut StreamDecoder) -> Usage {
-        self.outcome.usage = decoder.usage();
+    pub(super) fn meter(&mut self, env: &mut Env<'_>, stream: &mut AnswerStream) -> Usage {
+        self.outcome.usage = stream.usage();
         if let Some(usage) = self.outcome.usage {
             return usage;
         }
-        self.meter_text(env, decoder);
+        self.meter_text(env, stream);
         Usage {
             input: self.tokens_in,
             output: self.outcome.metered_output,
@@ -237,8 +367,8 @@ impl Exchange {
         }
     }
 
-    fn meter_text(&mut self, env: &mut Env<'_>, decoder: &mut StreamDecoder) {
-        if let Some(text) = decoder.take_text() {
+    fn meter_text(&mut self, env: &mut Env<'_>, stream: &mut AnswerStream) {
+        if let Some(text) = stream.take_text() {
             let counted = self.count(env, &text);
             self.outcome.metered_output = self.outcome.metered_output.saturating_add(counted);
         }
@@ -252,9 +382,11 @@ impl Exchange {
         env.tokenizers.count(Encoding::of_model(model), text)
     }
 
+    /// What an answer with that usage costs.
     pub(super) fn price(&self, usage: &Usage) -> NanoUsd {
-        self.target()
-            .map_or(0, |target| price::cost(&target.price, usage))
+        self.target().map_or(0, |target| {
+            price::cost(&target.price, usage).saturating_add(target.price.per_call)
+        })
     }
 
     fn error(&mut self, body: Vec<u8>) -> AnswerBody {
@@ -267,7 +399,7 @@ impl Exchange {
             let body = dialect::error_body(row.message, row.kind, None, Some(row.name));
             return self.replaced_by_error(row.status, body, code);
         }
-        let Some((dialect, _)) = self.dialect_and_model() else {
+        let Some(dialect) = self.target().map(|target| target.provider.dialect) else {
             return self.unreadable();
         };
         let answer = dialect::decode_error(dialect, self.answer.status, &body);
@@ -289,6 +421,7 @@ impl Exchange {
         self.outcome.status = status;
         self.outcome.code = Some(code);
         self.answer.status = status;
+        let body = self.spoken(status, body);
         let mut headers = self.answer_headers(None, Some(body.len()));
         if let Some(retry) = code.row().should_retry {
             headers.push("x-should-retry", if retry { "true" } else { "false" });
@@ -323,11 +456,6 @@ impl Exchange {
         Code::UpstreamUnavailable
     }
 
-    fn dialect_and_model(&self) -> Option<(Dialect, String)> {
-        let target = self.target()?;
-        Some((target.provider.dialect, target.model.clone()))
-    }
-
     pub(super) fn finish(&mut self, ending: Ending) {
         self.outcome.ending.get_or_insert(ending);
     }
@@ -360,137 +488,17 @@ impl Exchange {
             .unwrap_or_default();
         metadata(hit, provider, cost, usage)
     }
-
-    /// A cached answer, replayed in the form it was asked for.
-    pub(super) fn replay(&mut self, _env: &Env<'_>, cached: &CachedAnswer) -> Step {
-        self.outcome.cache = CacheStatus::Hit;
-        self.outcome.usage = Some(cached.usage);
-        let asked = self
-            .request
-            .as_ref()
-            .is_some_and(|request| request.include_usage);
-        let metadata = metadata(
-            true,
-            &cached.provider,
-            0,
-            cached.stream.then_some(cached.usage),
-        );
-        let (kind, body) = if cached.stream {
-            // What the cache holds went through a decoder before: this pass changes nothing in it
-            // and learns what the tail has to repeat.
-            let mut body = Vec::with_capacity(cached.body.len().saturating_add(512));
-            let mut decoder =
-                StreamDecoder::new(Dialect::Openai, &cached.model, 0, &self.id, asked);
-            decoder.push(cached.body.as_bytes(), &mut body);
-            decoder.set_usage(cached.usage);
-            decoder.tail(&metadata, &mut body);
-            ("text/event-stream", body)
-        } else {
-            (
-                "application/json",
-                with_metadata(cached.body.as_bytes(), &metadata),
-            )
-        };
-        let mut headers = self.reply_headers(kind);
-        push_result(
-            &mut headers,
-            &cached.provider,
-            &cached.model,
-            Some((0, cached.usage)),
-        );
-        let step = self.reply(Reply {
-            status: 200,
-            headers,
-            body,
-        });
-        self.outcome.code = None;
-        self.outcome.ending = Some(Ending::Done);
-        self.replayed_from = Some((cached.provider.clone(), cached.model.clone()));
-        step
-    }
-
-    /// Head of an answer: the provider's own, less what stays behind, and ours.
-    fn answer_headers(&self, result: Option<(NanoUsd, Usage)>, length: Option<usize>) -> Headers {
-        let ours = self.rate.is_some();
-        let mut headers = self.answer.head.filtered(|name| {
-            name != b":status"
-                && name != b"x-envoy-attempt-count"
-                && (!stays_behind(name))
-                && (length.is_none() || name != b"content-type")
-                && !(ours && name.starts_with(b"x-ratelimit-"))
-        });
-        headers.push(":status", self.answer.status.to_string());
-        let foreign = |kind: &[u8]| {
-            dialect::is_stream(kind) && !kind.starts_with(dialect::EVENT_STREAM.as_bytes())
-        };
-        if length.is_none() && headers.get("content-type").is_some_and(foreign) {
-            headers = headers.filtered(|name| name != b"content-type");
-            headers.push("content-type", dialect::EVENT_STREAM);
-        }
-        if let Some(length) = length {
-            headers.push("content-type", "application/json");
-            headers.push("content-length", length.to_string());
-        }
-        self.push_common(&mut headers);
-        if let Some(target) = self.target() {
-            push_result(&mut headers, &target.provider.name, &target.model, result);
-        }
-        if result.is_none() && self.tokens_in > 0 {
-            headers.push("x-weir-tokens-in", self.tokens_in.to_string());
-        }
-        headers.push("x-weir-attempts", self.progress.attempts.to_string());
-        headers
-    }
 }
 
-fn push_result(
-    headers: &mut Headers,
-    provider: &str,
-    model: &str,
-    result: Option<(NanoUsd, Usage)>,
-) {
-    headers.push("x-weir-provider", provider);
-    headers.push("x-weir-model", model);
-    if let Some((cost, usage)) = result {
-        headers.push("x-weir-cost-usd", price::usd(cost));
-        headers.push("x-weir-tokens-in", usage.input.to_string());
-        headers.push("x-weir-tokens-out", usage.output.to_string());
-    }
-}
-
-fn metadata(hit: bool, provider: &str, cost: NanoUsd, usage: Option<Usage>) -> String {
-    let mut out = format!("{{\"cache_hit\":{hit},\"provider\":\"").into_bytes();
-    json::escape_into(provider, &mut out);
-    out.extend_from_slice(format!("\",\"cost_usd\":{}", price::usd(cost)).as_bytes());
-    if let Some(usage) = usage {
-        let tokens = format!(
-            ",\"tokens_in\":{},\"tokens_out\":{}",
-            usage.input, usage.output
-        );
-        out.extend_from_slice(tokens.as_bytes());
-    }
-    out.push(b'}');
-    String::from_utf8(out).unwrap_or_default()
-}
-
-/// Adds `metadata` to an answer. A provider's own object keeps its members.
-fn with_metadata(body: &[u8], metadata: &str) -> Vec<u8> {
-    let Ok(root) = json::document(body) else {
-        return body.to_vec();
-    };
-    let mut edits = Edits::default();
-    match json::member(body, root, "metadata") {
-        Some(own) if json::kind(body, own) == Some(Kind::Object) => {
-            if let Ok(ours) = json::document(metadata.as_bytes()) {
-                let mut merged = Edits::default();
-                for member in json::members(metadata.as_bytes(), ours) {
-                    let name = String::from_utf8_lossy(member.key.of(metadata.as_bytes()));
-                    merged.set_member(body, own, &name, member.value.of(metadata.as_bytes()));
-                }
-                return merged.apply(body);
-            }
-        }
-        _ => edits.set_member(body, root, "metadata", metadata.as_bytes()),
-    }
-    edits.apply(body)
+/// The answer to a question for a count: it costs nothing.
+fn count(body: Vec<u8>) -> Result<dialect::Answer, DecodeError> {
+    let root = json::document(&body).map_err(|_| DecodeError::Invalid)?;
+    let tokens = json::member(&body, root, "input_tokens");
+    let tokens = tokens.and_then(|tokens| json::number_u64(&body, tokens));
+    tokens.ok_or(DecodeError::Invalid)?;
+    Ok(dialect::Answer {
+        body,
+        usage: Some(Usage::default()),
+        text: String::new(),
+    })
 }

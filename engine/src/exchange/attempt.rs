@@ -139,6 +139,9 @@ impl Exchange {
         if status >= 400 {
             return self.decide(status, None);
         }
+        if self.through().is_some() {
+            return AttemptStep::Pass;
+        }
         if end {
             let (status, body) = empty_answer();
             return self.fail(status, body, Code::UpstreamInvalidAnswer);
@@ -153,20 +156,19 @@ impl Exchange {
 
     /// The body of an attempt's answer as far as it is here.
     pub fn on_attempt_body(&mut self, so_far: &[u8], end: bool) -> AttemptStep {
-        let Some(target) = self.target() else {
-            return AttemptStep::Pass;
-        };
         if self.progress.stream {
-            return match dialect::first_event(target.provider.dialect, so_far, end) {
-                FirstEvent::NeedMore => AttemptStep::Hold,
-                FirstEvent::Good => AttemptStep::Pass,
-                FirstEvent::Failed { status, body } => self.fail(status, body, Code::UpstreamError),
+            return match self.first_event(so_far, end) {
+                None | Some(FirstEvent::Good) => AttemptStep::Pass,
+                Some(FirstEvent::NeedMore) => AttemptStep::Hold,
+                Some(FirstEvent::Failed { status, body }) => {
+                    self.fail(status, body, Code::UpstreamError)
+                }
             };
         }
         if !end {
             return AttemptStep::Hold;
         }
-        match dialect::decode_answer(target.provider.dialect, "", 0, so_far.to_vec()) {
+        match self.read_answer(0, so_far.to_vec()) {
             Ok(_) => AttemptStep::Pass,
             Err(DecodeError::Reported(error)) => {
                 self.fail(error.status, error.body, Code::UpstreamError)

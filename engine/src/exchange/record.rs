@@ -1,7 +1,7 @@
 //! What is known of an exchange when it is over, whatever ended it.
 
+use super::stream::AnswerStream;
 use super::{AnswerMode, Endpoint, Env, Exchange, State};
-use crate::dialect::StreamDecoder;
 use crate::reply::Code;
 use crate::usage::{NanoUsd, Usage};
 use crate::wire::{CacheStatus, Ending, UsageRecord};
@@ -13,11 +13,11 @@ const BYTES_PER_TOKEN: u64 = 4;
 impl Exchange {
     /// The stream is over. `details` is Envoy's word on why. `None` when nobody needs a record.
     pub fn on_end(&mut self, env: &mut Env<'_>, details: Option<&str>) -> Option<UsageRecord> {
-        if self.endpoint == Endpoint::Models && self.outcome.code.is_none() {
+        if self.endpoint == Some(Endpoint::Models) && self.outcome.code.is_none() {
             return None;
         }
-        if let Some(mut decoder) = self.answer.decoder.take() {
-            self.meter(env, &mut decoder);
+        if let Some(mut stream) = self.answer.stream.take() {
+            self.meter(env, &mut stream);
         }
         let ending = self.outcome.ending.unwrap_or_else(|| self.cut_off(details));
         if ending == Ending::UpstreamCut && self.outcome.code.is_none() {
@@ -26,7 +26,11 @@ impl Exchange {
         let (usage, metered) = self.consumed(ending);
         let charged = self.outcome.cache != CacheStatus::Hit;
         let (provider, model) = self.served_by();
-        let cost_nano = if charged { self.price(&usage) } else { 0 };
+        let cost_nano = if charged && self.was_served(&usage) {
+            self.price(&usage)
+        } else {
+            0
+        };
         let lease = self.lease.take();
         if let Some((lease, key)) = lease.as_ref().zip(self.key.as_ref()) {
             env.leases.settle(&key.id, lease, self.held_nano, cost_nano);
@@ -34,16 +38,13 @@ impl Exchange {
         Some(UsageRecord {
             exchange: self.id.clone(),
             trace_id: self.trace_id.clone(),
+            endpoint: self.endpoint.map_or("", Endpoint::name).to_owned(),
             key: self
                 .key
                 .as_ref()
                 .map(|key| key.id.clone())
                 .unwrap_or_default(),
-            user: self
-                .request
-                .as_ref()
-                .and_then(|r| r.user.clone())
-                .unwrap_or_default(),
+            user: self.user().unwrap_or_default().to_owned(),
             at_ms: self.started_ms,
             duration_ms: env.now_ms.saturating_sub(self.started_ms),
             first_byte_ms: self.outcome.first_byte_ms,
@@ -75,9 +76,9 @@ impl Exchange {
         }
         let bytes = self
             .answer
-            .decoder
+            .stream
             .as_ref()
-            .map_or(0, StreamDecoder::text_bytes);
+            .map_or(0, AnswerStream::text_bytes);
         let output = (bytes as u64).div_ceil(BYTES_PER_TOKEN) + self.outcome.metered_output;
         Some(self.price(&Usage {
             input: self.tokens_in,
@@ -98,6 +99,11 @@ impl Exchange {
 
     /// Who broke off an exchange that did not come to its end.
     fn cut_off(&self, details: Option<&str>) -> Ending {
+        // An answer that nobody looked at is complete when nothing else is said.
+        let passed = self.answer.mode == AnswerMode::Through;
+        if passed && details.is_none_or(|details| details.starts_with("via_upstream")) {
+            return Ending::Done;
+        }
         let by_upstream = details.is_some_and(|details| details.starts_with("upstream_"));
         if by_upstream {
             Ending::UpstreamCut
@@ -127,6 +133,22 @@ impl Exchange {
             );
         }
         (Usage::default(), false)
+    }
+
+    /// Whether there is something to pay for: tokens, or a call that was answered.
+    fn was_served(&self, usage: &Usage) -> bool {
+        *usage != Usage::default()
+            || (self.answer.mode == AnswerMode::Through && self.progress.was_tried())
+    }
+
+    /// The end user that the request names.
+    fn user(&self) -> Option<&str> {
+        let call = self.call.as_ref().and_then(|call| call.user.as_deref());
+        call.or_else(|| {
+            self.request
+                .as_ref()
+                .and_then(|request| request.user.as_deref())
+        })
     }
 
     fn served_by(&self) -> (String, String) {

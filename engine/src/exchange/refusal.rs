@@ -1,8 +1,9 @@
 //! Answers of our own: refusals in the caller's dialect, and the headers they share with others.
 
-use super::{Exchange, Reply, State, Step};
+use super::{Endpoint, Exchange, Reply, State, Step};
 use crate::dialect;
 use crate::headers::Headers;
+use crate::ingress::Ingress;
 use crate::reply::Code;
 use crate::wire::{CacheStatus, Ending, Refused};
 
@@ -51,6 +52,7 @@ impl Exchange {
             Code::BudgetExceeded if self.budget_status >= 400 => self.budget_status,
             _ => row.status,
         };
+        let body = self.spoken(status, body);
         self.reply(Reply {
             status,
             headers,
@@ -82,6 +84,10 @@ impl Exchange {
     /// Headers that every answer carries.
     pub(super) fn push_common(&self, headers: &mut Headers) {
         headers.push("x-weir-request-id", &self.id);
+        if self.endpoint.and_then(Endpoint::ingress) == Some(Ingress::Messages) {
+            // Anthropic's clients know this name.
+            headers.push("request-id", &self.id);
+        }
         let cache = match self.outcome.cache {
             CacheStatus::Hit => "hit",
             CacheStatus::Miss => "miss",

@@ -1,20 +1,11 @@
 //! From the request's head to the moment it goes on or is answered here.
 
-use super::{Ask, Endpoint, Env, Exchange, Forward, Reply, State, Step, Wishes};
-use crate::cache_key::{cache_key, sha256_hex};
-use crate::guard;
+use super::{Ask, Endpoint, Env, Exchange, Forward, State, Step, Wishes};
+use crate::cache_key::sha256_hex;
 use crate::headers::Headers;
-use crate::json::Edits;
 use crate::keys::{Presented, Standing, presented};
-use crate::plan::{self, Plan};
-use crate::price;
 use crate::reply::Code;
-use crate::request::ChatRequest;
-use crate::route::RouteConfig;
-use crate::tokens::Encoding;
-use crate::wire::{
-    self, Admission, Admit, CacheAsk, CacheStatus, Grant, KeyAnswer, KeyLookup, PiiAction, Quote,
-};
+use crate::wire::{self, Admission, Grant, KeyAnswer, KeyLookup};
 
 const CONFIG_HEADERS: [&str; 2] = ["x-weir-config", "x-portkey-config"];
 
@@ -23,10 +14,11 @@ impl Exchange {
     pub fn on_head(&mut self, env: &mut Env<'_>, headers: Headers, end: bool) -> Step {
         self.head = headers;
         self.trace_id = trace_id(&self.head).unwrap_or_else(|| self.id.clone());
-        self.endpoint = match self.endpoint_of_path() {
-            Ok(endpoint) => endpoint,
+        let method = self.head.get(":method").unwrap_or_default();
+        match Endpoint::of(method, self.head.get(":path").unwrap_or_default()) {
+            Ok(endpoint) => self.endpoint = Some(endpoint),
             Err(code) => return self.refuse(code, None),
-        };
+        }
         let key_hash = match presented(&self.head) {
             Presented::Key(key) => sha256_hex(key.as_bytes()),
             Presented::Malformed => return self.refuse(Code::InvalidApiKey, None),
@@ -71,7 +63,7 @@ impl Exchange {
             Standing::Refused(refused) => return self.refused(&refused),
             Standing::Unknown => return self.refuse(Code::StateUnavailable, None),
         }
-        if self.endpoint == Endpoint::Models {
+        if self.endpoint == Some(Endpoint::Models) {
             return self.models(env);
         }
         let State::Naming { body_here } = self.state else {
@@ -123,175 +115,6 @@ impl Exchange {
         }
     }
 
-    /// Everything that is decided before the sidecar is asked.
-    fn prepare(&mut self, env: &mut Env<'_>) -> Result<Admit, Box<Step>> {
-        let Some((policy, key)) = env.policy.zip(self.key.clone()) else {
-            return Err(Box::new(self.refuse(Code::StateUnavailable, None)));
-        };
-        let config = self.route_config(key.config.as_deref())?;
-        self.budget_status = policy.defaults().budget_status;
-        self.outcome.unenforced.clone_from(&config.unenforced);
-        let mut request = self.parse()?;
-        let rule = [policy.defaults().pii_input, key.pii_input, config.pii_input];
-        if let Some(action) = rule.into_iter().flatten().max() {
-            request = self.guard(request, action)?;
-        }
-        let ask = plan::Request {
-            model: &request.model,
-            key: &key,
-            policy,
-            random: env.random,
-        };
-        let mut plan = match Plan::new(&config.root, &ask) {
-            Ok(plan) => plan,
-            Err(error) => return Err(Box::new(self.refuse(error.code, Some(error.message)))),
-        };
-        self.drop_impossible(&mut plan, &request)?;
-        let quotes = self.quote(env, &plan, &request);
-        self.plan_cache(&plan, &key.tenant, &key.id, &request);
-        let admit = Admit {
-            exchange: self.id.clone(),
-            key: key.id.clone(),
-            at_ms: self.started_ms,
-            targets: quotes,
-            output_cap: request
-                .output_cap
-                .map(|cap| cap.saturating_mul(request.choices.into())),
-            choices: request.choices,
-            tokens_in: self.tokens_in,
-            cache: self.cache_key.clone().map(|key| CacheAsk {
-                key,
-                read: self.wishes.cache_read,
-            }),
-        };
-        self.request = Some(request);
-        self.plan = plan;
-        Ok(admit)
-    }
-
-    fn route_config(&mut self, of_key: Option<&str>) -> Result<RouteConfig, Box<Step>> {
-        let sent = self.wishes.config.take();
-        let text = match &sent {
-            Some(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) => Some(text),
-                Err(_) => {
-                    let message = "Invalid route configuration: not UTF-8".to_owned();
-                    return Err(Box::new(self.refuse(Code::ConfigInvalid, Some(message))));
-                }
-            },
-            None => of_key,
-        };
-        let Some(text) = text else {
-            return Ok(RouteConfig::default());
-        };
-        RouteConfig::parse(text).map_err(|error| {
-            let message = error.to_string();
-            Box::new(self.refuse_param(Code::ConfigInvalid, Some(message), Some(error.member)))
-        })
-    }
-
-    fn parse(&mut self) -> Result<ChatRequest, Box<Step>> {
-        ChatRequest::parse(&self.body).map_err(|error| {
-            Box::new(self.refuse_param(error.code, Some(error.message), error.param))
-        })
-    }
-
-    fn guard(&mut self, request: ChatRequest, action: PiiAction) -> Result<ChatRequest, Box<Step>> {
-        let mut edits = Edits::default();
-        let inspection = guard::inspect(&self.body, &request.texts, action, &mut edits);
-        if inspection.counts.is_empty() {
-            return Ok(request);
-        }
-        let counts = inspection.counts.iter();
-        self.outcome.pii = counts
-            .map(|(kind, count)| (kind.name().to_owned(), *count))
-            .collect();
-        self.outcome.pii_action = Some(action);
-        match action {
-            PiiAction::Flag => Ok(request),
-            PiiAction::Deny => {
-                let kinds: Vec<&str> = inspection.counts.iter().map(|(k, _)| k.name()).collect();
-                let message = format!("The request contains personal data: {}", kinds.join(", "));
-                Err(Box::new(
-                    self.refuse(Code::GuardrailViolation, Some(message)),
-                ))
-            }
-            PiiAction::Redact if inspection.edits_made => {
-                self.body = edits.apply(&self.body);
-                self.redacted = true;
-                // The provider sees the redacted name; the operator's own ledger keeps apart who
-                // is who.
-                let user = request.user;
-                self.parse().map(|request| ChatRequest { user, ..request })
-            }
-            PiiAction::Redact => Ok(request),
-        }
-    }
-
-    /// Takes targets off the plan whose dialect cannot carry this request. When none is left the
-    /// first one's reason is the answer.
-    fn drop_impossible(&mut self, plan: &mut Plan, request: &ChatRequest) -> Result<(), Box<Step>> {
-        let mut reason = None;
-        plan.targets
-            .retain(|target| match self.encodable(target, request) {
-                Ok(()) => true,
-                Err(error) => {
-                    reason.get_or_insert(error);
-                    false
-                }
-            });
-        match reason {
-            Some(error) if plan.targets.is_empty() => Err(Box::new(self.refuse_param(
-                error.code,
-                Some(error.message),
-                error.param,
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    fn quote(&mut self, env: &mut Env<'_>, plan: &Plan, request: &ChatRequest) -> Vec<Quote> {
-        let mut counted: Option<(Encoding, u64)> = None;
-        let mut quotes = Vec::with_capacity(plan.targets.len());
-        for target in &plan.targets {
-            let encoding = Encoding::of_model(&target.model);
-            let tokens = match counted {
-                Some((last, tokens)) if last == encoding => tokens,
-                _ => env.tokenizers.prompt_tokens(encoding, request, &self.body),
-            };
-            counted = Some((encoding, tokens));
-            self.tokens_in = self.tokens_in.max(tokens);
-            let long = target.price.long_from > 0 && tokens >= target.price.long_from;
-            quotes.push(Quote {
-                provider: target.provider.name.clone(),
-                model: target.model.clone(),
-                input_nano: price::worst_input(&target.price, tokens),
-                output_nano_per_mtok: if long {
-                    target.price.long_output
-                } else {
-                    target.price.output.max(target.price.reasoning)
-                },
-                output_max: target.output_max,
-            });
-        }
-        quotes
-    }
-
-    fn plan_cache(&mut self, plan: &Plan, tenant: &str, key: &str, request: &ChatRequest) {
-        let wanted = self.wishes.cache_read || self.wishes.cache_store;
-        let Some(_) = plan.cache_ttl_s.filter(|_| wanted) else {
-            return;
-        };
-        let scope = format!("{tenant}\n{key}");
-        let name = cache_key(&scope, &plan.identity, &request.model, request, &self.body);
-        self.cache_key = Some(name);
-        self.outcome.cache = if self.wishes.cache_read {
-            CacheStatus::Miss
-        } else {
-            CacheStatus::Refresh
-        };
-    }
-
     /// The sidecar's decision, `None` when it gave none.
     pub fn on_admission(&mut self, env: &mut Env<'_>, answer: Option<Admission>) -> Step {
         if self.state != State::Admitting {
@@ -309,7 +132,7 @@ impl Exchange {
             }
             Some(Admission::Cached(cached)) => {
                 self.rate = cached.rate;
-                self.replay(env, &cached.answer)
+                self.replay(&cached.answer)
             }
             Some(Admission::Refused(refused)) => self.refused(&refused),
             None if grace => self.forward(env, Grant::default()),
@@ -333,68 +156,18 @@ impl Exchange {
         self.progress.begin_only();
         match self.upstream(env) {
             Ok((headers, body)) => {
-                // Nothing retries with another body from here: Envoy holds its own copy.
-                self.body = Vec::new();
+                // Nothing retries with another body from here: Envoy holds its own copy. How
+                // embeddings are to be written stands in the request.
+                if self.endpoint != Some(Endpoint::Embeddings) {
+                    self.body = Vec::new();
+                }
+                if let Some(translated) = &mut self.translated {
+                    translated.body = Vec::new();
+                }
                 Step::Forward(Forward { headers, body })
             }
             Err(error) => self.refuse_param(error.code, Some(error.message), error.param),
         }
-    }
-
-    fn endpoint_of_path(&self) -> Result<Endpoint, Code> {
-        let path = self.head.get(":path").unwrap_or_default();
-        let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
-        let method = self.head.get(":method").unwrap_or_default();
-        let (endpoint, wanted): (_, &[u8]) = match path {
-            b"/v1/chat/completions" => (Endpoint::Chat, b"POST"),
-            b"/v1/models" => (Endpoint::Models, b"GET"),
-            _ if path.starts_with(b"/v1/models/") => (Endpoint::Models, b"GET"),
-            _ => return Err(Code::NotFound),
-        };
-        if method == wanted {
-            Ok(endpoint)
-        } else {
-            Err(Code::MethodNotAllowed)
-        }
-    }
-
-    fn models(&mut self, env: &Env<'_>) -> Step {
-        let Some(policy) = env.policy else {
-            return self.refuse(Code::StateUnavailable, None);
-        };
-        let path = self.head.text(":path").unwrap_or_default();
-        let path = path.split('?').next().unwrap_or_default();
-        let one = path.strip_prefix("/v1/models/");
-        let allowed = self
-            .key
-            .as_ref()
-            .map(|key| key.models.as_slice())
-            .unwrap_or_default();
-        let shown = policy
-            .listed()
-            .filter(|m| allowed.is_empty() || allowed.contains(&m.id));
-        let mut list = shown
-            .filter(|model| one.is_none_or(|id| id == model.id))
-            .map(|model| {
-                serde_json::json!({"id": model.id, "object": "model", "created": 0,
-                "owned_by": model.provider})
-            });
-        let body = match one {
-            None => serde_json::json!({"object": "list", "data": list.collect::<Vec<_>>()}),
-            Some(id) => match list.next() {
-                Some(model) => model,
-                None => {
-                    let message = format!("The model `{id}` does not exist");
-                    drop(list);
-                    return self.refuse(Code::ModelNotFound, Some(message));
-                }
-            },
-        };
-        self.reply(Reply {
-            status: 200,
-            headers: self.reply_headers("application/json"),
-            body: body.to_string().into_bytes(),
-        })
     }
 }
 

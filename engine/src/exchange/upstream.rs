@@ -2,16 +2,18 @@
 
 use std::borrow::Cow;
 
-use super::Env;
-use super::{Exchange, HEADER_EXCHANGE, HEADER_IDLE, HEADER_RETRY, HEADER_TARGET, TARGET_NONE};
-use crate::dialect;
+use super::{
+    Endpoint, Env, Exchange, HEADER_EXCHANGE, HEADER_IDLE, HEADER_RETRY, HEADER_TARGET, TARGET_NONE,
+};
+use crate::dialect::{self, Form, NativeCall};
 use crate::headers::Headers;
+use crate::ingress::Ingress;
 use crate::json::Edits;
 use crate::keys::KEY_HEADERS;
 use crate::limits;
 use crate::plan::Target;
-use crate::request::{ChatRequest, RequestError};
-use crate::wire::Dialect;
+use crate::request::RequestError;
+use crate::wire::{Dialect, Provider};
 
 /// Seconds of silence after which a stream's attempt fails, as Envoy's routes offer them: the
 /// smallest that is not shorter than what was asked for is taken.
@@ -42,24 +44,36 @@ fn replaced(name: &[u8]) -> bool {
 }
 
 impl Exchange {
-    /// Whether the target's dialect can carry the request at all.
-    pub(super) fn encodable(
-        &self,
-        target: &Target,
-        request: &ChatRequest,
-    ) -> Result<(), RequestError> {
-        match target.provider.dialect {
-            // Splices only: nothing a valid request holds can fail.
-            Dialect::Openai if target.provider.params.is_empty() => Ok(()),
-            _ => self.encode(target, request).map(|_| ()),
+    /// How the call goes to `target`.
+    pub(super) fn form(&self, target: &Target) -> Form {
+        let provider = &target.provider;
+        match self.endpoint {
+            Some(Endpoint::Conversation(ingress)) if speaks(provider, ingress, &target.model) => {
+                Form::Native(ingress)
+            }
+            Some(Endpoint::CountTokens) if speaks(provider, Ingress::Messages, "") => {
+                Form::Native(Ingress::Messages)
+            }
+            Some(Endpoint::Embeddings) => Form::Embeddings,
+            Some(Endpoint::Through(through)) => Form::Through(through),
+            _ => Form::Chat,
         }
     }
 
-    fn encode<'a>(
-        &'a self,
-        target: &'a Target,
-        request: &ChatRequest,
-    ) -> Result<dialect::Encoded<'a>, RequestError> {
+    /// Whether the target's dialect can carry the request at all.
+    pub(super) fn encodable(&self, target: &Target) -> Result<(), RequestError> {
+        match target.provider.dialect {
+            // Splices only: nothing a valid request holds can fail.
+            Dialect::Openai
+                if self.endpoint == Some(Endpoint::Chat) && target.provider.params.is_empty() =>
+            {
+                Ok(())
+            }
+            _ => self.encode(target).map(|_| ()),
+        }
+    }
+
+    fn encode<'a>(&'a self, target: &'a Target) -> Result<dialect::Encoded<'a>, RequestError> {
         // The grant's cap is for the target with the most room; each is held at its own maximum.
         let output_cap = self.output_cap.map(|cap| match target.output_max {
             0 => cap,
@@ -74,7 +88,36 @@ impl Exchange {
             strict: target.provider.strict_params,
             rules: Some(&target.provider.params),
         };
-        dialect::encode(&wanted, request, &self.body, Edits::default())
+        let form = self.form(target);
+        let mut encoded = match (form, &self.call, &self.request) {
+            (Form::Embeddings, Some(call), _) => {
+                dialect::embeddings::encode(&wanted, call, &self.body)?
+            }
+            (Form::Native(_) | Form::Through(_), call, _) => {
+                let native = NativeCall {
+                    form,
+                    path: self.head.text(":path").unwrap_or_default(),
+                    call: call.as_ref(),
+                    is_json: self.is_json,
+                    has_version: self.head.get("anthropic-version").is_some(),
+                };
+                dialect::encode_native(&wanted, &native, &self.body)?
+            }
+            (_, _, Some(request)) => {
+                dialect::encode(&wanted, request, self.chat_body(), Edits::default())?
+            }
+            _ => return Err(self.untranslatable.clone().unwrap_or_else(unread)),
+        };
+        if let (Form::Chat, Some(translated)) = (form, &self.translated) {
+            encoded.dropped.extend(translated.dropped.iter().cloned());
+        }
+        match encoded.dropped.first() {
+            Some(name) if wanted.strict => Err(RequestError::invalid(
+                name.as_str(),
+                format!("this provider does not take {name}"),
+            )),
+            _ => Ok(encoded),
+        }
     }
 
     /// Head and body for the current target; no body where the client's own serves.
@@ -82,10 +125,9 @@ impl Exchange {
         &mut self,
         env: &Env<'_>,
     ) -> Result<(Headers, Option<Vec<u8>>), RequestError> {
-        let missing = || RequestError::invalid("", "the request was not planned");
-        let target = self.target().ok_or_else(missing)?;
-        let request = self.request.as_ref().ok_or_else(missing)?;
-        let encoded = self.encode(target, request)?;
+        let target = self.target().ok_or_else(unread)?;
+        let form = self.form(target);
+        let encoded = self.encode(target)?;
         let provider = &target.provider;
         let mut headers = self.base_headers();
         if self.has_adapter() {
@@ -93,7 +135,10 @@ impl Exchange {
             headers =
                 headers.filtered(|name| name != b"x-forwarded-proto" && name != b"x-request-id");
         }
-        let path = if provider.chat_path.is_empty() {
+        if form == Form::Chat && self.call.is_some() {
+            headers = headers.filtered(|name| !name.starts_with(b"anthropic-"));
+        }
+        let path = if provider.chat_path.is_empty() || form != Form::Chat {
             encoded.path
         } else {
             Cow::Borrowed(provider.chat_path.as_str())
@@ -116,11 +161,18 @@ impl Exchange {
         for (name, value) in &provider.headers {
             headers.push(name, value);
         }
-        headers.push("content-length", encoded.body.len().to_string());
+        if !encoded.body.is_empty() {
+            headers.push("content-length", encoded.body.len().to_string());
+        }
+        if form == Form::Chat && self.translated.is_some() || form == Form::Embeddings {
+            headers = headers.filtered(|name| name != b"content-type");
+            headers.push("content-type", "application/json");
+        }
         let dropped = encoded.dropped;
+        let changed = self.redacted || self.translated.is_some();
         let body = match encoded.body {
             Cow::Owned(body) => Some(body),
-            Cow::Borrowed(body) => self.redacted.then(|| body.to_vec()),
+            Cow::Borrowed(body) => changed.then(|| body.to_vec()),
         };
         if self.has_adapter() {
             headers.push(HEADER_TARGET, self.next_target());
@@ -146,7 +198,9 @@ impl Exchange {
                 headers.push(name, value);
             }
         }
-        headers.push("content-length", self.body.len().to_string());
+        if !self.body.is_empty() {
+            headers.push("content-length", self.body.len().to_string());
+        }
         let first = self
             .plan
             .targets
@@ -215,6 +269,29 @@ impl Exchange {
             headers.push("x-envoy-upstream-rq-timeout-ms", limit);
         }
     }
+}
+
+fn unread() -> RequestError {
+    RequestError::invalid("", "the request was not planned")
+}
+
+/// Whether a provider takes a conversation in that form as it is.
+fn speaks(provider: &Provider, ingress: Ingress, model: &str) -> bool {
+    match ingress {
+        Ingress::Messages => provider.dialect == Dialect::Anthropic,
+        Ingress::Responses => provider.serves.contains(&ingress),
+        Ingress::Completions => {
+            provider.serves.contains(&ingress)
+                || (provider.dialect == Dialect::Openai && completes(model))
+        }
+    }
+}
+
+/// OpenAI's models that know no chat.
+fn completes(model: &str) -> bool {
+    model.starts_with("gpt-3.5-turbo-instruct")
+        || model.starts_with("davinci-")
+        || model.starts_with("babbage-")
 }
 
 /// Answer headers of a provider that do not reach the client: those about one hop, those that

@@ -50,6 +50,7 @@ fn plan(config: &str, model: &str, key: &KeyRecord, random: u64) -> Result<Plan,
             key,
             policy: &policy,
             random,
+            through: None,
         },
     )
 }

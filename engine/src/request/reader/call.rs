@@ -20,7 +20,7 @@ pub(in crate::request) fn read(body: &[u8]) -> Result<Call, RequestError> {
             _ => reader.free(),
         }
         let end = reader.walk.passed();
-        if matches!(name, b"model" | b"stream" | b"user") {
+        if matches!(name, b"model" | b"stream" | b"stream_options" | b"user") {
             reader.parameter(name, Span { start, end })?;
         }
     }
@@ -30,6 +30,7 @@ pub(in crate::request) fn read(body: &[u8]) -> Result<Call, RequestError> {
         model_span: Some(found.model_span).filter(|span| !span.is_empty()),
         model: found.model,
         stream: found.stream,
+        include_usage: found.include_usage,
         user: found.user,
         texts: found.texts,
     })

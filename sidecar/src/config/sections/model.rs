@@ -112,7 +112,7 @@ fn entry(field: Field<'_>, names: &Names, reader: &mut Reader<'_>) -> Option<Ent
     })
 }
 
-/// `free`, or dollars per million tokens by kind. A kind that is not given costs what its parent
+/// `free`, or dollars per million tokens by kind and dollars per call. A kind that is not given costs what its parent
 /// kind costs, never less.
 pub(super) fn price(field: Field<'_>, reader: &mut Reader<'_>) -> Option<Price> {
     if matches!(&field.node.value, Value::Scalar { text, .. } if text == "free") {
@@ -121,17 +121,25 @@ pub(super) fn price(field: Field<'_>, reader: &mut Reader<'_>) -> Option<Price> 
     if matches!(field.node.value, Value::Scalar { .. }) {
         reader.problem(
             &field,
-            "expected `free` or {input: USD, output: USD} per million tokens",
+            "expected `free`, or {input: USD, output: USD} per million tokens, or {per_call: USD}",
         );
         return None;
     }
     let mut object = reader.object(field)?;
-    let input = object
-        .required("input", reader)
+    let per_call = object
+        .member("per_call")
         .and_then(|field| rate(&field, reader));
-    let output = object
-        .required("output", reader)
-        .and_then(|field| rate(&field, reader));
+    let mut tokens = |name, reader: &mut Reader<'_>| {
+        let field = match per_call {
+            Some(_) => object.member(name),
+            None => object.required(name, reader),
+        };
+        match field {
+            Some(field) => rate(&field, reader),
+            None => per_call.and(Some(0)),
+        }
+    };
+    let (input, output) = (tokens("input", reader), tokens("output", reader));
     let mut kind =
         |name, reader: &mut Reader<'_>| object.member(name).and_then(|field| rate(&field, reader));
     let cached_input = kind("cached_input", reader);
@@ -149,6 +157,7 @@ pub(super) fn price(field: Field<'_>, reader: &mut Reader<'_>) -> Option<Price> 
         long_from,
         long_input: long_input.unwrap_or(input),
         long_output: long_output.unwrap_or(output),
+        per_call: per_call.unwrap_or_default(),
         ..engine::price::price(input, output, cached_input, cache_write, reasoning)
     })
 }

@@ -9,6 +9,7 @@ use super::super::{Endpoint, ProviderConfig, Secret};
 use super::{Names, model, optional_secret};
 
 mod access;
+mod calls;
 mod params;
 
 const DIALECTS: [(&str, Dialect); 9] = [
@@ -101,10 +102,12 @@ fn provider(
     let free = object
         .member("price")
         .and_then(|field| model::price(field, reader));
+    let stated = calls::read(&mut object, dialect, reader);
     object.finish(reader);
     let mut endpoint = endpoint?;
     endpoint.base_path = base_path(dialect, &endpoint.base_path, !chat_path.is_empty());
     endpoint.base_path.push_str(&access.path);
+    let (serves, calls) = stated.complete(dialect, &endpoint);
     let provider = ProviderConfig {
         name: name?,
         dialect,
@@ -119,6 +122,8 @@ fn provider(
         api_key: access.key,
         headers,
         default_price: default_price.or(free),
+        serves,
+        calls,
     };
     Some((provider, present))
 }

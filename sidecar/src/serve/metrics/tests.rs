@@ -5,6 +5,7 @@ use super::*;
 fn record(provider: &str, model: &str, status: u16) -> UsageRecord {
     UsageRecord {
         exchange: "x".into(),
+        endpoint: "chat".into(),
         trace_id: "t".into(),
         key: "key_a".into(),
         user: String::new(),

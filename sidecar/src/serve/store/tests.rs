@@ -19,6 +19,7 @@ const NOON: u64 = 1_795_262_400_000; // 2026-11-21T12:00:00Z
 fn record(exchange: &str, cost_nano: i64, ending: Ending) -> UsageRecord {
     UsageRecord {
         exchange: exchange.into(),
+        endpoint: "chat".into(),
         trace_id: "t".into(),
         key: "key_a".into(),
         user: "u".into(),

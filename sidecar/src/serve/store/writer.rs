@@ -342,6 +342,7 @@ fn write(
 /// The record that stands for an exchange nobody settled.
 fn expired((exchange, hold): (String, Hold), now_ms: u64) -> UsageRecord {
     UsageRecord {
+        endpoint: String::new(),
         trace_id: exchange.clone(),
         exchange,
         key: hold.key,

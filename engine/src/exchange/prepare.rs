@@ -1,0 +1,215 @@
+//! Everything that is decided about a request before the sidecar is asked.
+
+use super::{Endpoint, Env, Exchange, Step};
+use crate::cache_key::{WITHOUT_INFLUENCE, cache_key};
+use crate::dialect::{Form, embeddings};
+use crate::json::{self, Span};
+use crate::plan::{self, Plan};
+use crate::price;
+use crate::reply::Code;
+use crate::request::RequestError;
+use crate::route::RouteConfig;
+use crate::tokens::Encoding;
+use crate::wire::{Admit, CacheAsk, CacheStatus, KeyRecord, Price, Quote};
+
+impl Exchange {
+    /// What to ask the sidecar for, or the answer when it needs not be asked.
+    pub(super) fn prepare(&mut self, env: &mut Env<'_>) -> Result<Admit, Box<Step>> {
+        let Some((policy, key)) = env.policy.zip(self.key.clone()) else {
+            return Err(Box::new(self.refuse(Code::StateUnavailable, None)));
+        };
+        let config = self.route_config(key.config.as_deref())?;
+        self.budget_status = policy.defaults().budget_status;
+        self.outcome.unenforced.clone_from(&config.unenforced);
+        let rule = [policy.defaults().pii_input, key.pii_input, config.pii_input];
+        self.read(rule.into_iter().flatten().max())?;
+        let model = self.model_asked().to_owned();
+        let ask = plan::Request {
+            model: &model,
+            key: &key,
+            policy,
+            random: env.random,
+            through: self.through(),
+        };
+        let mut plan = match Plan::new(&config.root, &ask) {
+            Ok(plan) => plan,
+            Err(error) => return Err(Box::new(self.refuse(error.code, Some(error.message)))),
+        };
+        self.drop_impossible(&mut plan)?;
+        if self.endpoint == Some(Endpoint::CountTokens) {
+            self.plan_count(env, &mut plan)?;
+        }
+        let quotes = self.quote(env, &plan);
+        self.plan_cache(&plan, &key, &model);
+        let choices = self.request.as_ref().map_or(1, |request| request.choices);
+        let admit = Admit {
+            exchange: self.id.clone(),
+            key: key.id.clone(),
+            at_ms: self.started_ms,
+            targets: quotes,
+            output_cap: self
+                .output_asked()
+                .map(|cap| cap.saturating_mul(choices.into())),
+            choices,
+            tokens_in: self.tokens_in,
+            cache: self.cache_key.clone().map(|key| CacheAsk {
+                key,
+                read: self.wishes.cache_read,
+            }),
+        };
+        self.plan = plan;
+        Ok(admit)
+    }
+
+    fn route_config(&mut self, of_key: Option<&str>) -> Result<RouteConfig, Box<Step>> {
+        let sent = self.wishes.config.take();
+        let text = match &sent {
+            Some(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Some(text),
+                Err(_) => {
+                    let message = "Invalid route configuration: not UTF-8".to_owned();
+                    return Err(Box::new(self.refuse(Code::ConfigInvalid, Some(message))));
+                }
+            },
+            None => of_key,
+        };
+        let Some(text) = text else {
+            return Ok(RouteConfig::default());
+        };
+        RouteConfig::parse(text).map_err(|error| {
+            let message = error.to_string();
+            Box::new(self.refuse_param(Code::ConfigInvalid, Some(message), Some(error.member)))
+        })
+    }
+
+    /// Takes targets off the plan that cannot carry this request. When none is left the first
+    /// one's reason is the answer.
+    fn drop_impossible(&mut self, plan: &mut Plan) -> Result<(), Box<Step>> {
+        let mut reason = None;
+        plan.targets.retain(|target| match self.encodable(target) {
+            Ok(()) => true,
+            Err(error) => {
+                reason.get_or_insert(error);
+                false
+            }
+        });
+        match reason {
+            Some(error) if plan.targets.is_empty() => Err(self.refuse_request(error)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn refuse_request(&mut self, error: RequestError) -> Box<Step> {
+        Box::new(self.refuse_param(error.code, Some(error.message), error.param))
+    }
+
+    /// Whoever counts for a price of its own is asked; the others' tokens are counted here.
+    fn plan_count(&mut self, env: &mut Env<'_>, plan: &mut Plan) -> Result<(), Box<Step>> {
+        let Some(first) = plan.targets.first_mut() else {
+            return Ok(());
+        };
+        first.price = Price::default();
+        if matches!(self.form(first), Form::Native(_)) {
+            plan.targets.truncate(1);
+            return Ok(());
+        }
+        let encoding = Encoding::of_model(&first.model);
+        let tokens = self.prompt_tokens(env, encoding);
+        Err(Box::new(self.counted(tokens)))
+    }
+
+    /// Output tokens that the request itself allows.
+    fn output_asked(&self) -> Option<u64> {
+        if let Some(request) = &self.request {
+            return request.output_cap;
+        }
+        let call = self.call.as_ref()?;
+        if !matches!(self.endpoint, Some(Endpoint::Conversation(_))) {
+            return Some(0);
+        }
+        ["max_output_tokens", "max_tokens"]
+            .iter()
+            .find_map(|name| json::member(&self.body, call.root, name))
+            .and_then(|cap| json::number_u64(&self.body, cap))
+    }
+
+    fn prompt_tokens(&self, env: &mut Env<'_>, encoding: Encoding) -> u64 {
+        match (&self.request, &self.call) {
+            _ if self.through().is_some() => 0,
+            (Some(request), _) => env
+                .tokenizers
+                .prompt_tokens(encoding, request, self.chat_body()),
+            (None, Some(call)) => {
+                let texts = env
+                    .tokenizers
+                    .text_tokens(encoding, &call.texts, &self.body);
+                texts.saturating_add(embeddings::token_ids(&self.body, call.root))
+            }
+            (None, None) => 0,
+        }
+    }
+
+    fn quote(&mut self, env: &mut Env<'_>, plan: &Plan) -> Vec<Quote> {
+        let mut counted: Option<(Encoding, u64)> = None;
+        let mut quotes = Vec::with_capacity(plan.targets.len());
+        let answers = matches!(
+            self.endpoint,
+            Some(Endpoint::Chat | Endpoint::Conversation(_))
+        );
+        for target in &plan.targets {
+            let encoding = Encoding::of_model(&target.model);
+            let tokens = match counted {
+                Some((last, tokens)) if last == encoding => tokens,
+                _ => self.prompt_tokens(env, encoding),
+            };
+            counted = Some((encoding, tokens));
+            self.tokens_in = self.tokens_in.max(tokens);
+            let input = price::worst_input(&target.price, tokens);
+            quotes.push(Quote {
+                provider: target.provider.name.clone(),
+                model: target.model.clone(),
+                input_nano: input.saturating_add(target.price.per_call),
+                output_nano_per_mtok: if answers {
+                    price::worst_output_per_mtok(&target.price, tokens)
+                } else {
+                    0
+                },
+                output_max: target.output_max,
+            });
+        }
+        quotes
+    }
+
+    fn plan_cache(&mut self, plan: &Plan, key: &KeyRecord, model: &str) {
+        let wanted = self.wishes.cache_read || self.wishes.cache_store;
+        let Some(_) = plan.cache_ttl_s.filter(|_| wanted) else {
+            return;
+        };
+        let Some((form, root, without)) = self.cached_form() else {
+            return;
+        };
+        let scope = format!("{form}{}\n{}", key.tenant, key.id);
+        let of = (self.body.as_slice(), root);
+        let name = cache_key(&scope, &plan.identity, model, of, without);
+        self.cache_key = Some(name);
+        self.outcome.cache = if self.wishes.cache_read {
+            CacheStatus::Miss
+        } else {
+            CacheStatus::Refresh
+        };
+    }
+
+    /// What tells the calls apart in the cache, for those whose answers it may hold. Answers in
+    /// other forms than a chat completion repeat what was asked: there every member counts.
+    fn cached_form(&self) -> Option<(String, Span, &'static [&'static str])> {
+        match (self.endpoint?, &self.request, &self.call) {
+            (Endpoint::Chat, Some(request), _) => {
+                Some((String::new(), request.root, WITHOUT_INFLUENCE))
+            }
+            (endpoint @ (Endpoint::Conversation(_) | Endpoint::Embeddings), _, Some(call)) => {
+                Some((format!("{}\n", endpoint.name()), call.root, &[]))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! A request's body: read, inspected, and turned into the middle form where it has another.
+
+use super::{Endpoint, Exchange, Reply, Step};
+use crate::endpoint::Through;
+use crate::guard;
+use crate::ingress::{self, Ingress};
+use crate::json::{self, Edits};
+use crate::reply::Code;
+use crate::request::{Call, ChatRequest, RequestError, Text};
+use crate::wire::PiiAction;
+
+/// How a rule is named that could not be applied.
+const RULE: &str = "pii_detection";
+
+impl Exchange {
+    /// Reads the body and applies the rule for personal data to it.
+    pub(super) fn read(&mut self, rule: Option<PiiAction>) -> Result<(), Box<Step>> {
+        if self.endpoint == Some(Endpoint::Chat) {
+            let mut request = self.parsed(ChatRequest::parse)?;
+            if let Some(action) = rule
+                && self.guard(&request.texts, action)?
+            {
+                // The provider sees the redacted name; the operator's own ledger keeps apart who
+                // is who.
+                let user = request.user.take();
+                request = self.parsed(ChatRequest::parse)?;
+                request.user = user;
+            }
+            self.request = Some(request);
+            return Ok(());
+        }
+        let mut call = self.read_call()?;
+        match rule {
+            Some(action) if self.is_json => {
+                if self.guard(&call.texts, action)? {
+                    let user = call.user.take();
+                    call = self.parsed(Call::parse)?;
+                    call.user = user;
+                }
+            }
+            Some(_) if !self.body.is_empty() => self.outcome.unenforced.push(RULE.to_owned()),
+            _ => {}
+        }
+        if let Some(ingress) = self.endpoint.and_then(Endpoint::ingress) {
+            self.translate(ingress, &call);
+        }
+        self.call = Some(call);
+        Ok(())
+    }
+
+    fn parsed<T>(
+        &mut self,
+        parse: impl FnOnce(&[u8]) -> Result<T, RequestError>,
+    ) -> Result<T, Box<Step>> {
+        parse(&self.body).map_err(|error| self.refuse_request(error))
+    }
+
+    fn read_call(&mut self) -> Result<Call, Box<Step>> {
+        let kind = self.head.text("content-type").unwrap_or_default();
+        let form = Call::of_form(kind, &self.body);
+        let passes = self.through().is_some();
+        if let (Some(call), true) = (form, passes) {
+            return Ok(call);
+        }
+        if passes && self.body.is_empty() {
+            return Ok(Call::default());
+        }
+        let call = self.parsed(Call::parse)?;
+        self.is_json = true;
+        if call.model.is_empty() && !passes {
+            let message = "you must provide a model parameter";
+            return Err(self.refuse_request(RequestError::invalid("model", message)));
+        }
+        Ok(call)
+    }
+
+    /// Inspects texts of the body. Says whether the body was changed.
+    fn guard(&mut self, texts: &[Text], action: PiiAction) -> Result<bool, Box<Step>> {
+        let mut edits = Edits::default();
+        let inspection = guard::inspect(&self.body, texts, action, &mut edits);
+        if inspection.counts.is_empty() {
+            return Ok(false);
+        }
+        let counts = inspection.counts.iter();
+        self.outcome.pii = counts
+            .map(|(kind, count)| (kind.name().to_owned(), *count))
+            .collect();
+        self.outcome.pii_action = Some(action);
+        match action {
+            PiiAction::Deny => {
+                let kinds: Vec<&str> = inspection.counts.iter().map(|(k, _)| k.name()).collect();
+                let message = format!("The request contains personal data: {}", kinds.join(", "));
+                Err(Box::new(
+                    self.refuse(Code::GuardrailViolation, Some(message)),
+                ))
+            }
+            PiiAction::Redact if inspection.edits_made => {
+                self.body = edits.apply(&self.body);
+                self.redacted = true;
+                Ok(true)
+            }
+            PiiAction::Flag | PiiAction::Redact => Ok(false),
+        }
+    }
+
+    /// Why it cannot be said in the middle form is told only when a target needs that.
+    fn translate(&mut self, ingress: Ingress, call: &Call) {
+        let counts = self.endpoint == Some(Endpoint::CountTokens);
+        let translated = if counts {
+            // A question for a count names no limit, which every other request has to.
+            let mut edits = Edits::default();
+            edits.set_member(&self.body, call.root, "max_tokens", "1");
+            let body = edits.apply(&self.body);
+            json::document(&body)
+                .map_err(|_| RequestError::invalid("", "the request cannot be read"))
+                .and_then(|root| ingress.to_chat(&body, root))
+        } else {
+            ingress.to_chat(&self.body, call.root)
+        };
+        let read = translated.and_then(|translated| {
+            let request = ChatRequest::parse(&translated.body)?;
+            Ok((translated, request))
+        });
+        match read {
+            Ok((translated, request)) => {
+                self.translated = Some(translated);
+                self.request = Some(request);
+            }
+            Err(error) => self.untranslatable = Some(error),
+        }
+    }
+
+    /// The body in the middle form.
+    pub(super) fn chat_body(&self) -> &[u8] {
+        match &self.translated {
+            Some(translated) => &translated.body,
+            None => &self.body,
+        }
+    }
+
+    /// The kind of call that passes as it came.
+    pub(super) fn through(&self) -> Option<Through> {
+        match self.endpoint {
+            Some(Endpoint::Through(through)) => Some(through),
+            _ => None,
+        }
+    }
+
+    /// Empty when the call names none.
+    pub(super) fn model_asked(&self) -> &str {
+        match (&self.call, &self.request) {
+            (Some(call), _) => &call.model,
+            (None, Some(request)) => &request.model,
+            (None, None) => "",
+        }
+    }
+
+    /// Answers how many tokens a conversation has.
+    pub(super) fn counted(&mut self, tokens: u64) -> Step {
+        let body = ingress::count_tokens_answer(tokens);
+        self.reply(Reply {
+            status: 200,
+            headers: self.reply_headers("application/json"),
+            body,
+        })
+    }
+
+    /// An error, given as OpenAI's body, in the caller's form.
+    pub(super) fn spoken(&self, status: u16, openai: Vec<u8>) -> Vec<u8> {
+        match self.endpoint.and_then(Endpoint::ingress) {
+            Some(ingress) => ingress.error(status, openai, &self.id),
+            None => openai,
+        }
+    }
+}
