@@ -53,6 +53,8 @@ pub struct Behaviour {
     /// Whether to call the first tool; by default whenever tools are offered and no result is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_call: Option<bool>,
+    /// Embeddings in base64 when asked for them so; not every provider can.
+    pub base64: bool,
 }
 
 /// How an answer ends.
@@ -114,6 +116,9 @@ pub struct Script {
     /// Text that the body must contain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contains: Option<String>,
+    /// Text that path and query must contain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// Header that must have this value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<(String, String)>,

@@ -9,3 +9,4 @@ pub mod gateway;
 pub mod process;
 pub mod provider;
 pub mod setup;
+pub mod vector;

@@ -49,7 +49,7 @@ impl FakeProvider {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Every request so far whose body contains `marker`, in order of arrival.
+    /// Every request so far whose body or path contains `marker`, in order of arrival.
     pub async fn requests(&self, marker: &str) -> Vec<Recorded> {
         let answer = self
             .http
@@ -59,11 +59,11 @@ impl FakeProvider {
             .expect("fake provider");
         let all: Vec<Recorded> = answer.json().await.expect("records");
         all.into_iter()
-            .filter(|request| request.body.contains(marker))
+            .filter(|request| request.body.contains(marker) || request.path.contains(marker))
             .collect()
     }
 
-    /// The only request whose body contains `marker`.
+    /// The only one of these requests.
     #[track_caller]
     pub fn only(requests: Vec<Recorded>) -> Recorded {
         let count = requests.len();

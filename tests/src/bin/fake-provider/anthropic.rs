@@ -1,4 +1,4 @@
-//! Anthropic Messages, version 2023-06-01, as strict as the real API where a gateway could err.
+//! Anthropic Messages, as strict as the real API where a gateway could err.
 
 use e2e::behaviour::{Behaviour, Tokens};
 use serde_json::{Value, json};
@@ -29,12 +29,12 @@ const MEMBERS: &[&str] = &[
 
 /// Reads a request; the error is what the real API complains about.
 pub(crate) fn question(body: &Value, version: Option<&str>) -> Result<Question, String> {
-    if version != Some("2023-06-01") {
-        return Err(format!(
-            "anthropic-version: header is required, got {version:?}"
-        ));
-    }
+    check_version(version)?;
     let members = body.as_object().ok_or("body: Input should be an object")?;
+    let sampling = ["temperature", "top_p", "top_k"];
+    if version == Some(NEWEST) && sampling.iter().any(|name| members.contains_key(*name)) {
+        return Err("temperature: Extra inputs are not permitted".to_owned());
+    }
     if let Some(name) = members
         .keys()
         .find(|name| !MEMBERS.contains(&name.as_str()))
@@ -71,6 +71,18 @@ pub(crate) fn question(body: &Value, version: Option<&str>) -> Result<Question, 
             .filter(|_| waits_for_tool)
             .map(str::to_owned),
     })
+}
+
+/// The version without sampling parameters, which newest clients ask for.
+const NEWEST: &str = "2026-10-21";
+
+pub(crate) fn check_version(version: Option<&str>) -> Result<(), String> {
+    match version {
+        Some("2023-06-01" | NEWEST) => Ok(()),
+        other => Err(format!(
+            "anthropic-version: header is required, got {other:?}"
+        )),
+    }
 }
 
 fn check_system(system: &Value) -> Result<(), String> {

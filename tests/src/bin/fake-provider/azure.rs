@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::chat::{Answer, Question};
 use crate::openai::{self, Events};
 
-/// Reads a request; the error is what the real API complains about.
-pub(crate) fn question(request: &Recorded, body: &Value) -> Result<Question, String> {
+/// Checks key and path; gives the deployment that a path names.
+pub(crate) fn admit(request: &Recorded) -> Result<Option<String>, String> {
     let bearer = request
         .header("authorization")
         .is_some_and(|value| value.starts_with("Bearer "));
@@ -15,17 +15,28 @@ pub(crate) fn question(request: &Recorded, body: &Value) -> Result<Question, Str
         return Err("Access denied due to missing subscription key.".to_owned());
     }
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    if path.contains("/openai/v1/") {
+        return Ok(None);
+    }
+    if !query.contains("api-version=") {
+        return Err("Resource not found".to_owned());
+    }
     let deployment = path
         .split_once("/openai/deployments/")
-        .and_then(|(_, rest)| rest.strip_suffix("/chat/completions"));
+        .and_then(|(_, rest)| rest.split('/').next());
+    Ok(deployment.map(str::to_owned))
+}
+
+/// Reads a request; the error is what the real API complains about.
+pub(crate) fn question(request: &Recorded, body: &Value) -> Result<Question, String> {
+    let deployment = admit(request)?;
     let question = openai::question(body)?;
     match deployment {
-        Some(_) if !query.starts_with("api-version=") => Err("Resource not found".to_owned()),
         Some(deployment) => Ok(Question {
-            model: deployment.to_owned(),
+            model: deployment,
             ..question
         }),
-        None if path.ends_with("/openai/v1/chat/completions") => Ok(question),
+        None if request.path.contains("/openai/v1/") => Ok(question),
         None => Err("Resource not found".to_owned()),
     }
 }

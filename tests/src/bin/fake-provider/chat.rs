@@ -12,25 +12,27 @@ pub(crate) enum Dialect {
     Bedrock,
     Gemini,
     Mistral,
+    /// Its own interface, not the one that is OpenAI's.
+    Ollama,
 }
 
 impl Dialect {
     /// The format that is spoken at a path (without its query).
-    pub(crate) fn of_path(path: &str) -> Option<Dialect> {
-        if path.ends_with("/messages") {
-            Some(Dialect::Anthropic)
-        } else if path.ends_with("/converse") || path.ends_with("/converse-stream") {
-            Some(Dialect::Bedrock)
-        } else if path.ends_with(":generateContent") || path.ends_with(":streamGenerateContent") {
-            Some(Dialect::Gemini)
-        } else if !path.ends_with("/chat/completions") {
-            None
+    pub(crate) fn of_path(path: &str) -> Dialect {
+        if path.ends_with("/messages") || path.ends_with("/messages/count_tokens") {
+            Dialect::Anthropic
+        } else if path.contains("/model/") {
+            Dialect::Bedrock
+        } else if path.contains("/models/") {
+            Dialect::Gemini
         } else if path.contains("/openai/") {
-            Some(Dialect::Azure)
+            Dialect::Azure
         } else if path.starts_with("/mistral/") {
-            Some(Dialect::Mistral)
+            Dialect::Mistral
+        } else if path.ends_with("/api/embed") {
+            Dialect::Ollama
         } else {
-            Some(Dialect::Openai)
+            Dialect::Openai
         }
     }
 }

@@ -8,12 +8,15 @@
 mod anthropic;
 mod azure;
 mod bedrock;
+mod call;
 mod chat;
 mod delivery;
+mod exchange;
 mod gemini;
 mod mistral;
 mod openai;
 mod server;
+mod state;
 mod words;
 
 use std::net::Ipv4Addr;
@@ -33,7 +36,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     println!("{}", listener.local_addr()?.port());
-    let state = Arc::new(server::State::default());
+    let state = Arc::new(state::State::default());
     loop {
         let (stream, _) = listener.accept().await?;
         tokio::spawn(server::serve(stream, Arc::clone(&state)));

@@ -60,7 +60,7 @@ pub(crate) fn error_body(status: u16, message: &str) -> Value {
     json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
 }
 
-fn usage_value(usage: Tokens) -> Value {
+pub(crate) fn usage_value(usage: Tokens) -> Value {
     json!({
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,

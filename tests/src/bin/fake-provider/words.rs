@@ -1,7 +1,7 @@
 //! The same facts in each dialect's words.
 
 use e2e::behaviour::{Behaviour, Recorded};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::chat::{Answer, Dialect, Question};
 use crate::openai::Events;
@@ -21,7 +21,7 @@ pub(crate) fn question(
                 ..question
             })
         }
-        Dialect::Openai => openai::question(body),
+        Dialect::Openai | Dialect::Ollama => openai::question(body),
         Dialect::Anthropic => anthropic::question(body, request.header("anthropic-version")),
         Dialect::Azure => azure::question(request, body),
         Dialect::Bedrock => bedrock::question(request, body),
@@ -40,6 +40,7 @@ pub(crate) fn complaint_status(dialect: Dialect) -> u16 {
 
 pub(crate) fn error_body(dialect: Dialect, status: u16, message: &str) -> Value {
     match dialect {
+        Dialect::Ollama => json!({"error": message}),
         Dialect::Openai => openai::error_body(status, message),
         Dialect::Anthropic => anthropic::error_body(status, message),
         Dialect::Azure => azure::error_body(status, message),
@@ -52,7 +53,7 @@ pub(crate) fn error_body(dialect: Dialect, status: u16, message: &str) -> Value 
 /// The JSON answer.
 pub(crate) fn answer(dialect: Dialect, answer: &Answer, behaviour: &Behaviour) -> Value {
     match dialect {
-        Dialect::Openai => openai::answer(answer, behaviour),
+        Dialect::Openai | Dialect::Ollama => openai::answer(answer, behaviour),
         Dialect::Anthropic => anthropic::answer(answer, behaviour),
         Dialect::Azure => azure::answer(answer, behaviour),
         Dialect::Bedrock => bedrock::answer(answer),
@@ -69,7 +70,9 @@ pub(crate) fn events(
     behaviour: &Behaviour,
 ) -> Events {
     match dialect {
-        Dialect::Openai => openai::events(answer, question.include_usage, behaviour),
+        Dialect::Openai | Dialect::Ollama => {
+            openai::events(answer, question.include_usage, behaviour)
+        }
         Dialect::Anthropic => anthropic::events(answer),
         Dialect::Azure => azure::events(answer, question.include_usage, behaviour),
         Dialect::Bedrock => bedrock::events(answer),
@@ -81,7 +84,9 @@ pub(crate) fn events(
 /// The event that ends a stream with an error.
 pub(crate) fn error_event(dialect: Dialect) -> String {
     match dialect {
-        Dialect::Openai | Dialect::Azure | Dialect::Mistral => openai::error_event(),
+        Dialect::Openai | Dialect::Azure | Dialect::Mistral | Dialect::Ollama => {
+            openai::error_event()
+        }
         Dialect::Anthropic => anthropic::error_event(),
         Dialect::Bedrock => bedrock::error_event(),
         Dialect::Gemini => gemini::error_event(),
@@ -96,10 +101,10 @@ pub(crate) fn stream_type(dialect: Dialect) -> &'static str {
     }
 }
 
-/// An event as it goes out.
-pub(crate) fn bytes(dialect: Dialect, event: &str) -> Vec<u8> {
+/// How its pieces go out.
+pub(crate) fn encoding(dialect: Dialect) -> fn(&str) -> Vec<u8> {
     match dialect {
-        Dialect::Bedrock => bedrock::frame(event),
-        _ => event.as_bytes().to_vec(),
+        Dialect::Bedrock => bedrock::frame,
+        _ => |event| event.as_bytes().to_vec(),
     }
 }
