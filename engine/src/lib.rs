@@ -29,3 +29,6 @@ pub mod request;
 pub mod route;
 pub mod sse;
 pub mod tokens;
+
+#[cfg(test)]
+mod golden;

@@ -46,10 +46,10 @@ fn table() -> String {
 
 #[test]
 fn the_documented_table_is_the_one_that_runs() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/parameters.md");
+    let path = golden::folder("../../docs").join("parameters.md");
     assert!(
         !differs(&path, table().as_bytes()),
-        "UPDATE_GOLDEN=1 writes it anew"
+        "UPDATE_EXPECT=1 writes it anew"
     );
 }
 
