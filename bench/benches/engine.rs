@@ -2,6 +2,8 @@
 
 use std::hint::black_box;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use engine::dialect::{self, StreamDecoder};
 use engine::event_stream::crc32;
@@ -225,6 +227,90 @@ fn dialects(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Vectors of 3072 numbers, as providers write them.
+fn embeddings_answer(dialect: Dialect, base64: bool) -> Vec<u8> {
+    let mut state = 1_u64;
+    let vectors: Vec<String> = (0..64)
+        .map(|_| {
+            let numbers: Vec<f32> = (0..3072)
+                .map(|_| {
+                    state = state
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1);
+                    (state >> 40) as f32 / 1e8 - 0.08
+                })
+                .collect();
+            if base64 {
+                let bytes: Vec<u8> = numbers.iter().flat_map(|it| it.to_le_bytes()).collect();
+                return format!("\"{}\"", BASE64.encode(bytes));
+            }
+            let numbers: Vec<String> = numbers.iter().map(f32::to_string).collect();
+            format!("[{}]", numbers.join(","))
+        })
+        .collect();
+    if dialect == Dialect::Gemini {
+        let vectors: Vec<String> = vectors
+            .iter()
+            .map(|vector| format!("{{\"values\":{vector}}}"))
+            .collect();
+        return format!("{{\"embeddings\":[{}]}}", vectors.join(",")).into_bytes();
+    }
+    let data: Vec<String> = vectors
+        .iter()
+        .map(|vector| format!("{{\"object\":\"embedding\",\"index\":0,\"embedding\":{vector}}}"))
+        .collect();
+    let data = data.join(",");
+    format!(
+        "{{\"object\":\"list\",\"data\":[{data}],\"usage\":{{\"prompt_tokens\":9,\"total_tokens\":9}}}}"
+    )
+    .into_bytes()
+}
+
+fn embeddings(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("embeddings");
+    group.sample_size(20);
+    for (name, dialect, base64, wanted) in [
+        ("openai, numbers pass", Dialect::Openai, false, "float"),
+        ("openai, base64 passes", Dialect::Openai, true, "base64"),
+        (
+            "openai, numbers to base64",
+            Dialect::Openai,
+            false,
+            "base64",
+        ),
+        ("openai, base64 to numbers", Dialect::Openai, true, "float"),
+        ("gemini, numbers copied", Dialect::Gemini, false, "float"),
+        (
+            "gemini, numbers to base64",
+            Dialect::Gemini,
+            false,
+            "base64",
+        ),
+    ] {
+        let answer = embeddings_answer(dialect, base64);
+        let request = format!("{{\"input\":\"a\",\"encoding_format\":\"{wanted}\"}}");
+        let context = dialect::embeddings::Context {
+            request: request.as_bytes(),
+            model: "m",
+            tokens_in: 1,
+        };
+        group.throughput(Throughput::Bytes(answer.len() as u64));
+        group.bench_function(name, |b| {
+            b.iter_batched(
+                || answer.clone(),
+                |answer| {
+                    dialect::embeddings::decode_answer(dialect, &context, answer)
+                        .expect("an answer")
+                        .body
+                        .len()
+                },
+                BatchSize::LargeInput,
+            )
+        });
+    }
+    group.finish();
+}
+
 fn decode<'a>(dialect: Dialect, pieces: impl Iterator<Item = &'a [u8]>) -> usize {
     let mut decoder = StreamDecoder::new(dialect, "gpt-4o-mini", 0, "wr-1", true);
     let mut out = Vec::new();
@@ -394,5 +480,5 @@ fn exchanges(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, parts, dialects, exchanges);
+criterion_group!(benches, parts, dialects, embeddings, exchanges);
 criterion_main!(benches);

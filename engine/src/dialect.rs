@@ -84,6 +84,20 @@ pub struct Encoded<'a> {
     pub dropped: Vec<String>,
 }
 
+impl Encoded<'_> {
+    /// # Errors
+    /// Something is left out, and the target is strict.
+    fn unless_strict(self, target: &Target<'_>) -> Result<Self, RequestError> {
+        match self.dropped.first() {
+            Some(name) if target.strict => Err(RequestError::invalid(
+                name.as_str(),
+                format!("this provider does not take {name}"),
+            )),
+            _ => Ok(self),
+        }
+    }
+}
+
 /// Writes the request for `target`.
 ///
 /// `request` was read from `body`; `edits` are changes still to be made to that body, and are made
@@ -112,13 +126,7 @@ pub fn encode<'a>(
         }
     };
     encoded.dropped.extend(dropped.into_names());
-    match encoded.dropped.first() {
-        Some(name) if target.strict => Err(RequestError::invalid(
-            name.as_str(),
-            format!("this provider does not take {name}"),
-        )),
-        _ => Ok(encoded),
-    }
+    encoded.unless_strict(target)
 }
 
 fn translate(

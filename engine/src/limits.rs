@@ -30,3 +30,5 @@ pub const KEYS_REMEMBERED_MAX: usize = 10_000;
 pub const RECORDS_QUEUED_MAX: usize = 20_000;
 /// Records of one settle call.
 pub const RECORDS_PER_SETTLE_MAX: usize = 500;
+/// Inputs of one request for embeddings (OpenAI's own bound). Above it: `400 invalid_request`.
+pub const EMBEDDING_INPUTS_MAX: usize = 2048;
