@@ -9,6 +9,7 @@ use crate::wire::{
 };
 
 mod attempts;
+mod forms;
 
 struct World {
     policy: PolicyIndex,

@@ -169,7 +169,7 @@ impl Exchange {
             headers.push("content-type", "application/json");
         }
         let dropped = encoded.dropped;
-        let changed = self.redacted || self.translated.is_some();
+        let changed = self.redacted || (form == Form::Chat && self.translated.is_some());
         let body = match encoded.body {
             Cow::Owned(body) => Some(body),
             Cow::Borrowed(body) => changed.then(|| body.to_vec()),
