@@ -47,7 +47,8 @@ test: setup build ## unit, golden, property and end-to-end tests through the rea
 	$(SAY) "building the tests"
 	@cargo build -q -p e2e --bins
 	$(SAY) "running the tests"
-	@export ENVOY_BIN="$$(scripts/envoy.sh)" WEIR_VENV="$$(scripts/python.sh)" \
+	@ENVOY_BIN="$$(scripts/envoy.sh)" && WEIR_VENV="$$(scripts/python.sh)" && \
+	  WEIR_NODE="$$(scripts/node.sh)" && export ENVOY_BIN WEIR_VENV WEIR_NODE \
 	  WEIR_BIN=$(CARGO_TARGET_DIR)/debug/weir WEIR_WASM=$(WASM) && \
 	if cargo nextest --version >/dev/null 2>&1; \
 	  then cargo nextest run --workspace --exclude weir-filter --no-fail-fast; \

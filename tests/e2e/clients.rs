@@ -1,6 +1,7 @@
-//! Clients that people use, unmodified: `async-openai`, OpenAI's Python package, curl.
+//! Clients that people use, unmodified: `async-openai`, curl, and packages of other languages.
 
-use std::path::{Path, PathBuf};
+mod packages;
+
 use std::process::Command;
 use std::sync::Arc;
 
@@ -106,39 +107,13 @@ async fn async_openai_error(gateway: Arc<Gateway>) {
 }
 
 async fn python(gateway: Arc<Gateway>) {
-    let folder = gateway.folder.clone();
-    let script = artefact::root().join("tests/python/quick_reference.py");
     let arguments = [
         gateway.url(""),
         KEY.to_owned(),
         ADMIN_TOKEN.to_owned(),
         gateway.provider.url(""),
     ];
-    tokio::task::spawn_blocking(move || {
-        let python = interpreter(&folder);
-        let (status, stdout, stderr) = run(Command::new(python).arg(script).args(arguments));
-        println!("{stdout}");
-        assert!(status.success(), "{stdout}\n{stderr}");
-    })
-    .await
-    .expect("python");
-}
-
-/// A Python that has OpenAI's package.
-pub(crate) fn interpreter(folder: &Path) -> PathBuf {
-    artefact::python().unwrap_or_else(|| make_venv(folder))
-}
-
-/// A virtual environment of our own, where make has not left one.
-fn make_venv(folder: &Path) -> PathBuf {
-    let venv = folder.join("venv");
-    let (status, _, stderr) = run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
-    assert!(status.success(), "python3 -m venv: {stderr}");
-    let python = venv.join("bin/python");
-    let install = ["-m", "pip", "install", "-q", "openai"];
-    let (status, _, stderr) = run(Command::new(&python).args(install));
-    assert!(status.success(), "pip install openai: {stderr}");
-    python
+    packages::python("quick_reference.py", arguments).await;
 }
 
 async fn curl(gateway: Arc<Gateway>) {

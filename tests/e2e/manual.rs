@@ -66,11 +66,7 @@ async fn readme_python(gateway: Arc<Gateway>) {
     let script = shown
         .replace(ADDRESS, &gateway.url(""))
         .replace(SHOWN_KEY, KEY);
-    let folder = gateway.folder.clone();
-    let python = tokio::task::spawn_blocking(move || crate::clients::interpreter(&folder))
-        .await
-        .expect("python");
-    let mut command = Command::new(python);
+    let mut command = Command::new(e2e::artefact::python());
     command.args(["-c", &script]);
     assert_eq!(ended(command).await.trim(), "Echo: Hello!");
 }

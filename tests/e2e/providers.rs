@@ -112,7 +112,7 @@ const ROWS: [Row; 9] = [
     },
 ];
 
-fn setup() -> Setup {
+pub(crate) fn setup() -> Setup {
     Setup::default().with(|config| {
         let openai = config["providers"][0]["base_url"].as_str().expect("url");
         let fake = openai.trim_end_matches("/v1").to_owned();

@@ -54,10 +54,27 @@ pub fn fake_provider() -> PathBuf {
     found.unwrap_or_else(|| panic!("no fake-provider near {}", exe.display()))
 }
 
-/// A Python that has the `openai` package: `WEIR_VENV`, else `.venv` of the repository.
-pub fn python() -> Option<PathBuf> {
-    let venv = std::env::var_os("WEIR_VENV").map_or_else(|| root().join(".venv"), PathBuf::from);
-    Some(venv.join("bin/python")).filter(|path| path.is_file())
+/// A Python that has the packages of `tests/python`: `WEIR_VENV`, else `.venv` of the repository.
+pub fn python() -> PathBuf {
+    let venv = root().join(".venv");
+    let told = std::env::var_os("WEIR_VENV").filter(|value| value != OsStr::new(""));
+    let python = told.map_or(venv, PathBuf::from).join("bin/python");
+    assert!(
+        python.is_file(),
+        "the Python clients are missing: run `scripts/python.sh`"
+    );
+    python
+}
+
+/// The folder of scripts for Node.js, with what they import: `WEIR_NODE`, else `tests/node`.
+pub fn node() -> PathBuf {
+    let told = std::env::var_os("WEIR_NODE").filter(|value| value != OsStr::new(""));
+    let folder = told.map_or_else(|| root().join("tests/node"), PathBuf::from);
+    assert!(
+        folder.join("node_modules").is_dir(),
+        "the Node.js clients are missing: run `scripts/node.sh`"
+    );
+    folder
 }
 
 /// The first program of that name on the `PATH`.
