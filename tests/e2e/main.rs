@@ -17,6 +17,7 @@ mod leases;
 mod ledger;
 mod manual;
 mod operations;
+mod passage;
 mod paste;
 mod pii;
 mod providers;

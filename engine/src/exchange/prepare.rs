@@ -39,6 +39,11 @@ impl Exchange {
         if self.endpoint == Some(Endpoint::CountTokens) {
             self.plan_count(env, &mut plan)?;
         }
+        if !self.makes_something() {
+            for target in &mut plan.targets {
+                target.price.per_call = 0;
+            }
+        }
         let quotes = self.quote(env, &plan);
         self.plan_cache(&plan, &key, &model);
         let choices = self.request.as_ref().map_or(1, |request| request.choices);
@@ -101,6 +106,13 @@ impl Exchange {
 
     pub(super) fn refuse_request(&mut self, error: RequestError) -> Box<Step> {
         Box::new(self.refuse_param(error.code, Some(error.message), error.param))
+    }
+
+    /// Looking at what is there, ending it or removing it is no call to pay for.
+    fn makes_something(&self) -> bool {
+        let path = self.head.text(":path").unwrap_or_default();
+        let path = path.split('?').next().unwrap_or_default();
+        self.head.get(":method") == Some(b"POST") && !path.ends_with("/cancel")
     }
 
     /// Whoever counts for a price of its own is asked; the others' tokens are counted here.

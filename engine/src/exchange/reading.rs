@@ -31,14 +31,13 @@ impl Exchange {
         }
         let mut call = self.read_call()?;
         match rule {
-            Some(action) if self.is_json => {
-                if self.guard(&call.texts, action)? {
-                    let user = call.user.take();
-                    call = self.parsed(Call::parse)?;
-                    call.user = user;
-                }
+            Some(_) if self.body.is_empty() => {}
+            Some(_) if !self.is_json => self.outcome.unenforced.push(RULE.to_owned()),
+            Some(action) if self.guard(&call.texts, action)? => {
+                let user = call.user.take();
+                call = self.parsed(Call::parse)?;
+                call.user = user;
             }
-            Some(_) if !self.body.is_empty() => self.outcome.unenforced.push(RULE.to_owned()),
             _ => {}
         }
         if let Some(ingress) = self.endpoint.and_then(Endpoint::ingress) {

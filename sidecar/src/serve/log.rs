@@ -61,6 +61,8 @@ struct ExchangeLine<'a> {
     key: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     user: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    endpoint: &'a str,
     provider: &'a str,
     model: &'a str,
     status: u16,
@@ -125,6 +127,7 @@ impl Log {
             exchange: &record.exchange,
             key: &record.key,
             user: &record.user,
+            endpoint: &record.endpoint,
             provider: &record.provider,
             model: &record.model,
             status: record.status,
@@ -179,7 +182,7 @@ mod tests {
     #[test]
     fn every_field_of_an_exchange_is_in_the_manual_and_no_other() {
         let record = serde_json::json!({
-            "exchange": "x", "trace_id": "t", "key": "k", "user": "u", "at_ms": 0,
+            "exchange": "x", "trace_id": "t", "endpoint": "chat", "key": "k", "user": "u", "at_ms": 0,
             "duration_ms": 1, "first_byte_ms": 1, "provider": "p", "model": "m", "status": 400,
             "code": "c", "ending": "refused", "stream": false, "attempts": 1, "metered": false,
             "cost_nano": 0, "usage": engine::usage::Usage::default(), "cache": "off",

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Version of the schema, in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// `cost` is derived from the integer that counts. Instants are UTC texts that SQL's date functions
 /// take and that sort by time.
@@ -90,13 +90,17 @@ const SECOND: &str = "
 CREATE INDEX idx_usage_refused ON llm_usage_log(timestamp) WHERE ending = 'refused';
 ";
 
+const THIRD: &str = "
+ALTER TABLE llm_usage_log ADD COLUMN endpoint TEXT NOT NULL DEFAULT '';
+";
+
 /// Brings the database to [`VERSION`].
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > VERSION {
         return Err(StoreError::TooNew(version));
     }
-    for (number, tables) in [(1, FIRST), (2, SECOND)] {
+    for (number, tables) in [(1, FIRST), (2, SECOND), (3, THIRD)] {
         if version < number {
             let step = db.transaction()?;
             step.execute_batch(tables)?;

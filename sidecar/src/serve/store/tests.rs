@@ -135,12 +135,17 @@ fn a_store_of_the_first_version_is_brought_up() {
     let path = folder.path().join("weir.db");
     let mut db = open(&path).unwrap();
     put(&mut db, &record("a", 7, Ending::Done));
-    db.execute_batch("DROP INDEX idx_usage_refused; PRAGMA user_version = 1")
-        .unwrap();
+    db.execute_batch(
+        "DROP INDEX idx_usage_refused; ALTER TABLE llm_usage_log DROP COLUMN endpoint; \
+         PRAGMA user_version = 1",
+    )
+    .unwrap();
     drop(db);
-    let db = open(&path).unwrap();
-    assert_eq!(row::<i64>(&db, "PRAGMA user_version"), 2);
-    assert_eq!(row::<i64>(&db, "SELECT COUNT(*) FROM llm_usage_log"), 1);
+    let mut db = open(&path).unwrap();
+    assert_eq!(row::<i64>(&db, "PRAGMA user_version"), 3);
+    put(&mut db, &record("b", 7, Ending::Done));
+    let endpoints = "SELECT group_concat(endpoint, '|') FROM llm_usage_log ORDER BY exchange_id";
+    assert_eq!(row::<String>(&db, endpoints), "|chat");
 }
 
 #[test]

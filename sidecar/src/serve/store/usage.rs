@@ -86,8 +86,8 @@ fn insert(
         "{verb} INTO llm_usage_log (exchange_id, timestamp, key_id, user_id, provider, model, \
          cost_nano, prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, \
          reasoning_tokens, metered, status, code, ending, stream, attempts, cache, duration_ms, \
-         first_byte_ms, trace_id, pii) \
-         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+         first_byte_ms, trace_id, pii, endpoint) \
+         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
     ))?;
     let pii = match record.pii.as_slice() {
         [] => None,
@@ -117,6 +117,7 @@ fn insert(
         record.first_byte_ms.map(signed),
         record.trace_id,
         pii,
+        record.endpoint,
     ])
 }
 

@@ -59,7 +59,7 @@ pub(super) fn read(object: &mut Object<'_>, dialect: Dialect, reader: &mut Reade
                 }
                 None => {
                     let known: Vec<&str> = CALLS.iter().map(|(known, _)| *known).collect();
-                    let hint = super::super::closest(&name, &known);
+                    let hint = super::super::closest(name, &known);
                     reader.problem(&value, format!("there are no calls named `{name}`{hint}"));
                 }
             }
