@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use engine::dialect::error_body;
 use engine::exchange::IDLE_TIERS_S;
 use engine::limits;
+use engine::ingress::Ingress;
 use engine::reply::Code;
 
 use crate::config::{Address, AwsCredentials, Config, Endpoint, Host, ProviderConfig, Signing};
@@ -79,8 +80,10 @@ pub fn bootstrap(config: &Config, options: &Options) -> String {
         .value("listen_ip", listen.ip())
         .value("listen_port", listen.port())
         .value("buffer_bytes", buffer_bytes(config))
-        .value("late_body", refusal(Code::UpstreamTimeout))
-        .value("broken_body", refusal(Code::UpstreamUnavailable))
+        .value("late_body", refusal(Code::UpstreamTimeout, None))
+        .value("broken_body", refusal(Code::UpstreamUnavailable, None))
+        .value("late_message", refusal(Code::UpstreamTimeout, MESSAGES))
+        .value("broken_message", refusal(Code::UpstreamUnavailable, MESSAGES))
         .block("policy_filter", &filter("policy", config, options))
         .block("target_matcher", &target_matcher(config))
         .block("service_routes", &service_routes())
@@ -90,10 +93,16 @@ pub fn bootstrap(config: &Config, options: &Options) -> String {
         .finish()
 }
 
-/// The body that the filter would send; JSON is YAML.
-fn refusal(code: Code) -> String {
+const MESSAGES: Option<Ingress> = Some(Ingress::Messages);
+
+/// The body that the filter would send to a client of that form; JSON is YAML.
+fn refusal(code: Code, ingress: Option<Ingress>) -> String {
     let row = code.row();
-    let body = error_body(row.message, row.kind, None, Some(row.name));
+    let openai = error_body(row.message, row.kind, None, Some(row.name));
+    let body = match ingress {
+        Some(ingress) => ingress.error(row.status, openai, ""),
+        None => openai,
+    };
     String::from_utf8_lossy(&body).into_owned()
 }
 
