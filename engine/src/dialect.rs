@@ -30,7 +30,8 @@ mod stream;
 mod talk;
 mod tools;
 
-use parameters::DroppedNames;
+pub(crate) use openai::usage as openai_usage;
+pub(crate) use parameters::DroppedNames;
 
 pub use begin::{FirstEvent, first_event};
 pub use failure::{ERROR_MESSAGE_BYTES_MAX, ErrorAnswer, decode_error, error_body};

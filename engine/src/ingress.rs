@@ -15,6 +15,11 @@ mod completions;
 mod messages;
 mod responses;
 
+pub use messages::{
+    count_to_chat as messages_count_to_chat, count_tokens_answer as messages_count_tokens,
+    model as messages_model, models as messages_models,
+};
+
 /// A format of conversations that is not Chat Completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

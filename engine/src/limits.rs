@@ -20,6 +20,9 @@ pub const CONFIG_HEADER_BYTES_MAX: usize = 32 * 1024;
 pub const KEY_BYTES_MAX: usize = 256;
 /// One event of an event stream. A longer one ends the stream with an error.
 pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// Pieces of a stream's calls that wait for calls before them, where a client's format knows no
+/// interleaving. Above it: the stream ends with an error.
+pub const CALLS_HELD_BYTES_MAX: usize = 2 * EVENT_BYTES_MAX;
 /// An answer worth caching. Larger ones are delivered and not stored.
 pub const CACHED_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Text of a stream kept for counting; above it the kept part is counted and dropped.

@@ -137,7 +137,7 @@ pub(super) fn decode_answer(body: Vec<u8>) -> Result<Answer, DecodeError> {
 ///
 /// Some providers (xAI, Gemini's compatible endpoint) leave reasoning out of `completion_tokens`
 /// but not out of `total_tokens`: what the total has more is output.
-pub(super) fn usage(body: &[u8], value: Span) -> Option<Usage> {
+pub(crate) fn usage(body: &[u8], value: Span) -> Option<Usage> {
     let count = |object: Span, name: &str| {
         json::member(body, object, name).and_then(|count| json::number_u64(body, count))
     };

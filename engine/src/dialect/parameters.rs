@@ -128,11 +128,11 @@ pub(super) fn fate(dialect: Dialect, name: &str) -> Fate {
 
 /// Names of what was left out, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct DroppedNames(Vec<String>);
+pub(crate) struct DroppedNames(Vec<String>);
 
 impl DroppedNames {
     /// Remembers a name in letters that a header can carry.
-    pub(super) fn add(&mut self, name: &str) {
+    pub(crate) fn add(&mut self, name: &str) {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']');
         let name: String = name
             .chars()
@@ -144,7 +144,7 @@ impl DroppedNames {
         }
     }
 
-    pub(super) fn into_names(self) -> Vec<String> {
+    pub(crate) fn into_names(self) -> Vec<String> {
         self.0
     }
 }

@@ -42,6 +42,16 @@ impl<'a> Writer<'a> {
         self.out.push(b'"');
     }
 
+    /// A string whose inside is escaped already, in pieces.
+    pub(crate) fn escaped(&mut self, pieces: &[&[u8]]) {
+        self.separate();
+        self.out.push(b'"');
+        for piece in pieces {
+            self.out.extend_from_slice(piece);
+        }
+        self.out.push(b'"');
+    }
+
     pub(crate) fn number(&mut self, number: u64) {
         self.raw(number.to_string().as_bytes());
     }
