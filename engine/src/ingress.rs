@@ -16,8 +16,7 @@ mod messages;
 mod responses;
 
 pub use messages::{
-    count_to_chat as messages_count_to_chat, count_tokens_answer as messages_count_tokens,
-    model as messages_model, models as messages_models,
+    count_to_chat as messages_count_to_chat, model as messages_model, models as messages_models,
 };
 
 /// A format of conversations that is not Chat Completions.

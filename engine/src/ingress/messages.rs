@@ -22,7 +22,7 @@ use std::borrow::Cow;
 
 pub(super) use answer::answer;
 pub(super) use failure::error;
-pub use models::{count_tokens_answer, model, models};
+pub use models::{model, models};
 pub use request::count_to_chat;
 pub(super) use request::to_chat;
 pub(super) use stream::Stream;

@@ -161,7 +161,9 @@ impl<'a> Said<'a> {
             out.key("type").string("tool_use");
             match id {
                 Some(id) => out.key("id").string(&client_id(&id)),
-                None => out.key("id").string(&made_up_id(self.context.exchange, index)),
+                None => out
+                    .key("id")
+                    .string(&made_up_id(self.context.exchange, index)),
             }
             out.key("name")
                 .string(&text(chat, function, "name").unwrap_or_default());

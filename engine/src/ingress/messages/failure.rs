@@ -54,7 +54,10 @@ fn message(openai: &[u8], error: Span) -> String {
     if text(openai, error, "code").as_deref() == Some("context_length_exceeded") {
         let begins = said.get(..TOO_LONG.len());
         return match begins.is_some_and(|begin| begin.eq_ignore_ascii_case(TOO_LONG)) {
-            true => format!("{TOO_LONG}{}", said.get(TOO_LONG.len()..).unwrap_or_default()),
+            true => format!(
+                "{TOO_LONG}{}",
+                said.get(TOO_LONG.len()..).unwrap_or_default()
+            ),
             false => format!("{TOO_LONG}: {said}"),
         };
     }
@@ -88,7 +91,10 @@ fn kind_of_word(word: &str) -> Option<&'static str> {
         "billing_error" => "billing_error",
         "permission_error" => "permission_error",
         "not_found_error" | "model_not_found" => "not_found_error",
-        "insufficient_quota" | "rate_limit_error" | "rate_limit_exceeded" | "requests"
+        "insufficient_quota"
+        | "rate_limit_error"
+        | "rate_limit_exceeded"
+        | "requests"
         | "tokens" => "rate_limit_error",
         "overloaded_error" | "upstream_unavailable" => "overloaded_error",
         "timeout_error" | "upstream_timeout" => "timeout_error",

@@ -1,4 +1,4 @@
-//! What is asked for besides messages: models, and how many tokens a request has.
+//! The list of models.
 
 use super::Writer;
 
@@ -42,12 +42,5 @@ pub fn models<'a>(ids: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
             }
         }
     });
-    out
-}
-
-/// What Anthropic answers to `POST /v1/messages/count_tokens`.
-pub fn count_tokens_answer(tokens: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    Writer::new(&mut out).object(|out| out.key("input_tokens").number(tokens));
     out
 }

@@ -207,7 +207,10 @@ impl Stream {
                 .filter(|it| json::kind(data, *it) == Some(json::Kind::String) && it.len() > 2);
             value.map(Span::unquoted).map(|inside| inside.of(data))
         };
-        match (&*text(data, block, "type").unwrap_or_default(), inside("signature")) {
+        match (
+            &*text(data, block, "type").unwrap_or_default(),
+            inside("signature"),
+        ) {
             ("redacted_thinking", _) => {
                 let mut json = Vec::new();
                 Writer::new(&mut json).object(|out| {
@@ -238,8 +241,7 @@ impl Stream {
         out: &mut Vec<u8>,
     ) -> Result<(), TooMuch> {
         let name = text(data, function, "name").unwrap_or_default();
-        let arguments =
-            some(data, function, "arguments").or_else(|| some(data, function, "input"));
+        let arguments = some(data, function, "arguments").or_else(|| some(data, function, "input"));
         let arguments = arguments.unwrap_or_default();
         match json::kind(data, arguments) {
             Some(json::Kind::String) => {

@@ -94,7 +94,14 @@ fn write_tool(body: &[u8], tool: Span, dropped: &mut DroppedNames, out: &mut Wri
     });
     for member in json::members(body, tool) {
         let name = json::unescaped(member.key.of(body)).unwrap_or_default();
-        let known = ["type", "name", "description", "input_schema", "strict", "cache_control"];
+        let known = [
+            "type",
+            "name",
+            "description",
+            "input_schema",
+            "strict",
+            "cache_control",
+        ];
         if !known.contains(&&*name) && says_something(body, member.value) {
             dropped.add(&format!("tools[].{name}"));
         }
@@ -103,7 +110,10 @@ fn write_tool(body: &[u8], tool: Span, dropped: &mut DroppedNames, out: &mut Wri
 
 /// Whether a setting is anything but off.
 fn says_something(body: &[u8], value: Span) -> bool {
-    !matches!(json::kind(body, value), None | Some(Kind::Null | Kind::False))
+    !matches!(
+        json::kind(body, value),
+        None | Some(Kind::Null | Kind::False)
+    )
 }
 
 /// `tool_choice`.
