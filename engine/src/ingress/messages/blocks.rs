@@ -184,7 +184,7 @@ impl Source<'_> {
                 json::escape_into(media_type, &mut head);
                 out.escaped(&[&head, b";base64,", data.of(body)]);
             }
-            Source::Url(url) | Source::File(url) => out.string(url),
+            Source::Url(address) | Source::File(address) => out.string(address),
         }
     }
 }
@@ -282,7 +282,7 @@ pub(super) fn parts<'a>(
     match &*kind {
         "image" => out.push(Part::Media {
             kind: Media::Image,
-            source: source(body, block, place, "image/png")?,
+            source: image(body, block, place)?,
             cache_control,
         }),
         "document" => document(body, block, place, dropped, out)?,
@@ -299,6 +299,18 @@ pub(super) fn parts<'a>(
         }
     }
     Ok(())
+}
+
+/// # Errors
+/// It is a file of Anthropic's: others know images as data and addresses only.
+fn image<'a>(body: &'a [u8], block: Span, place: Place) -> Result<Source<'a>, RequestError> {
+    match source(body, block, place, "image/png")? {
+        Source::File(_) => Err(place.invalid(
+            ".source.type",
+            "only Anthropic has that file; send the image as base64 or url",
+        )),
+        source => Ok(source),
+    }
 }
 
 fn source<'a>(
@@ -373,7 +385,7 @@ fn document<'a>(
                     Some(part) => out.push(part),
                     None => out.push(Part::Media {
                         kind: Media::Image,
-                        source: source(body, block, place, "image/png")?,
+                        source: image(body, block, place)?,
                         cache_control: None,
                     }),
                 }

@@ -79,6 +79,7 @@ impl Stream {
         let reason = text(data, choice, "finish_reason").filter(|reason| !reason.is_empty());
         if let Some(reason) = reason {
             self.finish_reason = Some(reason.into_owned());
+            self.blocks.finish(out);
         }
     }
 
@@ -188,7 +189,7 @@ impl Stream {
         if self.thinks {
             return self.blocks.say(Kind::Thinking, piece, out);
         }
-        if self.silent % CHUNKS_PER_PING == 0 {
+        if self.silent.is_multiple_of(CHUNKS_PER_PING) {
             write_event("ping", out, |_| {});
         }
         self.silent = self.silent.wrapping_add(1);

@@ -121,7 +121,9 @@ impl<'a> Turns<'a, '_> {
                 None => return Err(place.invalid(".type", "Input should be text")),
             }
         }
-        if !parts.is_empty() {
+        let is_blank =
+            |part: &Part<'_>| matches!(part, Part::Text { text, .. } if text.trim().is_empty());
+        if !parts.iter().all(is_blank) {
             self.run.said.push(("system", parts));
         }
         Ok(())
