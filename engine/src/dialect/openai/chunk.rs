@@ -106,6 +106,8 @@ fn choices(walk: &mut Walk<'_>, chunk: &mut Chunk, text: &mut Delivered<'_>) {
         while let Some(key) = walk.key() {
             match key.of(walk.body()) {
                 b"delta" | b"message" => delta(walk, text),
+                // The older completions.
+                b"text" => append(walk, text),
                 b"finish_reason" => {
                     // Some servers send "" until the end.
                     let reason = walk.skip().unwrap_or_default();
@@ -219,4 +221,32 @@ fn append(walk: &mut Walk<'_>, delivered: &mut Delivered<'_>) {
         _ => return,
     }
     delivered.strings = delivered.strings.saturating_add(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_an_older_completion_is_delivered_too() {
+        let chunk = |choices: &str| {
+            let mut text = String::new();
+            let data = format!(r#"{{"object":"text_completion","choices":[{choices}]}}"#);
+            let chunk = look(data.as_bytes(), &mut text);
+            let only = chunk
+                .only_text()
+                .map(|place| place.of(data.as_bytes()).to_vec());
+            (text, only, chunk.finish)
+        };
+        let open =
+            r#"{"text":" h\u00ec","index":0,"logprobs":{"tokens":[" h"]},"finish_reason":null}"#;
+        assert_eq!(
+            chunk(open),
+            (" hì".to_owned(), Some(br" h\u00ec".to_vec()), false)
+        );
+        let end = r#"{"text":"","index":0,"logprobs":null,"finish_reason":"length"}"#;
+        assert_eq!(chunk(end), (String::new(), None, true));
+        let two = r#"{"text":"a","index":0},{"text":"b","index":1}"#;
+        assert_eq!(chunk(two), ("ab".to_owned(), None, false));
+    }
 }
