@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use engine::dialect::error_body;
 use engine::exchange::IDLE_TIERS_S;
-use engine::limits;
 use engine::ingress::Ingress;
+use engine::limits;
 use engine::reply::Code;
 
 use crate::config::{Address, AwsCredentials, Config, Endpoint, Host, ProviderConfig, Signing};
@@ -83,7 +83,10 @@ pub fn bootstrap(config: &Config, options: &Options) -> String {
         .value("late_body", refusal(Code::UpstreamTimeout, None))
         .value("broken_body", refusal(Code::UpstreamUnavailable, None))
         .value("late_message", refusal(Code::UpstreamTimeout, MESSAGES))
-        .value("broken_message", refusal(Code::UpstreamUnavailable, MESSAGES))
+        .value(
+            "broken_message",
+            refusal(Code::UpstreamUnavailable, MESSAGES),
+        )
         .block("policy_filter", &filter("policy", config, options))
         .block("target_matcher", &target_matcher(config))
         .block("service_routes", &service_routes())

@@ -4,7 +4,7 @@ use super::{Endpoint, Exchange, Reply, Step};
 use crate::endpoint::Through;
 use crate::guard;
 use crate::ingress::{self, Ingress};
-use crate::json::{self, Edits};
+use crate::json::Edits;
 use crate::reply::Code;
 use crate::request::{Call, ChatRequest, RequestError, Text};
 use crate::wire::PiiAction;
@@ -104,17 +104,10 @@ impl Exchange {
 
     /// Why it cannot be said in the middle form is told only when a target needs that.
     fn translate(&mut self, ingress: Ingress, call: &Call) {
-        let counts = self.endpoint == Some(Endpoint::CountTokens);
-        let translated = if counts {
+        let translated = match self.endpoint {
             // A question for a count names no limit, which every other request has to.
-            let mut edits = Edits::default();
-            edits.set_member(&self.body, call.root, "max_tokens", "1");
-            let body = edits.apply(&self.body);
-            json::document(&body)
-                .map_err(|_| RequestError::invalid("", "the request cannot be read"))
-                .and_then(|root| ingress.to_chat(&body, root))
-        } else {
-            ingress.to_chat(&self.body, call.root)
+            Some(Endpoint::CountTokens) => ingress::messages_count_to_chat(&self.body, call.root),
+            _ => ingress.to_chat(&self.body, call.root),
         };
         let read = translated.and_then(|translated| {
             let request = ChatRequest::parse(&translated.body)?;
@@ -166,9 +159,20 @@ impl Exchange {
 
     /// An error, given as OpenAI's body, in the caller's form.
     pub(super) fn spoken(&self, status: u16, openai: Vec<u8>) -> Vec<u8> {
-        match self.endpoint.and_then(Endpoint::ingress) {
+        match self.client_form() {
             Some(ingress) => ingress.error(status, openai, &self.id),
             None => openai,
+        }
+    }
+
+    /// What the client speaks, when it is not Chat Completions.
+    pub(super) fn client_form(&self) -> Option<Ingress> {
+        match self.endpoint? {
+            // Both makers' clients ask at one path.
+            Endpoint::Models if self.head.get("anthropic-version").is_some() => {
+                Some(Ingress::Messages)
+            }
+            endpoint => endpoint.ingress(),
         }
     }
 }

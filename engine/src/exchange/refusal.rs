@@ -1,6 +1,6 @@
 //! Answers of our own: refusals in the caller's dialect, and the headers they share with others.
 
-use super::{Endpoint, Exchange, Reply, State, Step};
+use super::{Exchange, Reply, State, Step};
 use crate::dialect;
 use crate::headers::Headers;
 use crate::ingress::Ingress;
@@ -84,7 +84,7 @@ impl Exchange {
     /// Headers that every answer carries.
     pub(super) fn push_common(&self, headers: &mut Headers) {
         headers.push("x-weir-request-id", &self.id);
-        if self.endpoint.and_then(Endpoint::ingress) == Some(Ingress::Messages) {
+        if self.client_form() == Some(Ingress::Messages) {
             // Anthropic's clients know this name.
             headers.push("request-id", &self.id);
         }
