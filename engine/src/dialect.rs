@@ -26,6 +26,7 @@ mod native;
 mod openai;
 mod parameters;
 mod path;
+mod plain;
 mod stream;
 mod talk;
 mod tools;
@@ -36,6 +37,7 @@ pub(crate) use parameters::DroppedNames;
 pub use begin::{FirstEvent, first_event};
 pub use failure::{ERROR_MESSAGE_BYTES_MAX, ErrorAnswer, decode_error, error_body};
 pub use native::{Form, NativeCall, encode as encode_native};
+pub use plain::encode_translated;
 pub use stream::StreamDecoder;
 
 /// Where an attempt goes, as far as the body is concerned.

@@ -15,6 +15,7 @@ mod completions;
 mod messages;
 mod responses;
 
+pub(crate) use messages::leave_out_unsigned as messages_leave_out_unsigned;
 pub use messages::{
     count_to_chat as messages_count_to_chat, model as messages_model, models as messages_models,
 };

@@ -3,7 +3,7 @@
 
 use super::{Encoded, Target, parameters, path};
 use crate::endpoint::Through;
-use crate::ingress::Ingress;
+use crate::ingress::{self, Ingress};
 use crate::json::{self, Edits, Kind};
 use crate::request::{Call, RequestError};
 use crate::wire::Dialect;
@@ -105,6 +105,9 @@ fn edit(
                     edits.set_member(body, call.root, "stream_options", options);
                 }
             }
+        }
+        Form::Native(Ingress::Messages) => {
+            ingress::messages_leave_out_unsigned(body, call.root, edits);
         }
         Form::Native(Ingress::Responses) => {
             if let Some(cap) = target.output_cap

@@ -11,6 +11,7 @@ use crate::usage::Usage;
 use crate::wire::Dialect;
 
 pub(super) mod chunk;
+pub(super) mod gate;
 
 pub(super) const PATH: &str = "/chat/completions";
 

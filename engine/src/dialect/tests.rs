@@ -13,6 +13,7 @@ use crate::json;
 mod errors;
 mod laws;
 mod parameters;
+mod plain;
 
 const CREATED_S: u64 = 1_700_000_000;
 const METADATA: &str = r#"{"cache_hit":false}"#;

@@ -103,6 +103,9 @@ impl Exchange {
                 };
                 dialect::encode_native(&wanted, &native, &self.body)?
             }
+            (_, _, Some(request)) if self.translated.is_some() => {
+                dialect::encode_translated(&wanted, request, self.chat_body())?
+            }
             (_, _, Some(request)) => {
                 dialect::encode(&wanted, request, self.chat_body(), Edits::default())?
             }

@@ -17,6 +17,7 @@ mod stream;
 mod tests;
 mod tools;
 mod turns;
+mod unsigned;
 
 use std::borrow::Cow;
 
@@ -26,6 +27,7 @@ pub use models::{model, models};
 pub use request::count_to_chat;
 pub(super) use request::to_chat;
 pub(super) use stream::Stream;
+pub(crate) use unsigned::leave_out_unsigned;
 
 use crate::json::{self, Kind, Span, Writer};
 use crate::usage::Usage;

@@ -219,3 +219,33 @@ fn what_waits_has_a_limit() {
     }
     assert!(String::from_utf8_lossy(&out).contains("event: error"));
 }
+
+#[test]
+fn thoughts_without_a_signature_do_not_go_to_anthropic() {
+    let sent = |body: &str| {
+        let root = json::document(body.as_bytes()).unwrap();
+        let mut edits = crate::json::Edits::default();
+        leave_out_unsigned(body.as_bytes(), root, &mut edits);
+        let changed = !edits.is_empty();
+        (
+            changed,
+            String::from_utf8(edits.apply(body.as_bytes())).unwrap(),
+        )
+    };
+    let (changed, body) = sent(concat!(
+        r#"{"model":"m", "messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"a","signature":""},"#,
+        r#"{"type":"thinking","thinking":"b","signature":"s"}, {"type":"text","text":"c"}]},"#,
+        r#"{"role":"assistant","content":[{"type":"thinking","thinking":"d"}]},{"role":"user","content":"thinking"}]}"#,
+    ));
+    assert!(changed);
+    assert_eq!(
+        body,
+        concat!(
+            r#"{"model":"m", "messages":[{"role":"assistant","content":["#,
+            r#"{"type":"thinking","thinking":"b","signature":"s"},{"type":"text","text":"c"}]},"#,
+            r#"{"role":"assistant","content":[{"type":"text","text":"."}]},{"role":"user","content":"thinking"}]}"#,
+        )
+    );
+    let signed = r#"{"thinking":{"type":"enabled"},"messages":[{"content":[{"type":"thinking","signature":"s"}]}]}"#;
+    assert!(!sent(signed).0);
+}
