@@ -27,6 +27,7 @@ mod openai;
 mod parameters;
 mod path;
 mod plain;
+pub(crate) mod responses;
 mod stream;
 mod talk;
 mod tools;

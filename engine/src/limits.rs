@@ -23,6 +23,11 @@ pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 /// Pieces of a stream's calls that wait for calls before them, where a client's format knows no
 /// interleaving. Above it: the stream ends with an error.
 pub const CALLS_HELD_BYTES_MAX: usize = 2 * EVENT_BYTES_MAX;
+/// What a streamed answer in the form of Responses holds, which its last event repeats as a whole. A
+/// longer one ends the stream with an error.
+pub const RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A member of the request that an answer in that form repeats. A longer one is left out.
+pub const RESPONSE_ECHO_BYTES_MAX: usize = 256 * 1024;
 /// An answer worth caching. Larger ones are delivered and not stored.
 pub const CACHED_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Text of a stream kept for counting; above it the kept part is counted and dropped.

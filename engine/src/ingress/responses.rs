@@ -1,34 +1,53 @@
 //! OpenAI's Responses, as its clients speak them.
+//!
+//! Nothing is stored here: a request brings the whole conversation. What a provider wants back in
+//! the next turn (signed thinking, reasoning that belongs to calls) goes out in
+//! `encrypted_content` of reasoning items, as JSON text, and is found there when it returns.
+
+use std::borrow::Cow;
 
 use super::{Context, Translated};
-use crate::json::Span;
-use crate::request::RequestError;
+use crate::json::{self, Kind, Span};
 
-pub(super) fn to_chat(body: &[u8], _root: Span) -> Result<Translated, RequestError> {
-    Ok(Translated {
-        body: body.to_vec(),
-        ..Translated::default()
-    })
+mod answer;
+mod echo;
+mod events;
+mod items;
+mod output;
+mod parts;
+mod request;
+mod said;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod tools;
+
+pub(super) use answer::answer;
+pub(super) use request::to_chat;
+pub(super) use stream::Stream;
+
+/// The value of a member that is not `null`.
+fn some(body: &[u8], object: Span, name: &str) -> Option<Span> {
+    json::member(body, object, name).filter(|value| json::kind(body, *value) != Some(Kind::Null))
 }
 
-pub(super) fn answer(chat: &[u8], _context: &Context<'_>) -> Vec<u8> {
-    chat.to_vec()
+/// A member that is a string, as it stands with its quotes.
+fn string(body: &[u8], object: Span, name: &str) -> Option<Span> {
+    json::member(body, object, name).filter(|value| is_string(body, *value))
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct Stream;
+fn is_string(body: &[u8], value: Span) -> bool {
+    json::kind(body, value) == Some(Kind::String)
+}
 
-impl Stream {
-    pub(super) fn new(_context: &Context<'_>) -> Stream {
-        Stream
-    }
+/// A member's text.
+fn text<'a>(body: &'a [u8], object: Span, name: &str) -> Option<Cow<'a, str>> {
+    json::string(body, json::member(body, object, name)?)
+}
 
-    /// A chunk: a valid document.
-    pub(super) fn chunk(&mut self, _data: &[u8], _root: Span, _out: &mut Vec<u8>) {}
-
-    /// An error in place of the rest: a valid document with OpenAI's `error`.
-    pub(super) fn error(&mut self, _data: &[u8], _root: Span, _out: &mut Vec<u8>) {}
-
-    /// The end.
-    pub(super) fn done(&mut self, _out: &mut Vec<u8>) {}
+/// A value as text, without its white space.
+fn compact(body: &[u8], value: Span) -> String {
+    let mut text = Vec::with_capacity(value.len());
+    json::compact_into(body, value, &mut text);
+    String::from_utf8(text).unwrap_or_default()
 }
