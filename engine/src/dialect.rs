@@ -27,7 +27,7 @@ mod openai;
 mod parameters;
 mod path;
 mod plain;
-pub(crate) mod responses;
+pub mod responses;
 mod stream;
 mod talk;
 mod tools;

@@ -194,7 +194,9 @@ fn from_object(body: &[u8], object: Span) -> Reported {
         message: message
             .map(|text| cut(&text).to_owned())
             .unwrap_or_default(),
+        // Of an event that is the error itself, it says no more than that.
         kind: text("type")
+            .filter(|kind| kind != "error")
             .map(|text| cut(&text).to_owned())
             .unwrap_or_default(),
         param: text("param").map(|text| cut(&text).to_owned()),
@@ -231,7 +233,12 @@ impl Reported {
         }
         for name in [self.code.as_str(), self.kind.as_str()] {
             let status = match name {
-                "invalid_request_error" | "context_length_exceeded" | "content_filter" => 400,
+                "invalid_request_error"
+                | "invalid_prompt"
+                | "context_length_exceeded"
+                | "content_filter" => 400,
+                // Responses has a code for each way in which an image can be wrong.
+                _ if name.contains("image") => 400,
                 "authentication_error" | "invalid_api_key" => 401,
                 "billing_error" => 402,
                 "permission_error" => 403,

@@ -12,6 +12,7 @@ use crate::json::{self, Kind, Span};
 mod answer;
 mod echo;
 mod events;
+mod item;
 mod items;
 mod output;
 mod parts;

@@ -1,7 +1,8 @@
 //! The events of a stream, numbered.
 
 use super::answer::Response;
-use super::output::{Call, CallKind, Holds, Item, Part, Reasoning, write_list};
+use super::item::{Call, CallKind, Holds, Item, Part, Reasoning, write_list};
+use crate::dialect::responses::write_error_event;
 use crate::json::Writer;
 
 /// Writes events.
@@ -233,20 +234,9 @@ impl Events {
         });
     }
 
-    /// The error that ended a stream. Official clients raise at a member `error`; the schema has
-    /// its parts at the top.
+    /// The error that ended a stream.
     pub(super) fn error(&mut self, message: &str, kind: &str, code: &str, out: &mut Vec<u8>) {
-        let parts = |out: &mut Writer<'_>| {
-            out.key("code").string(code);
-            out.key("message").string(message);
-            out.key("param").null();
-        };
-        self.write("error", out, |out| {
-            parts(out);
-            out.key("error").object(|out| {
-                out.key("type").string(kind);
-                parts(out);
-            });
-        });
+        write_error_event(self.sequence, (message, kind, code), out);
+        self.sequence = self.sequence.saturating_add(1);
     }
 }

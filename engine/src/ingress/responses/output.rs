@@ -1,5 +1,6 @@
 //! The output of an answer, item by item.
 
+use super::item::{Call, CallKind, Holds, Item, Part, Reasoning};
 use super::said::{CallPiece, Said};
 use super::{Context, echo};
 use crate::json::{self, Span, Writer};
@@ -18,59 +19,6 @@ pub(super) struct Output {
     bytes: usize,
     /// Tools that take any text. Providers that know only functions call them with an object.
     custom_tools: Vec<String>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Item {
-    pub(super) id: String,
-    pub(super) is_open: bool,
-    pub(super) holds: Holds,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Holds {
-    Call(Call),
-    Message(Vec<Part>),
-    Reasoning(Reasoning),
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Reasoning {
-    pub(super) text: Vec<u8>,
-    /// Elements of a list.
-    thinking_blocks: Vec<u8>,
-    is_reasoning_content: bool,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Part {
-    pub(super) is_refusal: bool,
-    pub(super) text: Vec<u8>,
-    /// Elements of lists.
-    annotations: Vec<u8>,
-    annotation_count: u64,
-    pub(super) logprobs: Vec<u8>,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Call {
-    index: Option<u64>,
-    pub(super) kind: CallKind,
-    call_id: Vec<u8>,
-    pub(super) name: Vec<u8>,
-    pub(super) arguments: Vec<u8>,
-    signature: Vec<u8>,
-    /// The client knows of it.
-    is_told: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum CallKind {
-    Custom,
-    #[default]
-    Function,
-    /// A custom tool, called as a function.
-    Wrapped,
 }
 
 /// The inside of a string at `value`; nothing for any other value.
@@ -323,118 +271,4 @@ fn unwrapped(arguments: &[u8]) -> Option<Vec<u8>> {
     let root = json::document(&document).ok()?;
     let input = super::string(&document, root, "input")?;
     Some(input.unquoted().of(&document).to_vec())
-}
-
-impl Item {
-    /// Writes it as it is now.
-    pub(super) fn write(&self, status: &str, out: &mut Writer<'_>) {
-        out.object(|out| {
-            out.key("id").string(&self.id);
-            match &self.holds {
-                Holds::Call(call) => call.write(status, out),
-                Holds::Message(parts) => {
-                    out.key("type").string("message");
-                    out.key("status").string(status);
-                    out.key("role").string("assistant");
-                    out.key("content")
-                        .array(|out| parts.iter().for_each(|part| part.write(out)));
-                }
-                Holds::Reasoning(reasoning) => reasoning.write(out),
-            }
-        });
-    }
-}
-
-impl Reasoning {
-    fn write(&self, out: &mut Writer<'_>) {
-        out.key("type").string("reasoning");
-        out.key("summary").array(|out| {
-            if !self.text.is_empty() {
-                self.write_part(out);
-            }
-        });
-        let mut carried = Vec::new();
-        if !self.thinking_blocks.is_empty() {
-            Writer::new(&mut carried).object(|out| {
-                out.key("thinking_blocks")
-                    .array(|out| out.raw(&self.thinking_blocks));
-            });
-        } else if self.is_reasoning_content {
-            carried.extend_from_slice(br#"{"reasoning_content":"summary"}"#);
-        }
-        if !carried.is_empty() {
-            out.key("encrypted_content")
-                .string(&String::from_utf8_lossy(&carried));
-        }
-    }
-
-    /// The only part of the summary.
-    pub(super) fn write_part(&self, out: &mut Writer<'_>) {
-        out.object(|out| {
-            out.key("type").string("summary_text");
-            out.key("text").escaped(&self.text);
-        });
-    }
-}
-
-impl Part {
-    pub(super) fn new(is_refusal: bool) -> Part {
-        Part {
-            is_refusal,
-            ..Part::default()
-        }
-    }
-
-    pub(super) fn write(&self, out: &mut Writer<'_>) {
-        out.object(|out| {
-            if self.is_refusal {
-                out.key("type").string("refusal");
-                out.key("refusal").escaped(&self.text);
-                return;
-            }
-            out.key("type").string("output_text");
-            out.key("text").escaped(&self.text);
-            out.key("annotations")
-                .array(|out| write_list(&self.annotations, out));
-            out.key("logprobs")
-                .array(|out| write_list(&self.logprobs, out));
-        });
-    }
-}
-
-/// Writes elements, of which there may be none.
-pub(super) fn write_list(elements: &[u8], out: &mut Writer<'_>) {
-    if !elements.is_empty() {
-        out.raw(elements);
-    }
-}
-
-impl Call {
-    /// The call as it begins.
-    pub(super) fn without_arguments(&self) -> Call {
-        Call {
-            kind: self.kind,
-            call_id: self.call_id.clone(),
-            name: self.name.clone(),
-            ..Call::default()
-        }
-    }
-
-    fn write(&self, status: &str, out: &mut Writer<'_>) {
-        let (kind, arguments) = match self.kind {
-            CallKind::Function => ("function_call", "arguments"),
-            CallKind::Custom | CallKind::Wrapped => ("custom_tool_call", "input"),
-        };
-        out.key("type").string(kind);
-        out.key("status").string(status);
-        out.key("call_id").escaped(&self.call_id);
-        out.key("name").escaped(&self.name);
-        out.key(arguments).escaped(&self.arguments);
-        if !self.signature.is_empty() {
-            out.key("extra_content").object(|out| {
-                out.key("google")
-                    .object(|out| out.key("thought_signature").escaped(&self.signature));
-            });
-        }
-    }
 }

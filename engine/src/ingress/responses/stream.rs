@@ -6,7 +6,7 @@
 
 use super::answer::{Response, Status};
 use super::events::{Events, Place};
-use super::output::{CallKind, Holds};
+use super::item::{CallKind, Holds};
 use super::said::{self, CallPiece, Said};
 use super::{Context, some, text};
 use crate::dialect::chat_usage;
