@@ -3,7 +3,7 @@
 use super::output::Output;
 use super::said::{self, CallPiece, Said};
 use super::{Context, echo, some, text};
-use crate::dialect::chat_usage;
+use crate::dialect::openai_usage;
 use crate::json::{self, Span, Writer};
 use crate::usage::Usage;
 
@@ -22,7 +22,7 @@ pub(in crate::ingress) fn answer(chat: &[u8], context: &Context<'_>) -> Vec<u8> 
     if let Status::InProgress = response.status {
         response.status = Status::Completed;
     }
-    response.usage = some(chat, root, "usage").and_then(|usage| chat_usage(chat, usage));
+    response.usage = some(chat, root, "usage").and_then(|usage| openai_usage(chat, usage));
     let mut body = Vec::with_capacity(chat.len());
     response.write(&mut Writer::new(&mut body));
     body

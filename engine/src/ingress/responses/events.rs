@@ -99,7 +99,7 @@ impl Events {
     pub(super) fn summary_delta(&mut self, place: Place<'_>, text: &[u8], out: &mut Vec<u8>) {
         self.write("response.reasoning_summary_text.delta", out, |out| {
             place.write_summary(out);
-            out.key("delta").escaped(text);
+            out.key("delta").escaped(&[text]);
         });
     }
 
@@ -111,7 +111,7 @@ impl Events {
     ) {
         self.write("response.reasoning_summary_text.done", out, |out| {
             place.write_summary(out);
-            out.key("text").escaped(&reasoning.text);
+            out.key("text").escaped(&[&reasoning.text]);
         });
         self.write("response.reasoning_summary_part.done", out, |out| {
             place.write_summary(out);
@@ -143,7 +143,7 @@ impl Events {
     ) {
         self.write("response.output_text.delta", out, |out| {
             place.write_part(index, out);
-            out.key("delta").escaped(text);
+            out.key("delta").escaped(&[text]);
             out.key("logprobs").array(|out| write_list(logprobs, out));
         });
     }
@@ -157,7 +157,7 @@ impl Events {
     ) {
         self.write("response.refusal.delta", out, |out| {
             place.write_part(index, out);
-            out.key("delta").escaped(text);
+            out.key("delta").escaped(&[text]);
         });
     }
 
@@ -190,9 +190,9 @@ impl Events {
         self.write(kind, out, |out| {
             place.write_part(index, out);
             if part.is_refusal {
-                out.key("refusal").escaped(&part.text);
+                out.key("refusal").escaped(&[&part.text]);
             } else {
-                out.key("text").escaped(&part.text);
+                out.key("text").escaped(&[&part.text]);
                 out.key("logprobs")
                     .array(|out| write_list(&part.logprobs, out));
             }
@@ -216,7 +216,7 @@ impl Events {
         };
         self.write(kind, out, |out| {
             place.write(out);
-            out.key("delta").escaped(piece);
+            out.key("delta").escaped(&[piece]);
         });
     }
 
@@ -229,8 +229,8 @@ impl Events {
         };
         self.write(kind, out, |out| {
             place.write(out);
-            out.key("name").escaped(&call.name);
-            out.key(member).escaped(&call.arguments);
+            out.key("name").escaped(&[&call.name]);
+            out.key(member).escaped(&[&call.arguments]);
         });
     }
 

@@ -104,7 +104,7 @@ impl Reasoning {
     pub(super) fn write_part(&self, out: &mut Writer<'_>) {
         out.object(|out| {
             out.key("type").string("summary_text");
-            out.key("text").escaped(&self.text);
+            out.key("text").escaped(&[&self.text]);
         });
     }
 }
@@ -121,11 +121,11 @@ impl Part {
         out.object(|out| {
             if self.is_refusal {
                 out.key("type").string("refusal");
-                out.key("refusal").escaped(&self.text);
+                out.key("refusal").escaped(&[&self.text]);
                 return;
             }
             out.key("type").string("output_text");
-            out.key("text").escaped(&self.text);
+            out.key("text").escaped(&[&self.text]);
             out.key("annotations")
                 .array(|out| write_list(&self.annotations, out));
             out.key("logprobs")
@@ -159,13 +159,13 @@ impl Call {
         };
         out.key("type").string(kind);
         out.key("status").string(status);
-        out.key("call_id").escaped(&self.call_id);
-        out.key("name").escaped(&self.name);
-        out.key(arguments).escaped(&self.arguments);
+        out.key("call_id").escaped(&[&self.call_id]);
+        out.key("name").escaped(&[&self.name]);
+        out.key(arguments).escaped(&[&self.arguments]);
         if !self.signature.is_empty() {
             out.key("extra_content").object(|out| {
                 out.key("google")
-                    .object(|out| out.key("thought_signature").escaped(&self.signature));
+                    .object(|out| out.key("thought_signature").escaped(&[&self.signature]));
             });
         }
     }

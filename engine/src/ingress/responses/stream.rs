@@ -9,7 +9,7 @@ use super::events::{Events, Place};
 use super::item::{CallKind, Holds};
 use super::said::{self, CallPiece, Said};
 use super::{Context, some, text};
-use crate::dialect::chat_usage;
+use crate::dialect::openai_usage;
 use crate::json::{self, Span, Writer};
 use crate::limits::RESPONSE_BYTES_MAX;
 use crate::reply::Code;
@@ -42,7 +42,7 @@ impl Stream {
         }
         self.response.read_head(data, root, !self.has_begun);
         self.begin(out);
-        if let Some(usage) = some(data, root, "usage").and_then(|usage| chat_usage(data, usage)) {
+        if let Some(usage) = some(data, root, "usage").and_then(|usage| openai_usage(data, usage)) {
             self.response.usage = Some(usage);
         }
         let choices = some(data, root, "choices").unwrap_or_default();
