@@ -1,5 +1,7 @@
 //! `/admin/usage` and `/admin/budgets`.
 
+use std::borrow::Cow;
+
 use engine::ledger::BudgetState;
 use engine::period::{self, Period};
 use engine::reply::Code;
@@ -109,7 +111,7 @@ struct ShownBudget {
     key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    period: &'static str,
+    period: Cow<'static, str>,
     hard: bool,
     limit_usd: Option<Box<RawValue>>,
     spent_usd: Option<Box<RawValue>>,

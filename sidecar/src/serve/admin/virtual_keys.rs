@@ -1,5 +1,7 @@
 //! `/admin/virtual-keys`: make, show, change, rotate, revoke.
 
+use std::borrow::Cow;
+
 use engine::cache_key::sha256_hex;
 use engine::period::{self, Period};
 use engine::reply::Code;
@@ -32,7 +34,7 @@ struct Shown<'a> {
     provider: Option<&'a str>,
     rate_limit: Option<u64>,
     budget_limit_usd: Option<Box<RawValue>>,
-    budget_period: &'static str,
+    budget_period: Cow<'static, str>,
     spent_usd: Option<Box<RawValue>>,
     held_usd: Option<Box<RawValue>>,
     remaining_usd: Option<Box<RawValue>>,
