@@ -12,6 +12,7 @@ mod command_line;
 mod dialects;
 mod fallback;
 mod faults;
+mod judges;
 mod keys;
 mod leases;
 mod ledger;

@@ -15,7 +15,8 @@ const THINKING_BYTES_MAX: usize = 1024 * 1024;
 #[derive(Clone, Debug, Default)]
 pub(in crate::dialect) struct Stream {
     begun: bool,
-    finish_sent: bool,
+    /// Why the message ends, once that is said.
+    reason: Option<&'static str>,
     figures: Figures,
     /// The final output figure has come; the one of `message_start` is only a first token.
     counted: bool,
@@ -26,6 +27,8 @@ pub(in crate::dialect) struct Stream {
     /// Text of the open thinking block: the client needs it whole beside its signature, to bring
     /// both back with the results of calls. `None` beyond [`THINKING_BYTES_MAX`].
     thinking: Option<String>,
+    /// Blocks of thinking so far.
+    thoughts: u64,
     /// Of the events that deliver text.
     mould: Mould,
     /// What every chunk has before and after its delta.
@@ -69,8 +72,7 @@ impl Stream {
             Some("content_block_stop") => self.block_stop(context, out),
             Some("message_delta") => self.message_delta(event, context, out),
             Some("message_stop") => {
-                self.block_stop(context, out);
-                self.finish("", context, out);
+                self.finish(context, out);
                 return Step::Finished;
             }
             Some("error") => {
@@ -115,10 +117,14 @@ impl Stream {
                 self.thinking = Some(String::new());
                 self.think(event, block, context, out);
             }
-            Some("redacted_thinking") => self.chunk(context, out, |out| {
-                out.key("thinking_blocks")
-                    .array(|out| out.copy(event.data, block));
-            }),
+            Some("redacted_thinking") => {
+                if let Some(hidden) = event.member(block, "data") {
+                    self.thought(context, out, |out| {
+                        out.key("type").string("redacted_thinking");
+                        out.key("data").copy(event.data, hidden);
+                    });
+                }
+            }
             Some("tool_use") => self.call_start(event, block, context, out),
             _ => {}
         }
@@ -204,12 +210,27 @@ impl Stream {
         let Some(thinking) = self.thinking.take() else {
             return;
         };
+        self.thought(context, out, |out| {
+            out.key("type").string("thinking");
+            out.key("thinking").string(&thinking);
+            out.key("signature").copy(event.data, signature);
+        });
+    }
+
+    /// A block of thinking. Clients put lists together by `index`.
+    fn thought(
+        &mut self,
+        context: &Context<'_>,
+        out: &mut Vec<u8>,
+        members: impl FnOnce(&mut Writer<'_>),
+    ) {
+        let index = self.thoughts;
+        self.thoughts = self.thoughts.saturating_add(1);
         self.chunk(context, out, |out| {
             out.key("thinking_blocks").array(|out| {
                 out.object(|out| {
-                    out.key("type").string("thinking");
-                    out.key("thinking").string(&thinking);
-                    out.key("signature").copy(event.data, signature);
+                    out.key("index").number(index);
+                    members(out);
                 });
             });
         });
@@ -280,17 +301,15 @@ impl Stream {
         };
         if let Some(reason) = event.text(delta, "stop_reason") {
             self.block_stop(context, out);
-            self.finish(&reason, context, out);
+            self.reason = Some(finish_reason(&reason, self.calls > 0));
         }
     }
 
-    fn finish(&mut self, stop_reason: &str, context: &mut Context<'_>, out: &mut Vec<u8>) {
-        if self.finish_sent {
-            return;
-        }
+    /// Says why it ended, when it did: what breaks off before must not look finished.
+    fn finish(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) {
+        self.block_stop(context, out);
         self.begin(context, out);
-        self.finish_sent = true;
-        let reason = finish_reason(stop_reason, self.calls > 0);
+        let reason = self.reason.unwrap_or(finish_reason("", self.calls > 0));
         out.extend_from_slice(&self.frame.0);
         Writer::new(out).object(|_| {});
         out.extend_from_slice(&after_delta(Some(reason), context.include_usage));

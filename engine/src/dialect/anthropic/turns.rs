@@ -317,7 +317,18 @@ fn thinking<'a>(body: &'a [u8], list: Option<Span>) -> Vec<Block<'a>> {
             json::string(body, value)
         };
         match text("type").as_deref() {
-            Some("redacted_thinking") => blocks.push(Block::json(|out| out.copy(body, block))),
+            Some("redacted_thinking") => {
+                // By its members: clients that put a stream together leave an `index` in it.
+                let hidden = json::member(body, block, "data");
+                blocks.extend(hidden.map(|hidden| {
+                    Block::json(|out| {
+                        out.object(|out| {
+                            out.key("type").string("redacted_thinking");
+                            out.key("data").copy(body, hidden);
+                        });
+                    })
+                }));
+            }
             Some("thinking") => {
                 thought.push_str(&text("thinking").unwrap_or_default());
                 let Some(signature) = text("signature").filter(|it| !it.is_empty()) else {

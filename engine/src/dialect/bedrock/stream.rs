@@ -6,7 +6,7 @@ use crate::dialect::completion::Chunks;
 use crate::dialect::failure::{self, Reported};
 use crate::dialect::stream::{Context, Step};
 use crate::event_stream::{Message, Splitter};
-use crate::json::{self, Span};
+use crate::json::{self, Span, Writer};
 use crate::limits::EVENT_BYTES_MAX;
 use crate::reply::Code;
 use crate::usage::Usage;
@@ -26,6 +26,8 @@ pub(in crate::dialect) struct Stream {
     call: Option<(Option<u64>, u64, bool)>,
     /// Text of the open thinking block; `None` beyond [`THINKING_BYTES_MAX`].
     thinking: Option<String>,
+    /// Blocks of thinking so far.
+    thoughts: u64,
     reasoning: u64,
     usage: Option<Usage>,
 }
@@ -211,25 +213,36 @@ impl Stream {
             let Some(thinking) = self.thinking.take() else {
                 return;
             };
-            self.chunks.delta(context, out, |out| {
-                out.key("thinking_blocks").array(|out| {
-                    out.object(|out| {
-                        out.key("type").string("thinking");
-                        out.key("thinking").string(&thinking);
-                        out.key("signature").string(&signature);
-                    });
-                });
+            self.thought(context, out, |out| {
+                out.key("type").string("thinking");
+                out.key("thinking").string(&thinking);
+                out.key("signature").string(&signature);
             });
         } else if let Some(redacted) = text(data, reasoning, "redactedContent") {
-            self.chunks.delta(context, out, |out| {
-                out.key("thinking_blocks").array(|out| {
-                    out.object(|out| {
-                        out.key("type").string("redacted_thinking");
-                        out.key("data").string(&redacted);
-                    });
-                });
+            self.thought(context, out, |out| {
+                out.key("type").string("redacted_thinking");
+                out.key("data").string(&redacted);
             });
         }
+    }
+
+    /// A block of thinking. Clients put lists together by `index`.
+    fn thought(
+        &mut self,
+        context: &Context<'_>,
+        out: &mut Vec<u8>,
+        members: impl FnOnce(&mut Writer<'_>),
+    ) {
+        let index = self.thoughts;
+        self.thoughts = self.thoughts.saturating_add(1);
+        self.chunks.delta(context, out, |out| {
+            out.key("thinking_blocks").array(|out| {
+                out.object(|out| {
+                    out.key("index").number(index);
+                    members(out);
+                });
+            });
+        });
     }
 
     /// Ends the open block. A call without any argument text still has arguments: none.
