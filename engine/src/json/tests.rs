@@ -152,6 +152,20 @@ fn members_elements_and_scalars() {
 }
 
 #[test]
+fn lists_of_numbers_end_where_they_end() {
+    for count in 1..60 {
+        let numbers = vec!["-1.5"; count].join(",");
+        for (tail, inner) in [("", 0), (",[7]", 1), (",{\"]\":[]}", 1), (", \"]\" , 2", 2)] {
+            let body = format!(r#"{{"a":[{numbers}{tail}] ,"b":[[{numbers}],3]}}"#).into_bytes();
+            let root = root(&body);
+            let list = |name| elements(&body, member(&body, root, name).unwrap());
+            assert_eq!(list("a").count(), count + inner, "{numbers}{tail}");
+            assert_eq!(list("b").nth(1).unwrap().of(&body), b"3");
+        }
+    }
+}
+
+#[test]
 fn escapes() {
     let text = |json: &'static [u8]| {
         string(

@@ -231,8 +231,34 @@ fn container_end(body: &[u8], start: usize) -> Option<usize> {
                     return Some(at + 1);
                 }
             }
+            // Behind one number there may be thousands.
+            b'0'..=b'9' => {
+                at += level_run(body.get(at..)?);
+                continue;
+            }
             _ => {}
         }
         at += 1;
     }
+}
+
+/// Length of the run at the head of `bytes` without quotes and brackets.
+fn level_run(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks::<LANES>();
+    let mut run = 0;
+    for word in words {
+        // Square brackets become curly ones, and nothing else that a document holds does.
+        let word = u64::from_le_bytes(*word) | (ONES * 0x20);
+        let equal = |byte: u8| {
+            let differs = word ^ (ONES * u64::from(byte));
+            differs.wrapping_sub(ONES) & !differs
+        };
+        let marks = (equal(b'"') | equal(b'{') | equal(b'}')) & HIGHS;
+        if marks != 0 {
+            return run + first_byte(marks);
+        }
+        run += LANES;
+    }
+    let is_mark = |byte: &u8| matches!(*byte, b'"' | b'{' | b'}' | b'[' | b']');
+    run + tail.iter().position(is_mark).unwrap_or(tail.len())
 }

@@ -1,10 +1,12 @@
 //! Any provider's answer as OpenAI's.
+//!
+//! Answers are large and hold little but vectors, so one walk finds all that matters.
 
 use super::Context;
 use super::input::Encoding;
 use super::vector::{self, Vectors};
 use crate::dialect::{Answer, DecodeError, failure};
-use crate::json::{self, Edits, Kind, Span, Writer};
+use crate::json::{self, Edits, Kind, Span, Walk, Writer};
 use crate::usage::Usage;
 use crate::wire::Dialect;
 
@@ -19,136 +21,182 @@ pub(super) fn decode(
         end: context.request.len(),
     };
     let wanted = Encoding::of(context.request, request);
-    if let Some(error) = json::member(&body, root, "error")
-        && let Some(error) = failure::from_error(&body, error)
-    {
-        return Err(reported(dialect, &error));
-    }
-    let answer = match dialect {
-        Dialect::Bedrock => invoked(&body, root),
-        Dialect::Gemini | Dialect::Vertex => embedded(&body, root),
-        _ if listed(&body, root).is_some() => return respell(context, wanted, body, root),
-        _ => None,
+    let found = Found::read(dialect, &body, root);
+    let error = found
+        .error
+        .and_then(|error| failure::from_error(&body, error));
+    let Some(vectors) = found.vectors.filter(|_| error.is_none()) else {
+        let error = error.or_else(|| failure::reported(&body, root));
+        return Err(error.map_or(DecodeError::Invalid, |error| {
+            DecodeError::Reported(failure::reported_answer(dialect, &error))
+        }));
     };
-    let Some((vectors, usage)) = answer else {
-        return Err(match failure::reported(&body, root) {
-            Some(error) => reported(dialect, &error),
-            None => DecodeError::Invalid,
-        });
+    let usage = found.tokens.map(|input| Usage {
+        input,
+        ..Usage::default()
+    });
+    let tokens = found.tokens.unwrap_or(context.tokens_in);
+    let speaks_openai = !matches!(
+        dialect,
+        Dialect::Bedrock | Dialect::Gemini | Dialect::Vertex
+    );
+    let body = if !speaks_openai {
+        written(&body, &vectors, wanted, context.model, tokens)?
+    } else if vectors
+        .iter()
+        .all(|vector| vector::encoding(&body, *vector) == Some(wanted))
+    {
+        body
+    } else {
+        spliced(&body, &vectors, wanted)?
+    };
+    let body = if speaks_openai && usage.is_none() {
+        with_usage(body, tokens)?
+    } else {
+        body
     };
     Ok(Answer {
-        body: write(&body, &vectors, wanted, context, usage)?,
+        body,
         usage,
         text: String::new(),
     })
 }
 
-fn reported(dialect: Dialect, error: &failure::Reported) -> DecodeError {
-    DecodeError::Reported(failure::reported_answer(dialect, error))
+/// What an answer holds.
+#[derive(Default)]
+struct Found {
+    /// `None` when it is no answer.
+    vectors: Option<Vec<Span>>,
+    tokens: Option<u64>,
+    error: Option<Span>,
 }
 
-/// Vectors and usage as a format has them; `None` for what is no answer.
-type Found = Option<(Vec<Span>, Option<Usage>)>;
+impl Found {
+    fn read(dialect: Dialect, body: &[u8], root: Span) -> Found {
+        let mut found = Found::default();
+        let mut walk = Walk::new(body, root);
+        if !walk.enter(b'{') {
+            return found;
+        }
+        while let Some(key) = walk.key() {
+            let name = key.of(body);
+            match (dialect, name) {
+                (_, b"error") => found.error = walk.skip(),
+                (Dialect::Bedrock, _) => found.invoked(name, &mut walk),
+                (Dialect::Gemini | Dialect::Vertex, _) => found.embedded(name, &mut walk),
+                _ => found.listed(name, &mut walk),
+            }
+        }
+        found
+    }
 
-fn usage(input: Option<u64>) -> Option<Usage> {
-    input.map(|input| Usage {
-        input,
-        ..Usage::default()
-    })
+    /// OpenAI's: `{data: [{embedding}], usage: {prompt_tokens}}`.
+    fn listed(&mut self, name: &[u8], walk: &mut Walk<'_>) {
+        if name == b"data" {
+            self.vectors = members(walk, b"embedding");
+            return;
+        }
+        let value = walk.skip().unwrap_or_default();
+        if name == b"usage" {
+            self.tokens = ["prompt_tokens", "input_tokens", "total_tokens"]
+                .iter()
+                .find_map(|name| count(walk.body(), value, name));
+        }
+    }
+
+    /// Titan's: `{embedding, inputTextTokenCount}`. Cohere's: `{embeddings: {float: [...]}}`, or the
+    /// list itself.
+    fn invoked(&mut self, name: &[u8], walk: &mut Walk<'_>) {
+        let value = walk.skip().unwrap_or_default();
+        let body = walk.body();
+        let is_list = |value: &Span| json::kind(body, *value) == Some(Kind::Array);
+        match name {
+            b"embedding" if is_list(&value) => self.vectors = Some(vec![value]),
+            b"embeddings" => {
+                let list = json::member(body, value, "float").unwrap_or(value);
+                self.vectors = Some(list)
+                    .filter(is_list)
+                    .map(|list| json::elements(body, list).collect());
+            }
+            b"inputTextTokenCount" => self.tokens = number(body, value),
+            _ => {}
+        }
+    }
+
+    /// Gemini's batch: `{embeddings: [{values}]}`. Vertex AI's: `{embedding: {values}}`, or
+    /// `{predictions: [{embeddings: {values, statistics: {token_count}}}]}`.
+    fn embedded(&mut self, name: &[u8], walk: &mut Walk<'_>) {
+        if name == b"embeddings" {
+            self.vectors = members(walk, b"values");
+            return;
+        }
+        let value = walk.skip().unwrap_or_default();
+        let body = walk.body();
+        match name {
+            b"embedding" => {
+                self.vectors = json::member(body, value, "values").map(|vector| vec![vector]);
+            }
+            b"predictions" => {
+                self.vectors = json::elements(body, value)
+                    .map(|prediction| {
+                        let embeddings = json::member(body, prediction, "embeddings")?;
+                        json::member(body, embeddings, "values")
+                    })
+                    .collect();
+                self.tokens = json::elements(body, value)
+                    .map(|prediction| {
+                        let embeddings = json::member(body, prediction, "embeddings")?;
+                        let figures = json::member(body, embeddings, "statistics")?;
+                        count(body, figures, "token_count")
+                    })
+                    .try_fold(0_u64, |sum, more| sum.checked_add(more?));
+            }
+            b"usageMetadata" => self.tokens = count(body, value, "promptTokenCount"),
+            _ => {}
+        }
+    }
+}
+
+/// One member of each object in the list at the cursor, which is passed; `None` when an element has
+/// none.
+fn members(walk: &mut Walk<'_>, name: &[u8]) -> Option<Vec<Span>> {
+    if !walk.enter(b'[') {
+        walk.skip();
+        return None;
+    }
+    let mut found = Some(Vec::new());
+    while walk.element() {
+        let mut value = None;
+        if walk.enter(b'{') {
+            while let Some(key) = walk.key() {
+                let passed = walk.skip();
+                if key.of(walk.body()) == name {
+                    value = passed;
+                }
+            }
+        } else {
+            walk.skip();
+        }
+        match (value, &mut found) {
+            (Some(value), Some(found)) => found.push(value),
+            _ => found = None,
+        }
+    }
+    found
 }
 
 fn count(body: &[u8], object: Span, name: &str) -> Option<u64> {
-    let value = json::member(body, object, name)?;
+    number(body, json::member(body, object, name)?)
+}
+
+fn number(body: &[u8], value: Span) -> Option<u64> {
     let text = std::str::from_utf8(value.of(body)).ok()?;
     // Vertex AI's figures come out of a format that knows floats only.
     text.strip_suffix(".0").unwrap_or(text).parse().ok()
 }
 
-/// Titan: `{embedding, inputTextTokenCount}`. Cohere: `{embeddings: {float: [...]}}`, or the list
-/// itself.
-fn invoked(body: &[u8], root: Span) -> Found {
-    let read = usage(count(body, root, "inputTextTokenCount"));
-    if let Some(vector) = json::member(body, root, "embedding")
-        && json::kind(body, vector) == Some(Kind::Array)
-    {
-        return Some((vec![vector], read));
-    }
-    let embeddings = json::member(body, root, "embeddings")?;
-    let list = json::member(body, embeddings, "float").unwrap_or(embeddings);
-    (json::kind(body, list)? == Kind::Array).then(|| (json::elements(body, list).collect(), read))
-}
-
-/// Gemini's batch: `{embeddings: [{values}]}`. Vertex AI: `{embedding: {values}}`, or
-/// `{predictions: [{embeddings: {values, statistics: {token_count}}}]}`.
-fn embedded(body: &[u8], root: Span) -> Found {
-    let values = |holder: Span| json::member(body, holder, "values");
-    let told = json::member(body, root, "usageMetadata")
-        .and_then(|figures| count(body, figures, "promptTokenCount"));
-    if let Some(embedding) = json::member(body, root, "embedding") {
-        return Some((vec![values(embedding)?], usage(told)));
-    }
-    if let Some(list) = json::member(body, root, "embeddings") {
-        let vectors = json::elements(body, list)
-            .map(values)
-            .collect::<Option<_>>()?;
-        return Some((vectors, usage(told)));
-    }
-    let list = json::member(body, root, "predictions")?;
-    let (mut vectors, mut tokens) = (Vec::new(), Some(0_u64));
-    for prediction in json::elements(body, list) {
-        let embeddings = json::member(body, prediction, "embeddings")?;
-        vectors.push(values(embeddings)?);
-        let figures = json::member(body, embeddings, "statistics").unwrap_or_default();
-        let more = count(body, figures, "token_count");
-        tokens = tokens
-            .zip(more)
-            .and_then(|(sum, more)| sum.checked_add(more));
-    }
-    Some((vectors, usage(tokens)))
-}
-
-/// OpenAI's list.
-fn listed(body: &[u8], root: Span) -> Option<Span> {
-    json::member(body, root, "data").filter(|data| json::kind(body, *data) == Some(Kind::Array))
-}
-
-/// An answer in OpenAI's format: as it is, but for vectors in the other encoding and for usage that
-/// is missing.
-fn respell(
-    context: &Context<'_>,
-    wanted: Encoding,
-    mut body: Vec<u8>,
-    mut root: Span,
-) -> Result<Answer, DecodeError> {
-    let figures = json::member(&body, root, "usage").unwrap_or_default();
-    let told = ["prompt_tokens", "input_tokens", "total_tokens"]
-        .iter()
-        .find_map(|name| count(&body, figures, name));
-    if told.is_none() {
-        let mut json = Vec::new();
-        write_usage(context.tokens_in, &mut Writer::new(&mut json));
-        let mut edits = Edits::default();
-        edits.set_member(&body, root, "usage", json);
-        body = edits.apply(&body);
-        root = json::document(&body).map_err(|_| DecodeError::Invalid)?;
-    }
-    let data = listed(&body, root).unwrap_or_default();
-    let vectors: Option<Vec<Span>> = json::elements(&body, data)
-        .map(|element| json::member(&body, element, "embedding"))
-        .collect();
-    let vectors = vectors.ok_or(DecodeError::Invalid)?;
-    let fits = |vector: &Span| vector::encoding(&body, *vector) == Some(wanted);
-    if !vectors.iter().all(fits) {
-        body = splice(wanted, &body, &vectors)?;
-    }
-    Ok(Answer {
-        body,
-        usage: usage(told),
-        text: String::new(),
-    })
-}
-
-fn splice(wanted: Encoding, body: &[u8], vectors: &[Span]) -> Result<Vec<u8>, DecodeError> {
+/// An answer in OpenAI's format with its vectors in the other encoding.
+fn spliced(body: &[u8], vectors: &[Span], wanted: Encoding) -> Result<Vec<u8>, DecodeError> {
     let mut write = Vectors::new(wanted);
     let mut out = Vec::with_capacity(body.len());
     let mut copied = 0;
@@ -161,12 +209,22 @@ fn splice(wanted: Encoding, body: &[u8], vectors: &[Span]) -> Result<Vec<u8>, De
     Ok(out)
 }
 
-fn write(
+/// OpenAI's clients expect a count where some servers tell none.
+fn with_usage(body: Vec<u8>, tokens: u64) -> Result<Vec<u8>, DecodeError> {
+    let root = json::document(&body).map_err(|_| DecodeError::Invalid)?;
+    let mut usage = Vec::new();
+    write_usage(tokens, &mut Writer::new(&mut usage));
+    let mut edits = Edits::default();
+    edits.set_member(&body, root, "usage", usage);
+    Ok(edits.apply(&body))
+}
+
+fn written(
     body: &[u8],
     vectors: &[Span],
     wanted: Encoding,
-    context: &Context<'_>,
-    usage: Option<Usage>,
+    model: &str,
+    tokens: u64,
 ) -> Result<Vec<u8>, DecodeError> {
     let mut write = Vectors::new(wanted);
     let mut out = Vec::with_capacity(body.len());
@@ -183,11 +241,8 @@ fn write(
     }
     out.push(b']');
     let mut rest = Writer::new(&mut out);
-    rest.key("model").string(context.model);
-    write_usage(
-        usage.map_or(context.tokens_in, |usage| usage.input),
-        rest.key("usage"),
-    );
+    rest.key("model").string(model);
+    write_usage(tokens, rest.key("usage"));
     out.push(b'}');
     Ok(out)
 }

@@ -79,11 +79,8 @@ impl Vectors {
         if inside.trim_ascii().is_empty() {
             return Some(());
         }
-        for number in inside.split(|byte| *byte == b',') {
-            let number: f32 = std::str::from_utf8(number.trim_ascii())
-                .ok()?
-                .parse()
-                .ok()?;
+        for number in std::str::from_utf8(inside).ok()?.split(',') {
+            let number: f32 = number.trim_ascii().parse().ok()?;
             if !number.is_finite() {
                 return None;
             }
