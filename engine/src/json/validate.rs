@@ -1,7 +1,7 @@
 //! Strict validation of a whole document in one pass and without recursion.
 
 use super::Span;
-use super::walk::{is_space, plain_run, skip_space};
+use super::walk::{digit_run, is_space, plain_run, skip_space};
 use crate::limits::JSON_DEPTH_MAX;
 
 // The kinds of the open containers are the bits of one u128.
@@ -82,7 +82,7 @@ impl Scan<'_> {
             Some(b't') => self.word(b"true")?,
             Some(b'f') => self.word(b"false")?,
             Some(b'n') => self.word(b"null")?,
-            Some(b'-' | b'0'..=b'9') => self.number()?,
+            Some(b'-' | b'0'..=b'9') => self.numbers()?,
             Some(_) => return Err(self.malformed("expected a value")),
             None => return Err(self.malformed("the document ends too early")),
         }
@@ -204,6 +204,19 @@ impl Scan<'_> {
         Ok(())
     }
 
+    /// A number, and those that follow it in a compact list.
+    fn numbers(&mut self) -> Result<(), Malformed> {
+        self.number()?;
+        while let Some([b',', b'-' | b'0'..=b'9']) = self.body.get(self.at..self.at + 2)
+            && self.depth > 0
+            && !self.in_object()
+        {
+            self.at += 1;
+            self.number()?;
+        }
+        Ok(())
+    }
+
     fn number(&mut self) -> Result<(), Malformed> {
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -229,11 +242,7 @@ impl Scan<'_> {
 
     /// One digit or more.
     fn digits(&mut self) -> Result<(), Malformed> {
-        let rest = self.body.get(self.at..).unwrap_or_default();
-        let count = rest
-            .iter()
-            .position(|byte| !byte.is_ascii_digit())
-            .unwrap_or(rest.len());
+        let count = digit_run(self.body.get(self.at..).unwrap_or_default());
         self.at += count;
         if count == 0 {
             Err(self.malformed("invalid number"))

@@ -168,6 +168,25 @@ pub(super) fn plain_run(bytes: &[u8]) -> usize {
     run + tail.iter().position(odd).unwrap_or(tail.len())
 }
 
+/// Length of the run of digits at the head of `bytes`.
+#[inline]
+pub(super) fn digit_run(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks::<LANES>();
+    let mut run = 0;
+    for word in words {
+        let value = u64::from_le_bytes(*word) ^ (ONES * u64::from(b'0'));
+        // What is above 9 reaches the highest bit, or has it; the carry of those that have it goes
+        // into later bytes only.
+        let odd = (value.wrapping_add(ONES * 0x76) | value) & HIGHS;
+        if odd != 0 {
+            return run + first_byte(odd);
+        }
+        run += LANES;
+    }
+    let odd = |byte: &u8| !byte.is_ascii_digit();
+    run + tail.iter().position(odd).unwrap_or(tail.len())
+}
+
 /// The highest bit of each byte that is a quote, a backslash or a control character. Bits above the
 /// first one set may be wrong: the subtractions borrow from there.
 #[inline]

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use memchr::memchr_iter;
 
 use super::input::Encoding;
 use crate::dialect::DecodeError;
@@ -13,6 +14,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// Bytes looked at together.
+const BLOCK_BYTES: usize = 256;
 
 /// The encoding that a vector comes in.
 pub(super) fn encoding(body: &[u8], vector: Span) -> Option<Encoding> {
@@ -79,8 +83,11 @@ impl Vectors {
         if inside.trim_ascii().is_empty() {
             return Some(());
         }
-        for number in std::str::from_utf8(inside).ok()?.split(',') {
-            let number: f32 = number.trim_ascii().parse().ok()?;
+        let inside = std::str::from_utf8(inside).ok()?;
+        let mut start = 0;
+        for end in memchr_iter(b',', inside.as_bytes()).chain([inside.len()]) {
+            let number: f32 = inside.get(start..end)?.trim_ascii().parse().ok()?;
+            start = end.saturating_add(1);
             if !number.is_finite() {
                 return None;
             }
@@ -116,14 +123,17 @@ impl Vectors {
     }
 }
 
-/// Whether a list of a valid document holds nothing but numbers.
+/// Whether a list of a valid document holds nothing but numbers: every other value has a quote, a
+/// bracket or letters that numbers have not.
 fn is_numbers(list: &[u8]) -> bool {
-    list.strip_prefix(b"[")
-        .and_then(|list| list.strip_suffix(b"]"))
-        .is_some_and(|inside| {
-            inside.iter().all(|byte| {
-                matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b',' | b'e' | b'E')
-                    || byte.is_ascii_whitespace()
-            })
-        })
+    let inside = list
+        .strip_prefix(b"[")
+        .and_then(|list| list.strip_suffix(b"]"));
+    let is_odd = |byte: u8| byte == b'"' || (byte >= b'[' && byte != b'e');
+    // A block at a time, so that the compiler compares many bytes at once.
+    inside.is_some_and(|inside| {
+        inside
+            .chunks(BLOCK_BYTES)
+            .all(|block| !block.iter().fold(false, |odd, byte| odd | is_odd(*byte)))
+    })
 }
