@@ -27,6 +27,7 @@ use crate::wire::{CachePut, CacheStatus, Ending, KeyRecord, PiiAction, RateState
 mod answer;
 mod attempt;
 mod models;
+mod native;
 mod prepare;
 mod reading;
 mod record;

@@ -110,6 +110,13 @@ fn edit(
             ingress::messages_leave_out_unsigned(body, call.root, edits);
         }
         Form::Native(Ingress::Responses) => {
+            let background = json::member(body, call.root, "background");
+            if background.and_then(|value| json::boolean(body, value)) == Some(true) {
+                return Err(RequestError::invalid(
+                    "background",
+                    "a response in the background cannot be accounted for here",
+                ));
+            }
             if let Some(cap) = target.output_cap
                 && json::member(body, call.root, "max_output_tokens")
                     .is_none_or(|cap| json::kind(body, cap) == Some(Kind::Null))

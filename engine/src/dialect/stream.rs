@@ -203,6 +203,14 @@ impl StreamDecoder {
         self.state.reported
     }
 
+    /// How many of the bytes pushed last belong to an event that is not complete.
+    pub fn pending(&self) -> usize {
+        match &self.cutter {
+            Cutter::Events(splitter) => splitter.pending(),
+            Cutter::Messages(_) => 0,
+        }
+    }
+
     /// What the provider says the exchange consumed, once it has said all of it.
     pub fn usage(&self) -> Option<Usage> {
         self.state.usage

@@ -1,7 +1,8 @@
 //! The answer on its way to the client: decoded once, metered, priced, written in OpenAI's form.
 
+use super::native::Native;
 use super::result::{metadata, with_metadata};
-use super::stream::{AnswerStream, Way, write_comment};
+use super::stream::{AnswerStream, Encoded, write_comment};
 use super::{Answer, AnswerBody, AnswerHead, AnswerMode, Endpoint, Env, Exchange, State};
 use crate::dialect::{self, DecodeError, FirstEvent, Form, StreamDecoder};
 use crate::headers::Headers;
@@ -137,6 +138,7 @@ impl Exchange {
                 let read = dialect::decode_answer(dialect, model, created_s, body.clone())?;
                 Ok(dialect::Answer { body, ..read })
             }
+            Form::Native(Ingress::Responses) => dialect::responses::decode_answer(body),
             Form::Native(_) => dialect::decode_answer(Dialect::Openai, model, created_s, body),
             Form::Through(_) => Ok(dialect::Answer {
                 body,
@@ -215,11 +217,13 @@ impl Exchange {
     /// Judges a stream by its beginning, as what the call was.
     pub(super) fn first_event(&self, so_far: &[u8], end: bool) -> Option<FirstEvent> {
         let target = self.target()?;
-        let dialect = match self.form(target) {
-            Form::Native(Ingress::Completions) => Dialect::Openai,
-            _ => target.provider.dialect,
-        };
-        Some(dialect::first_event(dialect, so_far, end))
+        Some(match self.form(target) {
+            Form::Native(Ingress::Responses) => dialect::responses::first_event(so_far, end),
+            Form::Native(Ingress::Completions) => {
+                dialect::first_event(Dialect::Openai, so_far, end)
+            }
+            _ => dialect::first_event(target.provider.dialect, so_far, end),
+        })
     }
 
     /// What decodes the stream, and what becomes of it.
@@ -230,16 +234,17 @@ impl Exchange {
             |dialect, usage| StreamDecoder::new(dialect, model, created_s, &self.id, usage);
         Some(match (self.form(target), self.translation()) {
             (Form::Native(Ingress::Completions), _) => {
-                AnswerStream::new(decoder(Dialect::Openai, self.shows_usage()), Way::Decoded)
+                AnswerStream::Decoded(Box::new(decoder(Dialect::Openai, self.shows_usage())))
             }
             (Form::Native(ingress), _) => {
-                AnswerStream::new(decoder(dialect, false), Way::Native(ingress))
+                AnswerStream::Native(Native::new(ingress, decoder(dialect, false)))
             }
             (_, Some(ingress)) => {
                 let encoder = StreamEncoder::new(ingress, &self.context(created_s));
-                AnswerStream::new(decoder(dialect, true), Way::Encoded(ingress, encoder))
+                let decoder = decoder(dialect, true);
+                AnswerStream::Encoded(Box::new(Encoded::new(ingress, decoder, encoder)))
             }
-            _ => AnswerStream::new(decoder(dialect, self.shows_usage()), Way::Decoded),
+            _ => AnswerStream::Decoded(Box::new(decoder(dialect, self.shows_usage()))),
         })
     }
 
@@ -289,7 +294,7 @@ impl Exchange {
         };
         let mut out = Vec::with_capacity(chunk.len().saturating_add(64));
         stream.push(chunk, &mut out);
-        if end && !stream.finished() && !stream.failed() {
+        if end && !stream.meter().finished() && !stream.meter().failed() {
             stream.end(&mut out);
         }
         self.capture(&out);
@@ -297,12 +302,12 @@ impl Exchange {
             self.meter_text(env, &mut stream);
         }
         let mut put = None;
-        if stream.failed() {
+        if stream.meter().failed() {
             self.meter(env, &mut stream);
             self.answer.captured = None;
             self.outcome.code = Some(Code::UpstreamStreamInterrupted);
             self.finish(Ending::UpstreamCut);
-        } else if stream.finished() {
+        } else if stream.meter().finished() {
             put = self.close(env, &mut stream, &mut out);
             self.finish(Ending::Done);
         } else {
@@ -326,7 +331,7 @@ impl Exchange {
         let usage = self.meter(env, stream);
         let cost = self.price(&usage);
         let metadata = self.metadata(false, cost, Some(usage));
-        if stream.usage().is_none() {
+        if stream.meter().usage().is_none() {
             stream.set_usage(usage);
         }
         let before = out.len();
@@ -355,7 +360,7 @@ impl Exchange {
 
     /// What a stream has consumed: the provider's own figures, else our count.
     pub(super) fn meter(&mut self, env: &mut Env<'_>, stream: &mut AnswerStream) -> Usage {
-        self.outcome.usage = stream.usage();
+        self.outcome.usage = stream.meter().usage();
         if let Some(usage) = self.outcome.usage {
             return usage;
         }
@@ -368,7 +373,7 @@ impl Exchange {
     }
 
     fn meter_text(&mut self, env: &mut Env<'_>, stream: &mut AnswerStream) {
-        if let Some(text) = stream.take_text() {
+        if let Some(text) = stream.meter().take_text() {
             let counted = self.count(env, &text);
             self.outcome.metered_output = self.outcome.metered_output.saturating_add(counted);
         }

@@ -1,112 +1,162 @@
 //! The stream of an answer: metered as the provider's format has it, written in the client's.
 
-use crate::dialect::{self, StreamDecoder};
+use super::native::Native;
+use crate::dialect::{StreamDecoder, responses};
 use crate::ingress::{Ingress, StreamEncoder};
-use crate::reply::Code;
-use crate::sse;
 use crate::usage::Usage;
+
+/// What a stream costs and how it ends, whoever reads it.
+pub(super) trait Metered {
+    /// Whether the provider's own end was seen.
+    fn finished(&self) -> bool;
+    /// Whether the stream broke off or reported an error.
+    fn failed(&self) -> bool;
+    /// What the provider says the exchange consumed.
+    fn usage(&self) -> Option<Usage>;
+    /// The text delivered since the last take, for counting.
+    fn take_text(&mut self) -> Option<String>;
+}
+
+impl Metered for StreamDecoder {
+    fn finished(&self) -> bool {
+        StreamDecoder::finished(self)
+    }
+
+    fn failed(&self) -> bool {
+        StreamDecoder::failed(self)
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        StreamDecoder::usage(self)
+    }
+
+    fn take_text(&mut self) -> Option<String> {
+        StreamDecoder::take_text(self)
+    }
+}
+
+impl Metered for responses::Meter {
+    fn finished(&self) -> bool {
+        responses::Meter::finished(self)
+    }
+
+    fn failed(&self) -> bool {
+        responses::Meter::failed(self)
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        responses::Meter::usage(self)
+    }
+
+    fn take_text(&mut self) -> Option<String> {
+        responses::Meter::take_text(self)
+    }
+}
 
 /// A stream on its way.
 #[derive(Clone, Debug)]
-pub(super) struct AnswerStream {
+pub(super) enum AnswerStream {
+    /// The client gets what the decoder makes of it.
+    Decoded(Box<StreamDecoder>),
+    /// The client gets that in another form.
+    Encoded(Box<Encoded>),
+    /// The client gets the provider's own bytes.
+    Native(Native),
+}
+
+/// A stream that is decoded, and encoded in the client's form.
+#[derive(Clone, Debug)]
+pub(super) struct Encoded {
+    ingress: Ingress,
     decoder: StreamDecoder,
-    way: Way,
-    /// What the decoder wrote and the client does not get as it is.
+    encoder: StreamEncoder,
     middle: Vec<u8>,
 }
 
-/// What becomes of a decoded stream.
-#[derive(Clone, Debug)]
-pub(super) enum Way {
-    /// The client gets it.
-    Decoded,
-    /// The client gets it in another form.
-    Encoded(Ingress, StreamEncoder),
-    /// The client gets the provider's own bytes; decoding only meters them.
-    Native(Ingress),
-}
-
-impl AnswerStream {
-    pub(super) fn new(decoder: StreamDecoder, way: Way) -> AnswerStream {
-        AnswerStream {
+impl Encoded {
+    pub(super) fn new(ingress: Ingress, decoder: StreamDecoder, encoder: StreamEncoder) -> Encoded {
+        Encoded {
+            ingress,
             decoder,
-            way,
+            encoder,
             middle: Vec::new(),
         }
     }
 
+    fn pass(&mut self, out: &mut Vec<u8>, decode: impl FnOnce(&mut StreamDecoder, &mut Vec<u8>)) {
+        self.middle.clear();
+        decode(&mut self.decoder, &mut self.middle);
+        self.encoder.push(&self.middle, out);
+    }
+}
+
+impl AnswerStream {
     /// Takes the provider's next bytes and appends what the client may have of them.
     pub(super) fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
-        self.pass(out, |decoder, out| decoder.push(chunk, out));
-        if let Way::Native(ingress) = self.way {
-            out.extend_from_slice(chunk);
-            if self.decoder.failed() && !self.decoder.reported() {
-                write_error(ingress, Code::UpstreamInvalidAnswer, out);
+        match self {
+            AnswerStream::Decoded(decoder) => decoder.push(chunk, out),
+            AnswerStream::Encoded(encoded) => {
+                encoded.pass(out, |decoder, out| decoder.push(chunk, out));
             }
+            AnswerStream::Native(native) => native.push(chunk, out),
         }
     }
 
     /// The provider has closed the stream.
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
-        self.pass(out, StreamDecoder::end);
-        if let Way::Native(ingress) = self.way
-            && self.decoder.failed()
-        {
-            write_error(ingress, Code::UpstreamStreamInterrupted, out);
+        match self {
+            AnswerStream::Decoded(decoder) => decoder.end(out),
+            AnswerStream::Encoded(encoded) => encoded.pass(out, StreamDecoder::end),
+            AnswerStream::Native(native) => native.end(out),
         }
     }
 
     /// Ends a stream that has finished, in the client's form.
     pub(super) fn close(&mut self, metadata_json: &str, out: &mut Vec<u8>) {
-        self.pass(out, |decoder, out| decoder.tail(metadata_json, out));
+        match self {
+            AnswerStream::Decoded(decoder) => decoder.tail(metadata_json, out),
+            AnswerStream::Encoded(encoded) => {
+                encoded.pass(out, |decoder, out| decoder.tail(metadata_json, out));
+            }
+            AnswerStream::Native(_) => {}
+        }
     }
 
     /// Whether what the stream cost goes into a comment at its end: the formats that have a place
     /// for it say it there.
     pub(super) fn wants_comment(&self) -> bool {
-        match self.way {
-            Way::Decoded | Way::Encoded(Ingress::Completions, _) => false,
-            Way::Encoded(..) | Way::Native(_) => true,
+        match self {
+            AnswerStream::Decoded(_) => false,
+            AnswerStream::Encoded(encoded) => encoded.ingress != Ingress::Completions,
+            AnswerStream::Native(_) => true,
         }
     }
 
-    fn pass(&mut self, out: &mut Vec<u8>, decode: impl FnOnce(&mut StreamDecoder, &mut Vec<u8>)) {
-        match &mut self.way {
-            Way::Decoded => decode(&mut self.decoder, out),
-            Way::Encoded(_, encoder) => {
-                self.middle.clear();
-                decode(&mut self.decoder, &mut self.middle);
-                encoder.push(&self.middle, out);
-            }
-            Way::Native(_) => {
-                self.middle.clear();
-                decode(&mut self.decoder, &mut self.middle);
-            }
-        }
-    }
-
-    pub(super) fn finished(&self) -> bool {
-        self.decoder.finished()
-    }
-
-    pub(super) fn failed(&self) -> bool {
-        self.decoder.failed()
-    }
-
-    pub(super) fn usage(&self) -> Option<Usage> {
-        self.decoder.usage()
-    }
-
+    /// Our own count, for the end of a stream that has none.
     pub(super) fn set_usage(&mut self, usage: Usage) {
-        self.decoder.set_usage(usage);
+        match self {
+            AnswerStream::Decoded(decoder) => decoder.set_usage(usage),
+            AnswerStream::Encoded(encoded) => encoded.decoder.set_usage(usage),
+            AnswerStream::Native(_) => {}
+        }
     }
 
+    /// What reads the stream.
+    pub(super) fn meter(&mut self) -> &mut dyn Metered {
+        match self {
+            AnswerStream::Decoded(decoder) => decoder.as_mut(),
+            AnswerStream::Encoded(encoded) => &mut encoded.decoder,
+            AnswerStream::Native(native) => native.meter(),
+        }
+    }
+
+    /// Bytes of delivered text that were not counted yet.
     pub(super) fn text_bytes(&self) -> usize {
-        self.decoder.text_bytes()
-    }
-
-    pub(super) fn take_text(&mut self) -> Option<String> {
-        self.decoder.take_text()
+        match self {
+            AnswerStream::Decoded(decoder) => decoder.text_bytes(),
+            AnswerStream::Encoded(encoded) => encoded.decoder.text_bytes(),
+            AnswerStream::Native(native) => native.text_bytes(),
+        }
     }
 }
 
@@ -115,14 +165,4 @@ pub(super) fn write_comment(metadata_json: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b": weir ");
     out.extend_from_slice(metadata_json.as_bytes());
     out.extend_from_slice(b"\n\n");
-}
-
-/// An error of ours at the end of a stream that was the provider's own until then.
-fn write_error(ingress: Ingress, code: Code, out: &mut Vec<u8>) {
-    let row = code.row();
-    let body = dialect::error_body(row.message, row.kind, None, Some(row.name));
-    if ingress == Ingress::Messages {
-        out.extend_from_slice(b"event: error\n");
-    }
-    sse::write_event(&ingress.error(row.status, body, ""), out);
 }

@@ -274,3 +274,74 @@ fn a_native_stream_passes_byte_for_byte_and_its_cut_is_an_error() {
         }
     }
 }
+
+#[test]
+fn a_response_in_the_background_would_cost_what_nobody_sees() {
+    let call = crate::request::Call::parse(br#"{"model":"m","background":true}"#).expect("call");
+    let native = crate::dialect::NativeCall {
+        form: crate::dialect::Form::Native(crate::ingress::Ingress::Responses),
+        path: "/v1/responses",
+        call: Some(&call),
+        is_json: true,
+        has_version: false,
+    };
+    let target = crate::dialect::Target::new(Dialect::Openai, "m");
+    let body = br#"{"model":"m","background":true}"#;
+    let refused = crate::dialect::encode_native(&target, &native, body).expect_err("refused");
+    assert_eq!(refused.param.as_deref(), Some("background"));
+}
+
+#[test]
+fn responses_reach_a_provider_that_serves_them_as_they_came() {
+    let stream = "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"resp_1\",\"object\":\"response\",\"status\":\"in_progress\",\"output\":[]}}\n\nevent: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":1,\"item_id\":\"m\",\"output_index\":0,\"content_index\":0,\"delta\":\"hi\"}\n\n";
+    let end = "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":2,\"response\":{\"id\":\"resp_1\",\"object\":\"response\",\"status\":\"completed\",\"output\":[],\"usage\":{\"input_tokens\":10,\"output_tokens\":2,\"total_tokens\":12}}}\n\n";
+    for torn in [false, true] {
+        let mut world = world();
+        let provider = Provider {
+            serves: vec![crate::ingress::Ingress::Responses],
+            ..Provider::clone(world.policy.provider("openai").expect("provider"))
+        };
+        world.policy = PolicyIndex::new(Policy {
+            providers: vec![provider],
+            models: world.policy.listed().map(|m| Model::clone(m)).collect(),
+            defaults: world.policy.defaults().clone(),
+        });
+        let body = br#"{"model":"gpt-4o-mini","stream":true,"input":"hi","previous_response_id":"resp_0","tools":[{"type":"web_search"}],"odd":[1]}"#;
+        let request = Request {
+            method: "POST",
+            path: "/v1/responses",
+            kind: "application/json",
+            body,
+        };
+        let (mut exchange, _) = begin(&mut world, &request, &[]);
+        let forward = granted(&mut world, &mut exchange);
+        assert_eq!(forward.headers.text(":path"), Some("/v1/responses"));
+        assert_eq!(forward.body, None);
+        let mut head = Headers::default();
+        head.push(":status", "200");
+        head.push("content-type", "text/event-stream");
+        exchange.on_answer_head(&world.env(), head, false, None);
+        let mut seen = Vec::new();
+        let tail = end.get(..if torn { 40 } else { end.len() }).expect("ASCII");
+        for (bytes, last) in [(stream, false), (tail, true)] {
+            let step = exchange.on_answer_body(&mut world.env(), bytes.as_bytes().to_vec(), last);
+            seen.extend(step.body.unwrap_or_default());
+        }
+        let seen = String::from_utf8(seen).expect("text");
+        let rest = seen.strip_prefix(stream).expect("what came");
+        let record = world.record(&mut exchange, None);
+        if torn {
+            // Nothing of the torn event: an error of its own.
+            assert!(
+                rest.trim_start().starts_with("event: error\ndata: {"),
+                "{rest}"
+            );
+            assert!(rest.contains("\"sequence_number\":2"), "{rest}");
+            assert_eq!(record.ending, Ending::UpstreamCut);
+        } else {
+            assert!(rest.starts_with(end), "{rest}");
+            assert_eq!((record.usage.input, record.usage.output), (10, 2));
+            assert_eq!(record.endpoint, "responses");
+        }
+    }
+}
