@@ -20,6 +20,8 @@ pub use messages::{
     count_to_chat as messages_count_to_chat, model as messages_model, models as messages_models,
 };
 
+pub(crate) use responses::leave_out_sealed as responses_leave_out_sealed;
+
 /// A format of conversations that is not Chat Completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -117,6 +117,7 @@ fn edit(
                     "a response in the background cannot be accounted for here",
                 ));
             }
+            ingress::responses_leave_out_sealed(body, call.root, edits);
             if let Some(cap) = target.output_cap
                 && json::member(body, call.root, "max_output_tokens")
                     .is_none_or(|cap| json::kind(body, cap) == Some(Kind::Null))

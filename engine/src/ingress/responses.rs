@@ -1,8 +1,9 @@
 //! OpenAI's Responses, as its clients speak them.
 //!
 //! Nothing is stored here: a request brings the whole conversation. What a provider wants back in
-//! the next turn (signed thinking, reasoning that belongs to calls) goes out in
-//! `encrypted_content` of reasoning items, as JSON text, and is found there when it returns.
+//! the next turn (signatures of thinking, or the mark that its reasoning belongs to calls) goes out
+//! in `encrypted_content` of reasoning items, as JSON text, and is found there when it returns. What
+//! was thought stands in the summary only, where a rule for personal data sees it.
 
 use std::borrow::Cow;
 
@@ -12,6 +13,7 @@ use crate::json::{self, Kind, Span};
 mod answer;
 mod echo;
 mod events;
+mod foreign;
 mod item;
 mod items;
 mod output;
@@ -24,6 +26,7 @@ mod tests;
 mod tools;
 
 pub(super) use answer::answer;
+pub(crate) use foreign::leave_out_sealed;
 pub(super) use request::to_chat;
 pub(super) use stream::Stream;
 

@@ -1,7 +1,7 @@
 //! A chat completion as a response.
 
 use super::output::Output;
-use super::said::{self, CallPiece, Said};
+use super::said::{self, CallPiece, Said, Thought};
 use super::{Context, echo, some, text};
 use crate::dialect::openai_usage;
 use crate::json::{self, Span, Writer};
@@ -30,10 +30,7 @@ pub(in crate::ingress) fn answer(chat: &[u8], context: &Context<'_>) -> Vec<u8> 
 
 fn collect(chat: &[u8], choice: Span, message: Span, output: &mut Output) {
     let said = Said::read(chat, message);
-    if said.reasoning.is_some() || said.thinking_blocks.is_some() {
-        let (at, _) = output.reasoning();
-        output.reason(at, chat, &said);
-    }
+    collect_reasoning(chat, &said, output);
     let mut logprobs = said::logprobs(chat, choice);
     for text in said::texts(chat, said.content) {
         let (at, _) = output.message();
@@ -64,6 +61,23 @@ fn collect(chat: &[u8], choice: Span, message: Span, output: &mut Output) {
         output.tell(at);
         output.complete_call(at);
         output.close(at);
+    }
+}
+
+/// Each block of thinking is an item; the text over all of them says the same once more.
+fn collect_reasoning(chat: &[u8], said: &Said, output: &mut Output) {
+    let blocks = said.thinking_blocks.unwrap_or_default();
+    let mut is_told = false;
+    for thought in json::elements(chat, blocks).filter_map(|block| Thought::read(chat, block)) {
+        let (at, _) = output.reasoning();
+        output.reason(at, thought.text, false);
+        output.seal(at, &thought);
+        output.close(at);
+        is_told |= !thought.text.is_empty();
+    }
+    if let Some(text) = said.reasoning.filter(|_| !is_told) {
+        let (at, _) = output.reasoning();
+        output.reason(at, text.unquoted().of(chat), said.is_reasoning_content);
     }
 }
 

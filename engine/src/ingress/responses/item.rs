@@ -21,8 +21,8 @@ pub(super) enum Holds {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reasoning {
     pub(super) text: Vec<u8>,
-    /// Elements of a list.
-    pub(super) thinking_blocks: Vec<u8>,
+    /// What the provider wants back besides the text, as JSON: a block of thinking.
+    pub(super) sealed: Vec<u8>,
     pub(super) is_reasoning_content: bool,
 }
 
@@ -86,10 +86,10 @@ impl Reasoning {
             }
         });
         let mut carried = Vec::new();
-        if !self.thinking_blocks.is_empty() {
+        if !self.sealed.is_empty() {
             Writer::new(&mut carried).object(|out| {
                 out.key("thinking_blocks")
-                    .array(|out| out.raw(&self.thinking_blocks));
+                    .array(|out| out.raw(&self.sealed));
             });
         } else if self.is_reasoning_content {
             carried.extend_from_slice(br#"{"reasoning_content":"summary"}"#);

@@ -183,16 +183,17 @@ impl<'a> Messages<'a> {
         if self.turn.is_text_only() {
             self.end_turn()?;
         }
+        let mut said = String::new();
+        for part in json::elements(body, some(body, item, "summary").unwrap_or_default()) {
+            said.push_str(&text(body, part, "text").unwrap_or_default());
+        }
         let blocks = json::member(carried, root, "thinking_blocks").unwrap_or_default();
         for block in json::elements(carried, blocks) {
-            write_thinking(carried, block, &mut Writer::new(&mut self.turn.thinking));
+            let out = &mut Writer::new(&mut self.turn.thinking);
+            write_thinking(carried, block, &said, out);
         }
         if json::member(carried, root, "reasoning_content").is_some() && self.is_last_turn {
-            let summary = some(body, item, "summary").unwrap_or_default();
-            for part in json::elements(body, summary) {
-                let text = text(body, part, "text").unwrap_or_default();
-                self.turn.reasoning.push_str(&text);
-            }
+            self.turn.reasoning.push_str(&said);
         }
         Ok(())
     }
@@ -291,20 +292,23 @@ impl Turn {
     }
 }
 
-/// A block of thinking: its signature is the provider's own, over exactly this text.
-fn write_thinking(body: &[u8], block: Span, out: &mut Writer<'_>) {
+/// A block of thinking. What it says is in the item's summary, unless it says it itself.
+fn write_thinking(body: &[u8], block: Span, summary: &str, out: &mut Writer<'_>) {
     let kind = text(body, block, "type").unwrap_or_default();
-    let members: &[&str] = match &*kind {
-        "thinking" => &["thinking", "signature"],
-        "redacted_thinking" => &["data"],
+    let seal = match &*kind {
+        "thinking" => "signature",
+        "redacted_thinking" => "data",
         _ => return,
     };
     out.object(|out| {
         out.key("type").string(&kind);
-        for name in members {
-            if let Some(value) = string(body, block, name) {
-                out.key(name).copy(body, value);
-            }
+        if kind == "thinking" {
+            let said = text(body, block, "thinking");
+            out.key("thinking")
+                .string(said.as_deref().unwrap_or(summary));
+        }
+        if let Some(value) = string(body, block, seal) {
+            out.key(seal).copy(body, value);
         }
     });
 }

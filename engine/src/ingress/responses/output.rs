@@ -1,9 +1,9 @@
 //! The output of an answer, item by item.
 
 use super::item::{Call, CallKind, Holds, Item, Part, Reasoning};
-use super::said::{CallPiece, Said};
+use super::said::{CallPiece, Thought, inside};
 use super::{Context, echo};
-use crate::json::{self, Span, Writer};
+use crate::json::{self, Writer};
 
 /// What an item or part takes besides its texts.
 const ITEM_BYTES: usize = 512;
@@ -19,14 +19,6 @@ pub(super) struct Output {
     bytes: usize,
     /// Tools that take any text. Providers that know only functions call them with an object.
     custom_tools: Vec<String>,
-}
-
-/// The inside of a string at `value`; nothing for any other value.
-fn inside(data: &[u8], value: Option<Span>) -> &[u8] {
-    value
-        .filter(|value| super::is_string(data, *value))
-        .map(|value| value.unquoted().of(data))
-        .unwrap_or_default()
 }
 
 impl Output {
@@ -67,20 +59,39 @@ impl Output {
         }
     }
 
-    /// Appends what was said to a reasoning, and tells whether it had no text before.
-    pub(super) fn reason(&mut self, at: usize, data: &[u8], said: &Said) -> bool {
-        let text = inside(data, said.reasoning);
-        let blocks = said.thinking_blocks.unwrap_or_default();
-        self.grow(text.len().saturating_add(blocks.len()));
+    /// Appends to a reasoning, and tells whether it had no text before.
+    pub(super) fn reason(&mut self, at: usize, text: &[u8], is_content: bool) -> bool {
+        self.grow(text.len());
         let Some(Holds::Reasoning(reasoning)) = self.holds(at) else {
             return false;
         };
         let is_first = reasoning.text.is_empty();
         reasoning.text.extend_from_slice(text);
-        reasoning.is_reasoning_content |= said.is_reasoning_content;
-        let mut list = Writer::new(&mut reasoning.thinking_blocks);
-        json::elements(data, blocks).for_each(|block| list.copy(data, block));
+        reasoning.is_reasoning_content |= is_content;
         is_first
+    }
+
+    /// Whether a reasoning has any text.
+    pub(super) fn has_reasoned(&self, at: usize) -> bool {
+        let holds = self.items.get(at).map(|item| &item.holds);
+        matches!(holds, Some(Holds::Reasoning(reasoning)) if !reasoning.text.is_empty())
+    }
+
+    /// Adds what the provider wants back with a reasoning. Its text stands in the summary, unless
+    /// that says something else.
+    pub(super) fn seal(&mut self, at: usize, thought: &Thought<'_>) {
+        self.grow(thought.sealed.len());
+        let Some(Holds::Reasoning(reasoning)) = self.holds(at) else {
+            return;
+        };
+        let differs = !thought.text.is_empty()
+            && reasoning.text != thought.text
+            && json::unescape(&reasoning.text) != json::unescape(thought.text);
+        reasoning.sealed = if differs {
+            thought.whole()
+        } else {
+            thought.sealed.clone()
+        };
     }
 
     /// The message that is open, and whether it is new.

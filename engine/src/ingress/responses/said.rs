@@ -59,6 +59,57 @@ pub(super) fn texts(data: &[u8], content: Option<Span>) -> impl Iterator<Item = 
     whole.into_iter().chain(parts).filter(|text| text.len() > 2)
 }
 
+/// The inside of a string at `value`; nothing for any other value.
+pub(super) fn inside(data: &[u8], value: Option<Span>) -> &[u8] {
+    value
+        .filter(|value| super::is_string(data, *value))
+        .map(|value| value.unquoted().of(data))
+        .unwrap_or_default()
+}
+
+/// A block of thinking that a provider wants back as it is.
+#[derive(Debug)]
+pub(super) struct Thought<'a> {
+    /// The inside of a string.
+    pub(super) text: &'a [u8],
+    /// The block without its text.
+    pub(super) sealed: Vec<u8>,
+    pub(super) is_redacted: bool,
+}
+
+impl<'a> Thought<'a> {
+    /// `None` for a block without signature: nobody wants it back.
+    pub(super) fn read(data: &'a [u8], block: Span) -> Option<Thought<'a>> {
+        let kind = super::text(data, block, "type")?;
+        let (seal, is_redacted) = match &*kind {
+            "thinking" => ("signature", false),
+            "redacted_thinking" => ("data", true),
+            _ => return None,
+        };
+        let value = super::string(data, block, seal).filter(|value| value.len() > 2)?;
+        let mut sealed = Vec::new();
+        Writer::new(&mut sealed).object(|out| {
+            out.key("type").string(&kind);
+            out.key(seal).copy(data, value);
+        });
+        Some(Thought {
+            text: inside(data, super::string(data, block, "thinking")),
+            sealed,
+            is_redacted,
+        })
+    }
+
+    /// The block with its text.
+    pub(super) fn whole(&self) -> Vec<u8> {
+        let mut whole = self.sealed.clone();
+        whole.pop();
+        let mut out = Writer::new(&mut whole);
+        out.key("thinking").escaped(&[self.text]);
+        whole.push(b'}');
+        whole
+    }
+}
+
 /// A call, or a piece of one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CallPiece {

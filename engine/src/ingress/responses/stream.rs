@@ -7,7 +7,7 @@
 use super::answer::{Response, Status};
 use super::events::{Events, Place};
 use super::item::{CallKind, Holds};
-use super::said::{self, CallPiece, Said};
+use super::said::{self, CallPiece, Said, Thought};
 use super::{Context, some, text};
 use crate::dialect::openai_usage;
 use crate::json::{self, Span, Writer};
@@ -115,8 +115,13 @@ impl Stream {
     fn choice(&mut self, data: &[u8], choice: Span, out: &mut Vec<u8>) {
         let delta = some(data, choice, "delta").unwrap_or_default();
         let said = Said::read(data, delta);
-        if said.reasoning.is_some() || said.thinking_blocks.is_some() {
-            self.reason(data, &said, out);
+        if let Some(text) = said.reasoning {
+            self.reason(text.unquoted().of(data), said.is_reasoning_content, out);
+        }
+        for block in json::elements(data, said.thinking_blocks.unwrap_or_default()) {
+            if let Some(thought) = Thought::read(data, block) {
+                self.think(&thought, out);
+            }
         }
         let mut logprobs = said::logprobs(data, choice);
         for text in said::texts(data, said.content) {
@@ -134,20 +139,39 @@ impl Stream {
         }
     }
 
-    fn reason(&mut self, data: &[u8], said: &Said, out: &mut Vec<u8>) {
+    /// The reasoning that is open, or one that begins.
+    fn reasoning(&mut self, out: &mut Vec<u8>) -> usize {
         let (at, is_new) = self.response.output.reasoning();
         if is_new {
             self.open(at, out);
         }
-        let is_first = self.response.output.reason(at, data, said);
-        let text = said.reasoning.unwrap_or_default().unquoted().of(data);
-        let Some(place) = place(&self.response, at).filter(|_| !text.is_empty()) else {
+        at
+    }
+
+    fn reason(&mut self, text: &[u8], is_content: bool, out: &mut Vec<u8>) {
+        let at = self.reasoning(out);
+        let is_first = self.response.output.reason(at, text, is_content);
+        let Some(place) = place(&self.response, at) else {
             return;
         };
         if is_first {
             self.events.summary_added(place, out);
         }
         self.events.summary_delta(place, text, out);
+    }
+
+    /// What a provider wants back ends the reasoning that it belongs to.
+    fn think(&mut self, thought: &Thought<'_>, out: &mut Vec<u8>) {
+        let mut at = self.reasoning(out);
+        let has_text = self.response.output.has_reasoned(at);
+        if thought.is_redacted && has_text {
+            self.close(at, "completed", out);
+            at = self.reasoning(out);
+        } else if !has_text && !thought.text.is_empty() {
+            self.reason(thought.text, false, out);
+        }
+        self.response.output.seal(at, thought);
+        self.close(at, "completed", out);
     }
 
     /// The part of the open message that takes texts of this kind, opened when there is none: its

@@ -273,6 +273,66 @@ fn document() -> impl Strategy<Value = Value> {
     })
 }
 
+/// The conversation goes on with what the answer was: the provider gets back all that it gave.
+#[test]
+fn an_answer_comes_back_as_it_was() {
+    for (name, chat) in inputs("answers") {
+        let chat: Value = serde_json::from_slice(&chat).unwrap();
+        let response = Ingress::Responses.answer(chat.to_string().as_bytes(), &context(&echo()));
+        let response: Value = serde_json::from_slice(&response).unwrap();
+        let mut input = vec![serde_json::json!({"role": "user", "content": "a"})];
+        input.extend(response["output"].as_array().unwrap().iter().cloned());
+        let request = serde_json::json!({"model": "m", "input": input}).to_string();
+        let chat_again = translated(request.as_bytes()).unwrap().body;
+        let chat_again: Value = serde_json::from_slice(&chat_again).unwrap();
+        let (sent, back) = (&chat["choices"][0]["message"], &chat_again["messages"][1]);
+        assert_eq!(back["thinking_blocks"], sent["thinking_blocks"], "{name}");
+        if sent["content"]
+            .as_str()
+            .is_some_and(|content| !content.is_empty())
+        {
+            assert_eq!(back["content"], sent["content"], "{name}");
+        }
+        let calls = |message: &Value| message["tool_calls"].as_array().map_or(0, Vec::len);
+        assert_eq!(calls(back), calls(sent), "{name}");
+        if name.starts_with("tools") || name == "thought-signature" || name == "custom-tool" {
+            let mut sent = sent["tool_calls"].clone();
+            if name == "tools" {
+                sent[1]["function"]["arguments"] = "{}".into();
+            }
+            assert_eq!(back["tool_calls"], sent, "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_was_sealed_here_does_not_go_to_openai() {
+    let left = |body: &str| {
+        let mut edits = json::Edits::default();
+        let root = json::document(body.as_bytes()).unwrap();
+        super::super::leave_out_sealed(body.as_bytes(), root, &mut edits);
+        String::from_utf8(edits.apply(body.as_bytes())).unwrap()
+    };
+    let sealed = r#"{"type":"reasoning","summary":[],"encrypted_content":"{\"a\":1}"}"#;
+    let own = r#"{"type":"reasoning","summary":[],"encrypted_content":"gAAA"}"#;
+    let call = r#"{"type":"function_call","extra_content":{"google":{}},"call_id":"c"}"#;
+    for (items, kept) in [
+        (format!("{own}, 7"), format!("{own}, 7")),
+        (
+            format!("{sealed}, {own},{call}"),
+            format!(r#"{own},{{"type":"function_call","call_id":"c"}}"#),
+        ),
+        (sealed.to_owned(), String::new()),
+    ] {
+        let body = |items: &str| format!(r#"{{"input":[{items}], "a":1}}"#);
+        assert_eq!(left(&body(&items)), body(&kept));
+    }
+    assert_eq!(
+        left(r#"{"input":"extra_content"}"#),
+        r#"{"input":"extra_content"}"#
+    );
+}
+
 #[test]
 fn nesting_that_becomes_too_deep_is_refused() {
     for depth in 100..130 {
