@@ -59,7 +59,11 @@ impl Native {
             self.held.clear();
             self.write_error(Code::UpstreamStreamInterrupted, out);
         }
-        out.append(&mut self.held);
+        if !self.held.is_empty() {
+            // Its blank line never came, and something of ours follows.
+            out.append(&mut self.held);
+            out.extend_from_slice(b"\n\n");
+        }
     }
 
     pub(super) fn meter(&mut self) -> &mut dyn Metered {

@@ -26,6 +26,8 @@ struct State {
     sequence: u64,
     /// Bytes left out of the event that is being read.
     left_out: usize,
+    /// The stream ended within an event.
+    is_torn: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +63,7 @@ impl Meter {
 
     /// The provider has closed the stream: one without an end of its own is broken.
     pub fn end(&mut self) {
+        self.state.is_torn = self.pending() > 0;
         let Meter {
             splitter, state, ..
         } = self;
@@ -117,7 +120,7 @@ impl Meter {
     /// An error event for the client of a stream that broke off, to follow what it has.
     pub fn cut_event(&self, code: Code) -> Vec<u8> {
         let mut event = Vec::new();
-        if self.pending() > 0 {
+        if self.state.is_torn || self.pending() > 0 {
             event.extend_from_slice(b"\n\n");
         }
         let row = code.row();

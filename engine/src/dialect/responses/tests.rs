@@ -60,6 +60,12 @@ fn metered(chunks: &[&[u8]]) -> Outcome {
     }
     let cut_event = meter.cut_event(Code::UpstreamStreamInterrupted);
     meter.end();
+    assert_eq!(
+        meter
+            .cut_event(Code::UpstreamStreamInterrupted)
+            .starts_with(b"\n"),
+        cut_event.starts_with(b"\n")
+    );
     text.extend(meter.take_text());
     Outcome {
         finished: meter.finished(),

@@ -295,7 +295,9 @@ fn a_response_in_the_background_would_cost_what_nobody_sees() {
 fn responses_reach_a_provider_that_serves_them_as_they_came() {
     let stream = "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"resp_1\",\"object\":\"response\",\"status\":\"in_progress\",\"output\":[]}}\n\nevent: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":1,\"item_id\":\"m\",\"output_index\":0,\"content_index\":0,\"delta\":\"hi\"}\n\n";
     let end = "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":2,\"response\":{\"id\":\"resp_1\",\"object\":\"response\",\"status\":\"completed\",\"output\":[],\"usage\":{\"input_tokens\":10,\"output_tokens\":2,\"total_tokens\":12}}}\n\n";
-    for torn in [false, true] {
+    // Whole, without its last blank line, torn.
+    for length in [end.len(), end.len() - 2, 40] {
+        let torn = length == 40;
         let mut world = world();
         let provider = Provider {
             serves: vec![crate::ingress::Ingress::Responses],
@@ -322,7 +324,7 @@ fn responses_reach_a_provider_that_serves_them_as_they_came() {
         head.push("content-type", "text/event-stream");
         exchange.on_answer_head(&world.env(), head, false, None);
         let mut seen = Vec::new();
-        let tail = end.get(..if torn { 40 } else { end.len() }).expect("ASCII");
+        let tail = end.get(..length).expect("ASCII");
         for (bytes, last) in [(stream, false), (tail, true)] {
             let step = exchange.on_answer_body(&mut world.env(), bytes.as_bytes().to_vec(), last);
             seen.extend(step.body.unwrap_or_default());
