@@ -15,19 +15,22 @@
 
 use hashbrown::HashMap;
 
-use crate::period::{Period, Window};
-use crate::price;
+use crate::period::{Calendar, Period};
 use crate::usage::NanoUsd;
 use crate::wire::Quote;
 
 mod account;
+mod budget;
 mod quote;
+mod scope;
 
 #[cfg(test)]
 mod tests;
 
 use account::Account;
+pub use budget::{Budget, BudgetState, Crossing, Overdrawn, Spend, THRESHOLDS_MAX, Thresholds};
 pub use quote::hold as worst;
+pub use scope::Scope;
 
 /// How long a hold lives without being renewed, in milliseconds.
 pub const HOLD_TTL_MS: u64 = 60_000;
@@ -41,49 +44,9 @@ pub const DERIVED_OUTPUT_TOKENS_MIN: u64 = 16;
 /// sent as cap, since otherwise nothing would bound the price.
 pub const UNKNOWN_OUTPUT_TOKENS: u64 = 4_096;
 
-/// Whose spend is counted together.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Scope {
-    /// Everybody's.
-    Global,
-    /// One virtual key's, by its public id.
-    Key(String),
-}
-
 /// A scope's place in one [`Ledger`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScopeId(usize);
-
-/// A limit on a scope's spend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// The most that may be spent in a window.
-    pub limit_nano: NanoUsd,
-    /// How long a window is.
-    pub period: Period,
-    /// Whether exchanges above it are refused; otherwise it is only reported.
-    pub hard: bool,
-}
-
-/// A budget with its state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BudgetState {
-    /// The limit.
-    pub budget: Budget,
-    /// The same as [`Ledger::spend`] for the budget's period.
-    pub spend: Spend,
-}
-
-/// What a scope spent in a window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spend {
-    /// The window.
-    pub window: Window,
-    /// Settled.
-    pub spent_nano: NanoUsd,
-    /// Promised to exchanges that are still running.
-    pub held_nano: NanoUsd,
-}
 
 /// Who asks for an exchange to be admitted, and what it can cost.
 #[derive(Clone, Copy, Debug)]
@@ -120,15 +83,6 @@ pub enum Answer {
     Full,
 }
 
-/// The budget that refused. Of several, the one that starts anew last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Overdrawn {
-    /// The budget.
-    pub budget: Budget,
-    /// Seconds until its window ends, rounded up; `None` when it never does.
-    pub retry_after_s: Option<u64>,
-}
-
 /// Money promised to a running exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
@@ -160,27 +114,68 @@ pub struct Hold {
 pub struct Ledger {
     /// The newest instant seen: a clock that steps back does not bring an old window back.
     now_ms: u64,
+    calendar: Calendar,
     accounts: Vec<Account>,
+    /// Thresholds that nobody has asked for yet.
+    crossings: Vec<Crossing>,
     places: HashMap<Scope, ScopeId>,
     holds: HashMap<String, Hold>,
 }
 
 impl Ledger {
+    /// A ledger whose windows follow `calendar`.
+    pub fn new(calendar: Calendar) -> Ledger {
+        Ledger {
+            calendar,
+            ..Ledger::default()
+        }
+    }
+
+    /// The calendar that windows follow.
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
     /// The place of `scope`, which starts without budget and spend.
     pub fn open(&mut self, scope: Scope) -> ScopeId {
         let next = ScopeId(self.accounts.len());
-        let id = *self.places.entry(scope).or_insert(next);
+        let id = *self.places.entry(scope.clone()).or_insert(next);
         if id == next {
-            self.accounts.push(Account::new(self.now_ms));
+            let account = Account::new(scope, &self.calendar, self.now_ms);
+            self.accounts.push(account);
         }
         id
+    }
+
+    /// The place of `scope`, if it was opened.
+    pub fn place_of(&self, scope: &Scope) -> Option<ScopeId> {
+        self.places.get(scope).copied()
     }
 
     /// Replaces the budgets of a scope.
     pub fn set_budgets(&mut self, id: ScopeId, budgets: Vec<Budget>) {
         if let Some(account) = self.accounts.get_mut(id.0) {
-            account.budgets = budgets;
+            account.set_budgets(budgets, &self.calendar, self.now_ms);
+            account.crossings(&mut self.crossings);
         }
+    }
+
+    /// Replaces what a scope has spent by the store's own sums: instants and costs.
+    pub fn recount(&mut self, id: ScopeId, sums: impl IntoIterator<Item = (u64, NanoUsd)>) {
+        if let Some(account) = self.accounts.get_mut(id.0) {
+            account.roll(&self.calendar, self.now_ms);
+            account.forget_spend();
+            for (at_ms, cost_nano) in sums {
+                account.charge(&self.calendar, at_ms, cost_nano);
+            }
+            account.crossings(&mut self.crossings);
+        }
+    }
+
+    /// Thresholds reached since the last call. One may come again after a restart: the store knows
+    /// which were told.
+    pub fn take_crossings(&mut self) -> Vec<Crossing> {
+        std::mem::take(&mut self.crossings)
     }
 
     /// Budgets of a scope with their state at `now_ms`.
@@ -190,12 +185,12 @@ impl Ledger {
         let Some(account) = self.accounts.get_mut(id.0) else {
             return Vec::new();
         };
-        account.roll(now_ms);
+        account.roll(&self.calendar, now_ms);
         let state = |budget: &Budget| BudgetState {
             budget: *budget,
             spend: account.spend(budget.period).copied().unwrap_or_default(),
         };
-        account.budgets.iter().map(state).collect()
+        account.budgets().iter().map(state).collect()
     }
 
     /// What a scope spent in the window of `period` that `now_ms` lies in.
@@ -205,7 +200,7 @@ impl Ledger {
         let Some(account) = self.accounts.get_mut(id.0) else {
             return Spend::default();
         };
-        account.roll(now_ms);
+        account.roll(&self.calendar, now_ms);
         account.spend(period).copied().unwrap_or_default()
     }
 
@@ -214,8 +209,9 @@ impl Ledger {
     pub fn charge(&mut self, scopes: &[ScopeId], at_ms: u64, cost_nano: NanoUsd) {
         for id in scopes {
             if let Some(account) = self.accounts.get_mut(id.0) {
-                account.roll(self.now_ms);
-                account.charge(at_ms, cost_nano);
+                account.roll(&self.calendar, self.now_ms);
+                account.charge(&self.calendar, at_ms, cost_nano);
+                account.crossings(&mut self.crossings);
             }
         }
     }
@@ -230,7 +226,7 @@ impl Ledger {
         }
         for id in ask.scopes {
             if let Some(account) = self.accounts.get_mut(id.0) {
-                account.roll(self.now_ms);
+                account.roll(&self.calendar, self.now_ms);
             }
         }
         let left = self.left(ask.scopes);
@@ -294,9 +290,9 @@ impl Ledger {
         true
     }
 
-    /// Gives an exchange's hold back and charges what it cost, at [`Ledger::charged_ms`]. Without a
-    /// hold (lost in a crash, or refused before one was made) `scopes` are charged all the same.
-    /// Call it once for each exchange; see the module.
+    /// Gives an exchange's hold back and charges `scopes` what it cost, at [`Ledger::charged_ms`].
+    /// They may be fewer than those of the hold: of all planned providers one has served. Call it
+    /// once for each exchange; see the module.
     pub fn settle(
         &mut self,
         exchange: &str,
@@ -304,10 +300,8 @@ impl Ledger {
         charged_ms: u64,
         cost_nano: NanoUsd,
     ) {
-        match self.release(exchange) {
-            Some(hold) => self.charge(&hold.scopes, charged_ms, cost_nano),
-            None => self.charge(scopes, charged_ms, cost_nano),
-        }
+        self.release(exchange);
+        self.charge(scopes, charged_ms, cost_nano);
     }
 
     /// Holds `amount_nano` under a lease's id, for exchanges like the one that is held as `like`.
@@ -331,8 +325,7 @@ impl Ledger {
         true
     }
 
-    /// Charges what an exchange under a lease cost, and takes it off the lease's hold. Without that
-    /// hold `scopes` are charged all the same.
+    /// Charges what an exchange under a lease cost, and takes it off the lease's hold.
     pub fn settle_leased(
         &mut self,
         lease: &str,
@@ -340,13 +333,11 @@ impl Ledger {
         charged_ms: u64,
         cost_nano: NanoUsd,
     ) {
-        let Some(hold) = self.holds.get(lease) else {
-            return self.charge(scopes, charged_ms, cost_nano);
-        };
-        let keep = hold.amount_nano.saturating_sub(cost_nano).max(0);
-        let scopes = hold.scopes.clone();
-        self.shrink(lease, keep);
-        self.charge(&scopes, charged_ms, cost_nano);
+        if let Some(hold) = self.holds.get(lease) {
+            let keep = hold.amount_nano.saturating_sub(cost_nano).max(0);
+            self.shrink(lease, keep);
+        }
+        self.charge(scopes, charged_ms, cost_nano);
     }
 
     /// Lowers a hold to `keep_nano`.
@@ -360,7 +351,7 @@ impl Ledger {
         hold.metered_nano = hold.metered_nano.min(keep);
         for id in &hold.scopes {
             if let Some(account) = self.accounts.get_mut(id.0) {
-                account.roll(self.now_ms);
+                account.roll(&self.calendar, self.now_ms);
                 account.hold(hold.admitted_ms, less);
             }
         }
@@ -372,7 +363,7 @@ impl Ledger {
         self.advance(now_ms);
         for id in scopes {
             if let Some(account) = self.accounts.get_mut(id.0) {
-                account.roll(self.now_ms);
+                account.roll(&self.calendar, self.now_ms);
             }
         }
         let ends = self
@@ -431,7 +422,7 @@ impl Ledger {
     fn place(&mut self, exchange: String, hold: Hold) {
         for id in &hold.scopes {
             if let Some(account) = self.accounts.get_mut(id.0) {
-                account.roll(self.now_ms);
+                account.roll(&self.calendar, self.now_ms);
                 account.hold(hold.admitted_ms, hold.amount_nano);
             }
         }
@@ -442,7 +433,7 @@ impl Ledger {
         let hold = self.holds.remove(exchange)?;
         for id in &hold.scopes {
             if let Some(account) = self.accounts.get_mut(id.0) {
-                account.roll(self.now_ms);
+                account.roll(&self.calendar, self.now_ms);
                 account.hold(hold.admitted_ms, hold.amount_nano.saturating_neg());
             }
         }
@@ -459,7 +450,7 @@ impl Ledger {
     fn hard(&self, scopes: &[ScopeId]) -> impl Iterator<Item = (Budget, Spend)> {
         let accounts = scopes.iter().filter_map(|id| self.accounts.get(id.0));
         accounts.flat_map(|account| {
-            let hard = account.budgets.iter().filter(|budget| budget.hard);
+            let hard = account.budgets().iter().filter(|budget| budget.hard);
             hard.filter_map(|budget| Some((*budget, *account.spend(budget.period)?)))
         })
     }
@@ -483,26 +474,5 @@ impl Ledger {
             budget,
             retry_after_s: wait_ms.map(|ms| ms.div_ceil(1_000)),
         })
-    }
-}
-
-impl Overdrawn {
-    /// The sentence for the caller: `Monthly budget limit $500 exceeded`.
-    pub fn message(&self) -> String {
-        let limit = price::usd(self.budget.limit_nano);
-        format!(
-            "{} budget limit ${limit} exceeded",
-            self.budget.period.word()
-        )
-    }
-}
-
-impl Spend {
-    /// What `budget` still covers in this window; negative when it is overdrawn.
-    pub fn left(&self, budget: Budget) -> NanoUsd {
-        budget
-            .limit_nano
-            .saturating_sub(self.spent_nano)
-            .saturating_sub(self.held_nano)
     }
 }

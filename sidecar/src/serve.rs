@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::cache_key::sha256_hex;
-use engine::ledger::{Budget, Ledger, Scope};
+use engine::ledger::{Budget, Ledger, Scope, Thresholds};
 use engine::limit::WINDOW_MS;
 use engine::wire::Policy;
 use rusqlite::Connection;
@@ -205,6 +205,7 @@ fn load(
             limit_nano: budget.limit_nano,
             period: budget.period,
             hard: true,
+            thresholds: Thresholds::default(),
         },
     });
     ledger.set_budgets(global, budgets.collect());

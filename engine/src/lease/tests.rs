@@ -253,7 +253,7 @@ proptest! {
     fn the_limit_holds_and_everything_comes_back(ops in ops()) {
         let mut ledger = Ledger::default();
         let scope = ledger.open(Scope::Global);
-        ledger.set_budgets(scope, vec![Budget { limit_nano: LIMIT, period: Period::Total, hard: true }]);
+        ledger.set_budgets(scope, vec![Budget { limit_nano: LIMIT, period: Period::Total, hard: true, thresholds: Default::default() }]);
         let mut world = World {
             ledger,
             scopes: [scope],

@@ -27,6 +27,7 @@ fn budget(limit_nano: i64) -> Budget {
         limit_nano,
         period: Period::Monthly,
         hard: true,
+        thresholds: Thresholds::default(),
     }
 }
 
@@ -156,6 +157,105 @@ fn without_a_hard_budget_nothing_is_refused() {
             output_cap: None
         }
     );
+}
+
+const DAY: u64 = 86_400_000;
+
+#[test]
+fn a_rolling_budget_gets_back_each_day_what_the_oldest_day_took() {
+    let mut ledger = Ledger::default();
+    ledger.advance(NOW);
+    let scopes = [ledger.open(Scope::Team("research".into()))];
+    for (days_ago, cost) in [(3, 40), (2, 30), (1, 20), (0, 10)] {
+        ledger.charge(&scopes, NOW - days_ago * DAY, cost);
+    }
+    let rolling = Period::Rolling(3);
+    let limit = Budget {
+        period: rolling,
+        ..budget(100)
+    };
+    ledger.set_budgets(scopes[0], vec![limit]);
+    let spent = |ledger: &mut Ledger, now| ledger.spend(scopes[0], rolling, now).spent_nano;
+    assert_eq!(spent(&mut ledger, NOW), 60);
+    let quotes = [quote(41, 0, 1)];
+    let asked = ask("a", &scopes, &quotes, Some(0));
+    assert!(matches!(ledger.admit(&asked, NOW), Answer::Refused(_)));
+    let quotes = [quote(40, 0, 1)];
+    let asked = ask("b", &scopes, &quotes, Some(0));
+    assert!(matches!(ledger.admit(&asked, NOW), Answer::Granted { .. }));
+    assert_eq!(spent(&mut ledger, NOW + DAY), 30);
+    // What is promised does not drop out at midnight.
+    assert_eq!(ledger.spend(scopes[0], rolling, NOW + DAY).held_nano, 40);
+    ledger.settle("b", &scopes, NOW, 7);
+    let spend = ledger.spend(scopes[0], rolling, NOW + DAY);
+    assert_eq!((spend.spent_nano, spend.held_nano), (37, 0));
+    assert_eq!(spent(&mut ledger, NOW + 2 * DAY), 17);
+    assert_eq!(spent(&mut ledger, NOW + 9 * DAY), 0);
+}
+
+#[test]
+fn each_threshold_is_told_once_in_a_window() {
+    let mut ledger = Ledger::default();
+    ledger.advance(NOW);
+    let scopes = [ledger.open(Scope::User("ada".into()))];
+    let soft = Budget {
+        hard: false,
+        period: Period::Daily,
+        thresholds: Thresholds::new([500_000, 0, 800_000, 1_000_000]),
+        ..budget(100)
+    };
+    ledger.set_budgets(scopes[0], vec![soft]);
+    let mut told = |now_ms: u64, cost: i64| -> Vec<(u32, i64)> {
+        ledger.advance(now_ms);
+        ledger.charge(&scopes, now_ms, cost);
+        let crossings = ledger.take_crossings().into_iter();
+        crossings
+            .map(|it| (it.threshold_ppm, it.spent_nano))
+            .collect()
+    };
+    assert_eq!(told(NOW, 49), []);
+    assert_eq!(told(NOW, 1), [(500_000, 50)]);
+    assert_eq!(told(NOW, 49), [(800_000, 99)]);
+    assert_eq!(told(NOW, 900), [(1_000_000, 999)]);
+    assert_eq!(told(NOW, 900), []);
+    assert_eq!(told(NOW + DAY, 80), [(500_000, 80), (800_000, 80)]);
+    let lowered = Budget {
+        limit_nano: 80,
+        ..soft
+    };
+    ledger.set_budgets(scopes[0], vec![lowered]);
+    let told = ledger.take_crossings();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(
+        (told[0].threshold_ppm, told[0].scope.to_string()),
+        (1_000_000, "user:ada".into())
+    );
+}
+
+#[test]
+fn all_planned_providers_hold_and_the_one_that_served_pays() {
+    let mut ledger = Ledger::default();
+    ledger.advance(NOW);
+    let key = ledger.open(Scope::Key("k".into()));
+    let first = ledger.open(Scope::Provider("a".into()));
+    let second = ledger.open(Scope::Provider("b".into()));
+    ledger.set_budgets(second, vec![budget(50)]);
+    let all = [key, first, second];
+    let quotes = [quote(51, 0, 1)];
+    let refused = ledger.admit(&ask("x", &all, &quotes, Some(0)), NOW);
+    assert!(matches!(refused, Answer::Refused(_)));
+    assert_eq!(ledger.spend(key, Period::Daily, NOW).held_nano, 0);
+    let quotes = [quote(50, 0, 1)];
+    let granted = ledger.admit(&ask("x", &all, &quotes, Some(0)), NOW);
+    assert!(matches!(granted, Answer::Granted { .. }));
+    ledger.settle("x", &[key, first], NOW, 30);
+    let spent = |ledger: &mut Ledger, id| {
+        let spend = ledger.spend(id, Period::Monthly, NOW);
+        (spend.spent_nano, spend.held_nano)
+    };
+    assert_eq!(spent(&mut ledger, first), (30, 0));
+    assert_eq!(spent(&mut ledger, second), (0, 0));
+    assert_eq!(spent(&mut ledger, key), (30, 0));
 }
 
 #[test]
@@ -349,6 +449,7 @@ fn start(disk: &Disk, now_ms: u64) -> (Ledger, Vec<ScopeId>) {
                 limit_nano,
                 period,
                 hard: true,
+                thresholds: Thresholds::default(),
             }],
         );
     }

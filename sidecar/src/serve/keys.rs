@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use engine::lease::Demand;
-use engine::ledger::{Budget, Ledger, Scope, ScopeId};
+use engine::ledger::{Budget, Ledger, Scope, ScopeId, Thresholds};
 use engine::limit::RateWindow;
 use engine::period::Period;
 use engine::reply::Code;
@@ -116,6 +116,7 @@ impl KeyTable {
             limit_nano,
             period: key.period,
             hard: true,
+            thresholds: Thresholds::default(),
         });
         ledger.set_budgets(own, budget.into_iter().collect());
         let provider_key = key.provider.clone().zip(real_api_key.map(str::to_owned));
