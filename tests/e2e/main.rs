@@ -23,6 +23,7 @@ mod paste;
 mod pii;
 mod providers;
 mod rate_limits;
+mod responses;
 mod routing;
 mod signatures;
 mod tls;
