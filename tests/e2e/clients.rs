@@ -1,6 +1,6 @@
 //! Clients that people use, unmodified: `async-openai`, curl, and packages of other languages.
 
-mod packages;
+pub(crate) mod packages;
 
 use std::process::Command;
 use std::sync::Arc;

@@ -42,10 +42,7 @@ async fn calls_pass_through() {
 }
 
 fn post(gateway: &Gateway, key: &str, path: &str, body: &Value) -> Ask {
-    Ask {
-        builder: gateway.http.post(gateway.url(path)).json(body),
-    }
-    .key(key)
+    gateway.post_as(key, path, body)
 }
 
 async fn call(gateway: &Gateway, method: &str, path: &str) -> Answer {

@@ -142,6 +142,17 @@ impl Gateway {
         }
     }
 
+    /// `POST path` with [`KEY`] and a JSON body.
+    pub fn post(&self, path: &str, body: &Value) -> Ask {
+        self.post_as(KEY, path, body)
+    }
+
+    /// `POST path` with another key.
+    pub fn post_as(&self, key: &str, path: &str, body: &Value) -> Ask {
+        let builder = self.http.post(self.url(path)).json(body);
+        Ask { builder }.key(key)
+    }
+
     /// `GET path` without a key.
     pub fn get(&self, path: &str) -> Ask {
         Ask {
