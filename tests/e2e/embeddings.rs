@@ -52,7 +52,9 @@ const TITAN: &str = "bedrock/amazon.titan-embed-text-v2:0";
 async fn embeddings_of_every_provider() {
     let setup = crate::providers::setup().with(|config| {
         let models = config["models"].as_array_mut().expect("models");
-        models.push(json!({"id": "embedder", "provider": "openai", "price": {"input": 2.0, "output": 0}}));
+        models.push(
+            json!({"id": "embedder", "provider": "openai", "price": {"input": 2.0, "output": 0}}),
+        );
         models.push(json!({"id": "fallen", "provider": "dead", "price": "free"}));
     });
     let gateway = Arc::new(Gateway::start(setup).await);
