@@ -1,4 +1,4 @@
-// OpenAI's own package for Node.js: chat, streams, tools, error classes, leaving early.
+// OpenAI's own package for Node.js: chat, streams, tools, error classes, leaving early, responses.
 //
 // usage: openai.mjs GATEWAY_URL KEY PROVIDER_URL MODEL...
 
@@ -121,6 +121,19 @@ async function abort(model) {
   assert.ok(record.chunks_sent < 100, `${record.chunks_sent} chunks were made`);
 }
 
+async function responses(model) {
+  const answer = await client.responses.create({ model, input: "Xin chào!" });
+  assert.equal(answer.output_text, "Echo: Xin chào!");
+  assert.equal(answer.status, "completed");
+  const asked = {
+    model, input: "Weather?",
+    tools: [{ type: "function", name: "weather", parameters: PARAMETERS, strict: true }],
+  };
+  const final = await client.responses.stream(asked).finalResponse();
+  const call = final.output.find((item) => item.type === "function_call");
+  assert.deepEqual(JSON.parse(call.arguments), CITY);
+}
+
 await run([
-  chat, stream, streamHelper, toolRunner, structured, errors, brokenStream, abort,
+  chat, stream, streamHelper, toolRunner, structured, errors, brokenStream, abort, responses,
 ]);

@@ -107,4 +107,4 @@ function over(name) {
   });
 }
 
-await run(over("chat"));
+await run([...over("chat"), ...over("responses")]);

@@ -1,6 +1,6 @@
 """LangChain's ChatOpenAI: invoke, stream, tools, structured output.
 
-usage: langchain_chat.py BASE_URL KEY MODEL...
+usage: langchain_chat.py GATEWAY_URL KEY PROVIDER_URL MODEL...
 """
 
 import json
@@ -12,7 +12,8 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
-BASE_URL, KEY, *MODELS = sys.argv[1:]
+GATEWAY, KEY, _, *MODELS = sys.argv[1:]
+BASE_URL = f"{GATEWAY}/v1"
 CITY = {"city": "Hà Nội"}
 
 
@@ -80,6 +81,15 @@ def structured_output(model):
         assert place == Place(**CITY), (method, place)
 
 
+def over_responses(model):
+    responses = chat(model, use_responses_api=True)
+    assert responses.invoke("Xin chào!").text == "Echo: Xin chào!"
+    whole = None
+    for chunk in responses.bind_tools([weather]).stream("Weather?"):
+        whole = chunk if whole is None else whole + chunk
+    assert [call["args"] for call in whole.tool_calls] == [CITY], whole
+
+
 def errors(model):
     for status, kind in ((429, openai.RateLimitError), (500, openai.InternalServerError)):
         try:
@@ -94,8 +104,18 @@ def errors(model):
     raise AssertionError("a broken stream looked whole")
 
 
+CASES = [
+    invoke,
+    stream,
+    bind_tools,
+    streamed_tools,
+    structured_output,
+    over_responses,
+    errors,
+]
+
 for name in MODELS:
-    for case in (invoke, stream, bind_tools, streamed_tools, structured_output, errors):
+    for case in CASES:
         try:
             case(name)
         except Exception:

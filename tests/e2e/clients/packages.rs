@@ -5,11 +5,20 @@ use std::process::Command;
 use std::sync::Arc;
 
 use e2e::artefact;
+use e2e::cases::{self, Case};
 use e2e::gateway::Gateway;
 use e2e::process::run;
 use e2e::run_cases;
 use e2e::setup::KEY;
 use serde_json::json;
+
+/// One for each package: the same cases with any model.
+const SCRIPTS: [&str; 4] = [
+    "openai.mjs",
+    "vercel.mjs",
+    "langchain_chat.py",
+    "anthropic_messages.py",
+];
 
 /// Providers with formats of their own.
 const MODELS: [&str; 3] = ["gpt-4o-mini", "claude-3-sonnet", "gemini/gemini-3-pro"];
@@ -17,7 +26,22 @@ const MODELS: [&str; 3] = ["gpt-4o-mini", "claude-3-sonnet", "gemini/gemini-3-pr
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn packages_work_with_every_format() {
     let gateway = Arc::new(Gateway::start(crate::providers::setup()).await);
-    run_cases!(gateway, [openai_node, vercel, langchain, anthropic]);
+    let cases = SCRIPTS.map(|script| Case::new(script, ended(script_with(script, &gateway))));
+    cases::run(cases.into(), SCRIPTS.len()).await;
+    gateway.assert_sound().await;
+}
+
+fn script_with(script: &str, gateway: &Gateway) -> Command {
+    let mut command = if script.ends_with(".mjs") {
+        let mut command = Command::new("node");
+        command.arg(artefact::node().join(script));
+        command
+    } else {
+        of_python(script)
+    };
+    command.args([&gateway.url(""), KEY, &gateway.provider.url("")]);
+    command.args(MODELS);
+    command
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,26 +63,6 @@ async fn every_call_of_openai_works_with_its_package() {
     );
 }
 
-async fn openai_node(gateway: Arc<Gateway>) {
-    node("openai.mjs", &gateway).await;
-}
-
-async fn vercel(gateway: Arc<Gateway>) {
-    node("vercel.mjs", &gateway).await;
-}
-
-async fn langchain(gateway: Arc<Gateway>) {
-    let arguments = [gateway.url("/v1"), KEY.to_owned()];
-    let models = MODELS.map(str::to_owned);
-    python("langchain_chat.py", arguments.into_iter().chain(models)).await;
-}
-
-async fn anthropic(gateway: Arc<Gateway>) {
-    let arguments = [gateway.url(""), KEY.to_owned(), gateway.provider.url("")];
-    let models = MODELS.map(str::to_owned);
-    python("anthropic_messages.py", arguments.into_iter().chain(models)).await;
-}
-
 async fn calls_to_openai(gateway: Arc<Gateway>) {
     openai_calls(gateway.url("/v1"), &[]).await;
 }
@@ -69,6 +73,10 @@ async fn calls_to_others(gateway: Arc<Gateway>) {
         "embeddings=mistral/mistral-embed",
         "completions=claude-3-sonnet",
         "completions=gemini/gemini-3-pro",
+        "responses=claude-3-sonnet",
+        "response_streams=claude-3-sonnet",
+        "responses=gemini/gemini-3-pro",
+        "response_streams=gemini/gemini-3-pro",
     ];
     openai_calls(gateway.url("/v1"), &calls).await;
 }
@@ -84,20 +92,17 @@ async fn openai_calls(base_url: String, calls: &[&str]) {
     python("openai_calls.py", arguments.into_iter().chain(calls)).await;
 }
 
-async fn node(script: &str, gateway: &Gateway) {
-    let mut command = Command::new("node");
-    command.arg(artefact::node().join(script));
-    command.args([&gateway.url(""), KEY, &gateway.provider.url("")]);
-    command.args(MODELS);
+/// Runs a script of `tests/python`.
+pub(crate) async fn python(script: &str, arguments: impl IntoIterator<Item = String>) {
+    let mut command = of_python(script);
+    command.args(arguments);
     ended(command).await;
 }
 
-/// Runs a script of `tests/python`.
-pub(crate) async fn python(script: &str, arguments: impl IntoIterator<Item = String>) {
+fn of_python(script: &str) -> Command {
     let mut command = Command::new(artefact::python());
     command.arg(artefact::root().join("tests/python").join(script));
-    command.args(arguments);
-    ended(command).await;
+    command
 }
 
 async fn ended(mut command: Command) {
