@@ -80,7 +80,9 @@ def stream(events):
         chunk(data)
 
 
-for path in files("ingress/completions/streams", "*.*.sse"):
-    judge.case(path.name, lambda: stream([data for _, data in sse(path.read_bytes())]))
+made = files("ingress/completions/streams", "*.*.sse")
+for path in made + files("dialect/streams", "openai-older-*.*.sse"):
+    body = path.read_bytes().partition(b"-----\n")[2] or path.read_bytes()
+    judge.case(path.name, lambda: stream([data for _, data in sse(body)]))
 
 judge.report()

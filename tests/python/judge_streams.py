@@ -49,6 +49,7 @@ FAULTS = {
     "openai-no-last-blank-line": "the package's reader wants the last blank line",
     "openai-not-a-chunk": "no document",
     "openai-older-completions": "chunks of older completions",
+    "openai-older-without-usage": "chunks of older completions",
     "openai-reasoning": "another name for reasoning",
 }
 
@@ -59,6 +60,7 @@ PASSED_ON = {
     "openai-error-null",
     "openai-no-choices-member",
     "openai-older-completions",
+    "openai-older-without-usage",
     "openai-reasoning",
 }
 

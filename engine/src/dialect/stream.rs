@@ -97,6 +97,8 @@ pub(super) struct Head {
     pub(super) model: Vec<u8>,
     /// Taken from the provider, not made up here.
     pub(super) is_known: bool,
+    /// The chunks are those of older completions.
+    is_older: bool,
 }
 
 impl Wire {
@@ -143,6 +145,7 @@ impl StreamDecoder {
                     created: created_s.to_string().into_bytes(),
                     model: quoted(model_asked),
                     is_known: false,
+                    is_older: false,
                 },
                 include_usage,
                 end: End::Open,
@@ -310,6 +313,7 @@ impl State {
         if !self.head.is_known {
             self.head.take(data, chunk.id, chunk.created, chunk.model);
         }
+        self.head.is_older |= chunk.is_older;
         self.finish_seen |= chunk.finish;
         if let Some(value) = chunk.usage
             && let Some(usage) = openai::usage(data, value)
@@ -441,7 +445,11 @@ impl Head {
 
     pub(super) fn write(&self, out: &mut Writer<'_>) {
         out.key("id").raw(&self.id);
-        out.key("object").string("chat.completion.chunk");
+        out.key("object").string(if self.is_older {
+            "text_completion"
+        } else {
+            "chat.completion.chunk"
+        });
         out.key("created").raw(&self.created);
         out.key("model").raw(&self.model);
     }

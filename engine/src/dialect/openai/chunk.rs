@@ -11,6 +11,8 @@ pub(in crate::dialect) struct Chunk {
     pub(in crate::dialect) has_choices: bool,
     /// A choice names the reason why it ended.
     pub(in crate::dialect) finish: bool,
+    /// It is one of the older completions.
+    pub(in crate::dialect) is_older: bool,
     pub(in crate::dialect) usage: Option<Span>,
     pub(in crate::dialect) error: Option<Span>,
     pub(in crate::dialect) id: Option<Span>,
@@ -106,8 +108,10 @@ fn choices(walk: &mut Walk<'_>, chunk: &mut Chunk, text: &mut Delivered<'_>) {
         while let Some(key) = walk.key() {
             match key.of(walk.body()) {
                 b"delta" | b"message" => delta(walk, text),
-                // The older completions.
-                b"text" => append(walk, text),
+                b"text" => {
+                    chunk.is_older = true;
+                    append(walk, text);
+                }
                 b"finish_reason" => {
                     // Some servers send "" until the end.
                     let reason = walk.skip().unwrap_or_default();
