@@ -59,7 +59,7 @@ bench: setup wasm ## the filter's own cost against a plain Envoy
 	@ENVOY_BIN="$$(scripts/envoy.sh)" WEIR_BIN=$(CARGO_TARGET_DIR)/release/weir WEIR_WASM=$(WASM) \
 	  $(CARGO_TARGET_DIR)/release/weir-bench
 
-fuzz: ## random inputs for the engine's readers, FUZZ_SECONDS (60) for each of nine
+fuzz: ## random inputs for the engine's readers, FUZZ_SECONDS (60) for each of ten
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
 
 bench-engine: ## the engine's parts and whole exchanges, natively

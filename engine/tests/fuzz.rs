@@ -66,6 +66,9 @@ const WORDS: &[&str] = &[
     "\"weight\":0.5",
     "\"type\":\"message_stop\"",
     "\"type\":\"text\"",
+    "\"type\":\"tool_use\",\"id\":\"a\",\"name\":\"f\",\"input\":{}",
+    "\"type\":\"tool_result\",\"tool_use_id\":\"a\"",
+    "\"tool_calls\":[{\"index\":1}]",
     "  ",
     "\t",
     "'s",
@@ -217,4 +220,4 @@ macro_rules! smoke {
     };
 }
 
-smoke!(json request sse stream_openai stream_anthropic answer route guard tokens);
+smoke!(json request sse stream_openai stream_anthropic answer ingress route guard tokens);

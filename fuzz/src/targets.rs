@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use engine::dialect::{self, StreamDecoder};
 use engine::guard;
+use engine::ingress::{Context, Ingress, StreamEncoder};
 use engine::json::{self, Edits, Kind, Span};
 use engine::request::{ChatRequest, Place};
 use engine::route::RouteConfig;
@@ -22,13 +23,14 @@ use serde_json::Value;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("json", json),
     ("request", request),
     ("sse", sse),
     ("stream_openai", stream_openai),
     ("stream_anthropic", stream_anthropic),
     ("answer", answer),
+    ("ingress", ingress),
     ("route", route),
     ("guard", guard),
     ("tokens", tokens),
@@ -285,6 +287,63 @@ pub fn answer(data: &[u8]) {
             let error = dialect::decode_error(dialect, status, data);
             let root = json::document(&error.body).expect("an error is a document");
             assert!(json::member(&error.body, root, "error").is_some());
+        }
+    }
+}
+
+/// Formats of clients: requests become chat completions or are refused, answers become documents,
+/// and any split of a stream gives the same.
+pub fn ingress(data: &[u8]) {
+    for format in [Ingress::Completions, Ingress::Messages] {
+        if let Ok(root) = json::document(data) {
+            translated(format, data, root);
+        }
+        let context = Context {
+            exchange: "x",
+            created_s: 0,
+            model: "m",
+            tokens_in: 1,
+            echo: b"thinking",
+        };
+        let stream = |chunks: &mut dyn Iterator<Item = &[u8]>| {
+            let mut encoder = StreamEncoder::new(format, &context);
+            let mut out = Vec::new();
+            chunks.for_each(|chunk| encoder.push(chunk, &mut out));
+            out
+        };
+        let whole = stream(&mut std::iter::once(data));
+        assert_eq!(whole, stream(&mut data.chunks(1)));
+        assert_eq!(whole, stream(&mut data.chunks(7)));
+    }
+}
+
+fn translated(format: Ingress, data: &[u8], root: Span) {
+    let context = Context {
+        exchange: "x",
+        created_s: 0,
+        model: "m",
+        tokens_in: 1,
+        echo: b"",
+    };
+    let answer = format.answer(data, &context);
+    assert!(json::document(&answer).is_ok(), "an answer is a document");
+    let error = format.error(500, data.to_vec(), "x");
+    assert!(json::document(&error).is_ok(), "an error is a document");
+    let Ok(chat) = format.to_chat(data, root) else {
+        return;
+    };
+    let request = ChatRequest::parse(&chat.body);
+    // One level is added around a schema.
+    let is_deep = depth_bound(data) > DEPTH_OF_BOTH;
+    assert!(
+        request.is_ok() || is_deep,
+        "not a chat request: {request:?}"
+    );
+    let Ok(request) = request else { return };
+    for dialect in [Dialect::Openai, Dialect::Anthropic, Dialect::Mistral] {
+        let target = dialect::Target::new(dialect, "gpt-5");
+        if let Ok(sent) = dialect::encode_translated(&target, &request, &chat.body) {
+            assert!(json::document(&sent.body).is_ok(), "a body is a document");
         }
     }
 }

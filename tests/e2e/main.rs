@@ -19,6 +19,7 @@ mod keys;
 mod leases;
 mod ledger;
 mod manual;
+mod messages;
 mod operations;
 mod passage;
 mod paste;
