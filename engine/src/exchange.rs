@@ -26,6 +26,7 @@ use crate::wire::{CachePut, CacheStatus, Ending, KeyRecord, PiiAction, RateState
 
 mod answer;
 mod attempt;
+mod membership;
 mod models;
 mod native;
 mod prepare;
@@ -168,6 +169,10 @@ pub struct Exchange {
     held_nano: NanoUsd,
     /// Lease that it was admitted under.
     lease: Option<String>,
+    /// Whom it may share a lease with: see [`crate::wire::Admit::sharing`].
+    sharing: String,
+    /// `name=value` of its metadata, as far as limits ask for it.
+    tags: Vec<String>,
     /// Status of budget refusals, 0 for the table's own.
     budget_status: u16,
     output_cap: Option<u64>,
@@ -289,6 +294,8 @@ impl Exchange {
             progress: attempt::Progress::default(),
             held_nano: 0,
             lease: None,
+            sharing: String::new(),
+            tags: Vec::new(),
             budget_status: 0,
             output_cap: None,
             credentials: Vec::new(),

@@ -1,4 +1,4 @@
-//! Leases: money and requests of one key that a worker may give out by itself, so that most
+//! Leases: money and requests of one key, for requests that count against the same limits, that a worker may give out by itself, so that most
 //! admissions need no call.
 //!
 //! The sidecar holds a lease's whole amount before the worker hears of it, so `spent + held <= limit`
@@ -29,7 +29,7 @@ pub const IDLE_MS: u64 = 1_000;
 /// The leases of one worker.
 #[derive(Debug, Default)]
 pub struct Leases {
-    /// By key id.
+    /// By [`Admit::sharing`].
     current: HashMap<String, Lease>,
     /// No longer given from; kept while exchanges run that were admitted under them.
     retiring: Vec<Lease>,
@@ -52,13 +52,13 @@ struct Lease {
 }
 
 impl Leases {
-    /// Admits an exchange under the lease of its key: the lease's id and the permission. `None` when
+    /// Admits an exchange under a lease for such as it: the lease's id and the permission. `None` when
     /// there is none, or not enough is left, or the sidecar has to look into its cache.
     pub fn admit(&mut self, admit: &Admit, now_ms: u64) -> Option<(String, Grant)> {
         if admit.cache.is_some() {
             return None;
         }
-        let lease = self.current.get_mut(&admit.key)?;
+        let lease = self.current.get_mut(&admit.sharing)?;
         if now_ms >= lease.granted.until_ms {
             return None;
         }
@@ -70,6 +70,8 @@ impl Leases {
             output_cap: admit.output_cap,
             choices: admit.choices,
             tokens_in: admit.tokens_in,
+            user: "",
+            tags: &[],
         };
         let unbounded = lease.granted.hard.then_some(NanoUsd::MAX);
         let (hold_nano, output_cap) = ledger::worst(&ask, unbounded)?;
@@ -93,8 +95,8 @@ impl Leases {
         Some((lease.granted.id.clone(), grant))
     }
 
-    /// Takes the lease that came with `grant`.
-    pub fn learn(&mut self, key: &str, grant: &mut Grant, now_ms: u64) {
+    /// Takes the lease that came with `grant`, for requests that have `sharing` in common.
+    pub fn learn(&mut self, sharing: &str, grant: &mut Grant, now_ms: u64) {
         let Some(granted) = grant.lease.take() else {
             return;
         };
@@ -113,14 +115,14 @@ impl Leases {
             kept_nano: None,
             granted,
         };
-        if let Some(old) = self.current.insert(key.to_owned(), lease) {
+        if let Some(old) = self.current.insert(sharing.to_owned(), lease) {
             self.retiring.push(old);
         }
     }
 
-    /// An exchange of `key` admitted under `lease` is over.
-    pub fn settle(&mut self, key: &str, lease: &str, hold_nano: NanoUsd, cost_nano: NanoUsd) {
-        let current = self.current.get_mut(key);
+    /// An exchange admitted under `lease` is over.
+    pub fn settle(&mut self, sharing: &str, lease: &str, hold_nano: NanoUsd, cost_nano: NanoUsd) {
+        let current = self.current.get_mut(sharing);
         let found = match current.filter(|current| current.granted.id == lease) {
             Some(current) => Some(current),
             None => self.retiring.iter_mut().find(|old| old.granted.id == lease),

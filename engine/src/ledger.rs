@@ -65,6 +65,10 @@ pub struct Ask<'a> {
     pub choices: u32,
     /// Prompt tokens.
     pub tokens_in: u64,
+    /// End user of the request.
+    pub user: &'a str,
+    /// `name=value` of its metadata, as far as limits ask for it.
+    pub tags: &'a [String],
 }
 
 /// The answer to [`Ledger::admit`].
@@ -104,6 +108,10 @@ pub struct Hold {
     pub model: String,
     /// Prompt tokens.
     pub tokens_in: u64,
+    /// End user of the request.
+    pub user: String,
+    /// `name=value` of its metadata, as far as limits ask for it.
+    pub tags: Vec<String>,
     /// Requests that a lease was made for; `None` when it is one exchange's hold. Many exchanges are
     /// charged to a lease's hold.
     pub lease_requests: Option<u64>,
@@ -150,6 +158,23 @@ impl Ledger {
     /// The place of `scope`, if it was opened.
     pub fn place_of(&self, scope: &Scope) -> Option<ScopeId> {
         self.places.get(scope).copied()
+    }
+
+    /// Scopes that have a budget, by name.
+    pub fn scopes_with_budgets(&self) -> Vec<(Scope, ScopeId)> {
+        let with = self.places.iter().filter(|(_, id)| {
+            let account = self.accounts.get(id.0);
+            account.is_some_and(|account| !account.budgets().is_empty())
+        });
+        let mut found: Vec<_> = with.map(|(scope, id)| (scope.clone(), *id)).collect();
+        found.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        found
+    }
+
+    /// Whether these are the budgets of a scope.
+    pub fn has_budgets(&self, id: ScopeId, budgets: &[Budget]) -> bool {
+        let account = self.accounts.get(id.0);
+        account.is_some_and(|account| account.budgets() == budgets)
     }
 
     /// Replaces the budgets of a scope.
@@ -248,6 +273,8 @@ impl Ledger {
                 .unwrap_or_default(),
             model: first.map(|quote| quote.model.clone()).unwrap_or_default(),
             tokens_in: ask.tokens_in,
+            user: ask.user.to_owned(),
+            tags: ask.tags.to_vec(),
             lease_requests: None,
         };
         self.place(ask.exchange.to_owned(), hold);
@@ -401,6 +428,11 @@ impl Ledger {
                 (exchange.clone(), hold.clone())
             })
             .collect()
+    }
+
+    /// Scopes that were opened.
+    pub fn scope_count(&self) -> usize {
+        self.accounts.len()
     }
 
     /// Every hold, in no order.

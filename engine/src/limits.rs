@@ -40,3 +40,7 @@ pub const RECORDS_QUEUED_MAX: usize = 20_000;
 pub const RECORDS_PER_SETTLE_MAX: usize = 500;
 /// Inputs of one request for embeddings (OpenAI's own bound). Above it: `400 invalid_request`.
 pub const EMBEDDING_INPUTS_MAX: usize = 2048;
+/// Metadata of one request that limits may ask for. Further names are not looked at.
+pub const TAGS_MAX: usize = 16;
+/// `name=value` of metadata. A longer one counts as absent.
+pub const TAG_BYTES_MAX: usize = 256;

@@ -116,6 +116,15 @@ pub struct Admit {
     /// Exact cache to ask first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheAsk>,
+    /// End user that the request names.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// `name=value` of the request's metadata, for the names of [`Governed::tags`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// What requests that may be admitted under one lease have in common; not sent.
+    #[serde(skip)]
+    pub sharing: String,
 }
 
 /// Price of one planned target.
@@ -314,6 +323,9 @@ pub struct UsageRecord {
     /// End user as the request names one (`user`).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub user: String,
+    /// As in [`Admit::tags`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// Unix milliseconds at which the request arrived.
     pub at_ms: u64,
     /// Milliseconds from the request's head to the end of the answer.
@@ -586,4 +598,22 @@ pub struct Defaults {
     pub grace_on_state_loss: bool,
     /// Status of budget refusals (429, 402 or 403).
     pub budget_status: u16,
+    /// What of a request, besides its key, decides which limits it counts against.
+    #[serde(default)]
+    pub governed: Governed,
+}
+
+/// What requests are told apart by where limits are concerned. What no limit asks for is not sent,
+/// and does not keep requests from sharing a lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Governed {
+    /// Some limit is for users.
+    #[serde(default)]
+    pub users: bool,
+    /// Some limit is for a provider or a model.
+    #[serde(default)]
+    pub models: bool,
+    /// Names of metadata that some limit is for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }

@@ -7,8 +7,13 @@ use std::path::{Path, PathBuf};
 
 use engine::endpoint::Through;
 use engine::ingress::Ingress;
+use engine::ledger::Budget;
 use engine::usage::NanoUsd;
-use engine::wire::{Defaults, Dialect, Model, ParameterRules, PiiAction, Policy, Price, Provider};
+use engine::wire::{
+    Defaults, Dialect, Governed, Model, ParameterRules, PiiAction, Policy, Price, Provider,
+};
+
+use serde::{Deserialize, Serialize};
 
 mod document;
 mod endpoint;
@@ -16,7 +21,7 @@ mod problem;
 mod reader;
 mod sections;
 
-pub use engine::period::Period;
+pub use engine::period::{Calendar, Period};
 pub(crate) use problem::closest;
 pub use problem::{ConfigError, Problem};
 
@@ -50,6 +55,8 @@ pub struct Config {
     pub defaults: DefaultsConfig,
     /// Budgets above those of single keys.
     pub budgets: Vec<BudgetConfig>,
+    /// When periods begin.
+    pub calendar: Calendar,
     /// Virtual keys that exist because the file says so.
     pub virtual_keys: Vec<VirtualKeyConfig>,
     /// Where the state service listens.
@@ -211,10 +218,14 @@ pub struct DefaultsConfig {
 pub struct BudgetConfig {
     /// Whose spend it bounds.
     pub scope: BudgetScope,
-    /// The limit.
-    pub limit_nano: NanoUsd,
-    /// When spend starts at zero again.
-    pub period: Period,
+    /// Which one of the kind; without a name each of them has the budget for itself. A pool's id.
+    pub name: Option<String>,
+    /// Only users of this tier.
+    pub tier: Option<String>,
+    /// Teams that share a pool; all keys when empty.
+    pub teams: Vec<String>,
+    /// Limit, period and thresholds.
+    pub budget: Budget,
 }
 
 /// Whose spend a budget bounds.
@@ -222,6 +233,39 @@ pub struct BudgetConfig {
 pub enum BudgetScope {
     /// Everybody's together.
     Global,
+    /// An organisation's.
+    Tenant,
+    /// A team's.
+    Team,
+    /// An end user's.
+    User,
+    /// That of all users of a tier.
+    Tier,
+    /// What goes to a provider.
+    Provider,
+    /// What goes to a model.
+    Model,
+    /// What carries a tag.
+    Tag,
+    /// That of some teams together.
+    Pool,
+}
+
+/// To whom a virtual key belongs, as far as limits are concerned.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Membership {
+    /// Organisation; empty for none.
+    #[serde(skip)]
+    pub tenant: String,
+    /// Teams or groups.
+    pub teams: Vec<String>,
+    /// The one user of the key; then a request's own `user` does not count.
+    pub user: Option<String>,
+    /// Tier of its users.
+    pub tier: Option<String>,
+    /// `name=value`; these come before a request's own metadata.
+    pub tags: Vec<String>,
 }
 
 /// A virtual key that exists because the file says so.
@@ -241,6 +285,8 @@ pub struct VirtualKeyConfig {
     pub budget_limit_nano: Option<NanoUsd>,
     /// Period of that spend.
     pub budget_period: Period,
+    /// To whom it belongs.
+    pub membership: Membership,
     /// Models the key may ask for; empty allows all.
     pub models: Vec<String>,
     /// Input rule of the key.
@@ -344,6 +390,23 @@ impl Config {
         }
     }
 
+    /// What of a request decides which budgets it counts against.
+    fn governed(&self) -> Governed {
+        let has = |scope| self.budgets.iter().any(|budget| budget.scope == scope);
+        let tags = self.budgets.iter().filter_map(|budget| {
+            let name = budget.name.as_deref()?.split_once('=')?.0;
+            (budget.scope == BudgetScope::Tag).then(|| name.to_owned())
+        });
+        let mut tags: Vec<String> = tags.collect();
+        tags.sort_unstable();
+        tags.dedup();
+        Governed {
+            users: has(BudgetScope::User),
+            models: has(BudgetScope::Provider) || has(BudgetScope::Model),
+            tags,
+        }
+    }
+
     /// The filter's view of it: with the catalogue's models of the providers that are here.
     pub fn policy(&self) -> Policy {
         let configured = self.models.iter().map(ModelConfig::wire);
@@ -356,7 +419,10 @@ impl Config {
         Policy {
             providers: self.providers.iter().map(ProviderConfig::wire).collect(),
             models: configured.chain(known.cloned()).collect(),
-            defaults: self.defaults.wire(),
+            defaults: Defaults {
+                governed: self.governed(),
+                ..self.defaults.wire()
+            },
         }
     }
 }
@@ -419,6 +485,7 @@ impl DefaultsConfig {
             request_timeout_ms: self.request_timeout_ms,
             grace_on_state_loss: self.grace_on_state_loss,
             budget_status: self.budget_status,
+            governed: Governed::default(),
         }
     }
 }
@@ -468,6 +535,7 @@ impl VirtualKeyConfig {
             rate_limit: None,
             budget_limit_nano: None,
             budget_period: Period::default(),
+            membership: Membership::default(),
             models: Vec::new(),
             pii_input: None,
             config: None,

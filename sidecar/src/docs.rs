@@ -325,6 +325,7 @@ fn every_member_of_the_configuration_is_documented_and_no_other() {
             "virtual_keys[]",
             with(&format!("virtual_keys: [{{name: a, key: b, {odd}}}]")),
         ),
+        ("calendar", with(&format!("calendar: {{{odd}}}"))),
         ("sidecar", with(&format!("sidecar: {{{odd}}}"))),
         ("envoy", with(&format!("envoy: {{{odd}}}"))),
         ("limits", with(&format!("limits: {{{odd}}}"))),

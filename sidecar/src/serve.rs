@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::cache_key::sha256_hex;
-use engine::ledger::{Budget, Ledger, Scope, Thresholds};
+use engine::ledger::{Ledger, Scope};
 use engine::limit::WINDOW_MS;
 use engine::wire::Policy;
 use rusqlite::Connection;
@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::config::{BudgetScope, Config};
+use crate::config::Config;
 
 mod admin;
 mod cache;
@@ -28,6 +28,7 @@ mod journal;
 mod keys;
 mod listen;
 mod log;
+mod membership;
 #[cfg(test)]
 pub(crate) use metrics::tests::families as metric_families;
 mod metrics;
@@ -37,8 +38,9 @@ mod store;
 use journal::Journal;
 use listen::Listener;
 use log::{Level, Log};
+use membership::Rules;
 use metrics::Metrics;
-use state::{CompiledPolicy, Core, Shared};
+use state::{CompiledPolicy, Core, Shared, Spent};
 use store::StoreError;
 use store::seal::Sealer;
 use store::writer::Writer;
@@ -188,7 +190,8 @@ fn load(
 ) -> Result<Shared, ServeError> {
     admin::upsert_file_keys(config, db, sealer)?;
     let now_ms = clock::now_ms();
-    let mut ledger = Ledger::default();
+    let mut ledger = Ledger::new(config.calendar.clone());
+    let rules = Rules::new(&config.budgets);
     let global = ledger.open(Scope::Global);
     // Moves the new ledger to the present before anything is charged.
     ledger.expire(now_ms);
@@ -200,55 +203,78 @@ fn load(
             .transpose()?;
         table.put(key, opened.as_deref(), &mut ledger);
     }
-    let budgets = config.budgets.iter().map(|budget| match budget.scope {
-        BudgetScope::Global => Budget {
-            limit_nano: budget.limit_nano,
-            period: budget.period,
-            hard: true,
-            thresholds: Thresholds::default(),
-        },
-    });
-    ledger.set_budgets(global, budgets.collect());
-    let scopes = |key: &str| match table.by_id(key) {
-        Some(entry) => entry.scopes.to_vec(),
-        None => vec![global],
-    };
-    for (day_ms, key, spent_nano) in store::usage::spend_by_day(db)? {
-        ledger.charge(&scopes(&key), day_ms, spent_nano);
-    }
-    let path = config.data.join(JOURNAL);
-    for (exchange, mut hold) in journal::replay(&path)? {
-        if !store::usage::is_settled(db, &exchange)? {
-            hold.scopes = scopes(&hold.key);
-            ledger.restore(exchange, hold, now_ms);
-        }
-    }
-    restore_rates(&mut table, &ledger, db, now_ms)?;
-    let mut journal = Journal::open(&path)?;
-    journal.compact(&ledger)?;
+    ledger.set_budgets(global, rules.global());
     let policy = config.policy();
-    let core = Core::new(
+    let path = config.data.join(JOURNAL);
+    let held = journal::replay(&path)?;
+    let mut core = Core::new(
         ledger,
         table,
-        journal,
+        Journal::open(&path)?,
         compile(&policy)?,
         store::keys_version(db)?,
+        rules,
         config.sidecar.leases,
     );
+    restore_spend(&mut core, db)?;
+    for (exchange, mut hold) in held {
+        if !store::usage::is_settled(db, &exchange)? {
+            hold.scopes = core.scope_ids(&Spent {
+                key: &hold.key,
+                user: &hold.user,
+                tags: &hold.tags,
+                provider: &hold.provider,
+                model: &hold.model,
+            });
+            core.ledger.restore(exchange, hold, now_ms);
+        }
+    }
+    restore_rates(&mut core, db, now_ms)?;
+    let Core {
+        journal, ledger, ..
+    } = &mut core;
+    journal.compact(ledger)?;
     Ok(Shared::new(core, Metrics::new(&policy), log))
+}
+
+/// What every scope has spent, from the store's sums. They are made anew when other scopes are
+/// counted than before, or in another calendar.
+fn restore_spend(core: &mut Core, db: &mut Connection) -> Result<(), ServeError> {
+    let calendar = core.ledger.calendar().clone();
+    let basis = format!("{}{calendar:?}", core.rules.basis());
+    let basis = number(&basis);
+    store::spend::rebase(db, basis, &calendar, |spent| core.scopes(spent))?;
+    for (scope, days) in store::spend::all(db)? {
+        let known = matches!(scope, Scope::Global | Scope::Key(_));
+        let id = if known {
+            core.ledger.open(scope)
+        } else {
+            // The tier of a user is known with the next request.
+            let opened = core.rules.open(vec![scope], None, &mut core.ledger);
+            let Some(id) = opened.and_then(|ids| ids.first().copied()) else {
+                continue;
+            };
+            id
+        };
+        core.ledger.recount(id, days);
+    }
+    Ok(())
+}
+
+/// 52 bits that stand for a text, so that the number is exact in every JSON reader.
+fn number(text: &str) -> i64 {
+    let hash = sha256_hex(text.as_bytes());
+    hash.get(..13)
+        .and_then(|hex| i64::from_str_radix(hex, 16).ok())
+        .unwrap_or(1)
 }
 
 /// Fills the windows of request limits with what the ledger and the open holds tell of the last two
 /// minutes, which is all that a window looks at: a restart must not give a key a fresh one.
-fn restore_rates(
-    table: &mut keys::KeyTable,
-    ledger: &Ledger,
-    db: &Connection,
-    now_ms: u64,
-) -> Result<(), ServeError> {
+fn restore_rates(core: &mut Core, db: &Connection, now_ms: u64) -> Result<(), ServeError> {
     let from_ms = now_ms.saturating_sub(2 * WINDOW_MS);
     let mut admitted = store::usage::admitted_since(db, from_ms)?;
-    let open = ledger.holds().map(|(_, hold)| hold);
+    let open = core.ledger.holds().map(|(_, hold)| hold);
     let open = open.filter(|hold| hold.admitted_ms >= from_ms);
     admitted.extend(open.map(|hold| {
         let requests = hold.lease_requests.unwrap_or(1);
@@ -256,7 +282,7 @@ fn restore_rates(
     }));
     admitted.sort_unstable();
     for (at_ms, key, requests) in admitted {
-        if let Some(entry) = table.by_id_mut(&key) {
+        if let Some(entry) = core.keys.by_id_mut(&key) {
             entry.rate.restore(requests, at_ms.min(now_ms));
         }
     }
@@ -266,12 +292,7 @@ fn restore_rates(
 fn compile(policy: &Policy) -> Result<CompiledPolicy, ServeError> {
     let json = serde_json::value::to_raw_value(policy).map_err(io::Error::from)?;
     let json: Box<RawValue> = json;
-    // 52 bits of it, so that the number is exact in every JSON reader.
-    let hash = sha256_hex(json.get().as_bytes());
-    let version = hash
-        .get(..13)
-        .and_then(|hex| u64::from_str_radix(hex, 16).ok())
-        .unwrap_or(1);
+    let version = u64::try_from(number(json.get())).unwrap_or(1);
     Ok(CompiledPolicy {
         version: version.max(1),
         json,

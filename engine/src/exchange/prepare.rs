@@ -46,6 +46,8 @@ impl Exchange {
         }
         let quotes = self.quote(env, &plan);
         self.plan_cache(&plan, &key, &model);
+        self.tags = self.tags_of(&policy.defaults().governed.tags);
+        self.sharing = self.sharing_of(&key, &policy.defaults().governed, &plan);
         let choices = self.request.as_ref().map_or(1, |request| request.choices);
         let admit = Admit {
             exchange: self.id.clone(),
@@ -61,6 +63,9 @@ impl Exchange {
                 key,
                 read: self.wishes.cache_read,
             }),
+            user: self.user().unwrap_or_default().to_owned(),
+            tags: self.tags.clone(),
+            sharing: self.sharing.clone(),
         };
         self.plan = plan;
         Ok(admit)

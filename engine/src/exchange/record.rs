@@ -32,8 +32,9 @@ impl Exchange {
             0
         };
         let lease = self.lease.take();
-        if let Some((lease, key)) = lease.as_ref().zip(self.key.as_ref()) {
-            env.leases.settle(&key.id, lease, self.held_nano, cost_nano);
+        if let Some(lease) = &lease {
+            env.leases
+                .settle(&self.sharing, lease, self.held_nano, cost_nano);
         }
         Some(UsageRecord {
             exchange: self.id.clone(),
@@ -45,6 +46,7 @@ impl Exchange {
                 .map(|key| key.id.clone())
                 .unwrap_or_default(),
             user: self.user().unwrap_or_default().to_owned(),
+            tags: std::mem::take(&mut self.tags),
             at_ms: self.started_ms,
             duration_ms: env.now_ms.saturating_sub(self.started_ms),
             first_byte_ms: self.outcome.first_byte_ms,
@@ -142,7 +144,7 @@ impl Exchange {
     }
 
     /// The end user that the request names.
-    fn user(&self) -> Option<&str> {
+    pub(super) fn user(&self) -> Option<&str> {
         let call = self.call.as_ref().and_then(|call| call.user.as_deref());
         call.or_else(|| {
             self.request

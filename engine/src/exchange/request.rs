@@ -125,9 +125,7 @@ impl Exchange {
             .is_some_and(|policy| policy.defaults().grace_on_state_loss);
         match answer {
             Some(Admission::Granted(mut grant)) => {
-                if let Some(key) = &self.key {
-                    env.leases.learn(&key.id, &mut grant, env.now_ms);
-                }
+                env.leases.learn(&self.sharing, &mut grant, env.now_ms);
                 self.forward(env, grant)
             }
             Some(Admission::Cached(cached)) => {

@@ -11,6 +11,9 @@ const LIMIT: NanoUsd = 1_000_000;
 
 fn admit(exchange: String, cap: u64) -> Admit {
     Admit {
+        sharing: "key".into(),
+        user: String::new(),
+        tags: Vec::new(),
         exchange,
         key: "key".into(),
         at_ms: 0,
@@ -185,6 +188,8 @@ impl World {
             output_cap: ask.output_cap,
             choices: 1,
             tokens_in: 1,
+            user: "",
+            tags: &[],
         };
         let Answer::Granted { hold_nano, .. } = self.ledger.admit(&asked, self.now_ms) else {
             return;

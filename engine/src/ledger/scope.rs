@@ -23,6 +23,8 @@ pub enum Scope {
     Model(String),
     /// What carries one tag: `name=value` of a request's metadata.
     Tag(String),
+    /// What a named budget bounds together, by its id.
+    Pool(String),
 }
 
 impl Scope {
@@ -38,6 +40,7 @@ impl Scope {
             Scope::Provider(_) => "provider",
             Scope::Model(_) => "model",
             Scope::Tag(_) => "tag",
+            Scope::Pool(_) => "pool",
         }
     }
 
@@ -52,7 +55,8 @@ impl Scope {
             | Scope::Key(name)
             | Scope::Provider(name)
             | Scope::Model(name)
-            | Scope::Tag(name) => name,
+            | Scope::Tag(name)
+            | Scope::Pool(name) => name,
         }
     }
 
@@ -69,6 +73,7 @@ impl Scope {
             "provider" => Scope::Provider(name),
             "model" => Scope::Model(name),
             "tag" => Scope::Tag(name),
+            "pool" => Scope::Pool(name),
             _ => return None,
         })
     }

@@ -45,6 +45,8 @@ fn ask<'a>(
         output_cap: cap,
         choices: 1,
         tokens_in: 10,
+        user: "",
+        tags: &[],
     }
 }
 

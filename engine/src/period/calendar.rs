@@ -35,6 +35,8 @@ impl Calendar {
     /// `first_month` (1 to 12, else January).
     pub fn new(mut offsets: Vec<Offset>, first_month: u64) -> Calendar {
         offsets.sort_by_key(|offset| offset.from_ms);
+        let mut shown = 0;
+        offsets.retain(|offset| std::mem::replace(&mut shown, offset.ahead_ms) != offset.ahead_ms);
         Calendar {
             offsets,
             first_month: if (1..=12).contains(&first_month) {

@@ -10,10 +10,11 @@ use super::endpoint::socket_address;
 use super::problem::closest;
 use super::reader::{Field, Object, Reader, SecretSource};
 use super::{
-    Address, BudgetConfig, BudgetScope, Config, DefaultsConfig, EnvoyConfig, LimitsConfig, Period,
-    Secret, SidecarConfig,
+    Address, Config, DefaultsConfig, EnvoyConfig, LimitsConfig, Period, Secret, SidecarConfig,
 };
 
+mod budget;
+mod calendar;
 mod model;
 mod provider;
 mod virtual_key;
@@ -27,14 +28,6 @@ const CACHE_TTL_S_MAX: u64 = 31_536_000;
 /// Worker threads of Envoy.
 const WORKERS_MAX: u64 = 1024;
 
-const PERIODS: [(&str, Period); 6] = [
-    ("daily", Period::Daily),
-    ("weekly", Period::Weekly),
-    ("monthly", Period::Monthly),
-    ("quarterly", Period::Quarterly),
-    ("yearly", Period::Yearly),
-    ("none", Period::Total),
-];
 const ACTIONS: [(&str, PiiAction); 3] = [
     ("flag", PiiAction::Flag),
     ("redact", PiiAction::Redact),
@@ -70,7 +63,8 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
     let providers = provider::providers(&mut top, &data, &mut names, reader);
     let models = model::models(&mut top, &names, &providers, catalogue, reader);
     let defaults = defaults(&mut top, &names, reader);
-    let budgets = budgets(&mut top, reader);
+    let budgets = budget::budgets(&mut top, reader);
+    let calendar = calendar::calendar(&mut top, reader);
     let virtual_keys = virtual_key::virtual_keys(&mut top, &names, reader);
     let sidecar = sidecar(&mut top, &data, reader);
     let envoy = envoy(&mut top, reader);
@@ -84,6 +78,7 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
         models,
         defaults,
         budgets,
+        calendar,
         virtual_keys,
         sidecar,
         envoy,
@@ -219,45 +214,6 @@ fn pii_input(field: Field<'_>, reader: &mut Reader<'_>) -> Option<PiiAction> {
     strictest
 }
 
-fn budgets(top: &mut Object<'_>, reader: &mut Reader<'_>) -> Vec<BudgetConfig> {
-    let mut found: Vec<BudgetConfig> = Vec::new();
-    let Some(list) = top.member("budgets") else {
-        return found;
-    };
-    for field in reader.list(&list) {
-        let Some(mut object) = reader.object(field.clone()) else {
-            continue;
-        };
-        let scopes = [("global", BudgetScope::Global)];
-        let scope = object
-            .required("scope", reader)
-            .and_then(|field| reader.choice(&field, &scopes));
-        let limit = object
-            .required("limit_usd", reader)
-            .and_then(|field| reader.usd(&field));
-        let period = object
-            .member("period")
-            .and_then(|field| reader.choice(&field, &PERIODS))
-            .unwrap_or_default();
-        object.finish(reader);
-        let (Some(scope), Some(limit_nano)) = (scope, limit) else {
-            continue;
-        };
-        if found
-            .iter()
-            .any(|budget| budget.scope == scope && budget.period == period)
-        {
-            reader.problem(&field, "a budget of this scope and period is given twice");
-        }
-        found.push(BudgetConfig {
-            scope,
-            limit_nano,
-            period,
-        });
-    }
-    found
-}
-
 fn sidecar(top: &mut Object<'_>, data: &Path, reader: &mut Reader<'_>) -> SidecarConfig {
     let mut found = SidecarConfig {
         internal: Address::Unix(data.join("internal.sock")),
@@ -351,6 +307,28 @@ fn optional_secret(field: Field<'_>, reader: &mut Reader<'_>) -> Option<Secret> 
         SecretSource::Present(secret) => Some(secret),
         SecretSource::Unset(_) => None,
     }
+}
+
+/// `monthly`, `30d` ...
+fn period(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Period> {
+    let text = reader.text(field)?;
+    // A rolling day is a day.
+    let period = Period::from_name(&text).map(|period| match period {
+        Period::Rolling(1) => Period::Daily,
+        other => other,
+    });
+    if period.is_none() {
+        let names = ["daily", "weekly", "monthly", "quarterly", "yearly", "none"];
+        let hint = closest(&text, &names);
+        reader.problem(
+            field,
+            format!(
+                "`{text}` is none of {}, nor a number of days like 30d{hint}",
+                names.join(", ")
+            ),
+        );
+    }
+    period
 }
 
 /// The name of a declared provider.

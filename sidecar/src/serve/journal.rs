@@ -42,6 +42,10 @@ enum Line<'a> {
         tokens_in: u64,
         #[serde(rename = "l", skip_serializing_if = "Option::is_none")]
         lease_requests: Option<u64>,
+        #[serde(rename = "u", skip_serializing_if = "str::is_empty")]
+        user: &'a str,
+        #[serde(rename = "g", skip_serializing_if = "<[_]>::is_empty")]
+        tags: &'a [String],
     },
     /// An exchange has cost this much so far.
     #[serde(rename = "r")]
@@ -138,6 +142,8 @@ fn write_hold(out: &mut Vec<u8>, exchange: &str, hold: &Hold) -> io::Result<()> 
         metered_nano: hold.metered_nano,
         admitted_ms: hold.admitted_ms,
         tokens_in: hold.tokens_in,
+        user: &hold.user,
+        tags: &hold.tags,
         lease_requests: hold.lease_requests,
     };
     write_line(out, &line)
@@ -170,6 +176,8 @@ pub(crate) fn replay(path: &Path) -> io::Result<Vec<(String, Hold)>> {
                 t,
                 n,
                 l,
+                u,
+                g,
             }) => {
                 if a == 0 && l.is_some() {
                     // The last word on a lease that was given back.
@@ -186,6 +194,8 @@ pub(crate) fn replay(path: &Path) -> io::Result<Vec<(String, Hold)>> {
                     provider: p,
                     model: m,
                     tokens_in: n,
+                    user: u,
+                    tags: g,
                     lease_requests: l,
                 };
                 holds.insert(x, hold);
@@ -223,6 +233,10 @@ enum OwnedLine {
         n: u64,
         #[serde(default)]
         l: Option<u64>,
+        #[serde(default)]
+        u: String,
+        #[serde(default)]
+        g: Vec<String>,
     },
     #[serde(rename = "r")]
     Renewed(Vec<(String, NanoUsd)>),
@@ -247,6 +261,8 @@ mod tests {
             provider: "p".into(),
             model: "quo\"te".into(),
             tokens_in: 3,
+            user: "ada".into(),
+            tags: vec!["env=prod".into()],
             lease_requests: None,
         };
         journal.hold("a", &hold).unwrap();

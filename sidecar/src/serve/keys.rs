@@ -11,6 +11,8 @@ use engine::reply::Code;
 use engine::usage::NanoUsd;
 use engine::wire::{KeyRecord, PiiAction};
 
+use crate::config::Membership;
+
 /// A virtual key as the store keeps it. The key itself is not here: only its hash is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct VirtualKey {
@@ -52,8 +54,8 @@ pub(crate) struct VirtualKey {
     pub(crate) metadata: Option<String>,
     /// Environment label.
     pub(crate) environment: Option<String>,
-    /// Tenant it belongs to; scopes the cache.
-    pub(crate) tenant: String,
+    /// To whom it belongs; the tenant scopes the cache too.
+    pub(crate) membership: Membership,
     /// Whether `weir.yaml` names it.
     pub(crate) from_file: bool,
 }
@@ -76,7 +78,7 @@ impl VirtualKey {
         KeyRecord {
             id: self.id.clone(),
             name: self.name.clone(),
-            tenant: self.tenant.clone(),
+            tenant: self.membership.tenant.clone(),
             provider: self.provider.clone(),
             models: self.models.clone(),
             pii_input: self.pii_input,

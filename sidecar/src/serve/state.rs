@@ -10,7 +10,7 @@ use engine::period::Period;
 use engine::reply::Code;
 use engine::wire::{
     Admission, Admit, Grant, KeyAnswer, LeaseGrant, LeaseState, PolicyAnswer, PolicyPoll,
-    RateState, Refused, Renew, Renewed,
+    RateState, Refused, Renew, Renewed, UsageRecord,
 };
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -19,6 +19,7 @@ use super::cache::Cache;
 use super::journal::Journal;
 use super::keys::KeyTable;
 use super::log::Log;
+use super::membership::{Party, Rules, Targets};
 use super::metrics::{Gauges, Metrics};
 
 /// Filter VMs remembered for `/health`. Above it the list starts anew.
@@ -45,9 +46,33 @@ pub(crate) struct Core {
     pub(crate) policy: CompiledPolicy,
     pub(crate) keys_version: u64,
     pub(crate) global: ScopeId,
+    /// Budgets above those of keys.
+    pub(crate) rules: Rules,
     /// Whether workers may get leases.
     leases: bool,
     vms: HashMap<String, u64>,
+}
+
+/// Spend, as far as it tells whose it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spent<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) user: &'a str,
+    pub(crate) tags: &'a [String],
+    pub(crate) provider: &'a str,
+    pub(crate) model: &'a str,
+}
+
+impl<'a> Spent<'a> {
+    pub(crate) fn of(record: &'a UsageRecord) -> Spent<'a> {
+        Spent {
+            key: &record.key,
+            user: &record.user,
+            tags: &record.tags,
+            provider: &record.provider,
+            model: &record.model,
+        }
+    }
 }
 
 /// The policy as it is sent.
@@ -122,6 +147,7 @@ impl Core {
         journal: Journal,
         policy: CompiledPolicy,
         keys_version: u64,
+        rules: Rules,
         leases: bool,
     ) -> Core {
         let global = ledger.open(Scope::Global);
@@ -134,6 +160,7 @@ impl Core {
             policy,
             keys_version,
             global,
+            rules,
             leases,
             vms,
         }
@@ -172,14 +199,24 @@ impl Core {
             let rate = limit.map(|limit| entry.rate.count(limit, now_ms));
             return AdmitReply::Cached(CachedReply::Cached { answer, rate });
         }
+        let planned = Targets::Planned(&admit.targets);
+        let party = Party::of(&entry.key, &admit.user, &admit.tags, planned);
+        let more = self.rules.scopes(&party);
+        let tier = entry.key.membership.tier.as_deref();
+        let Some(more) = self.rules.open(more, tier, &mut self.ledger) else {
+            return refuse(refused(Code::StateUnavailable));
+        };
+        let scopes = [&entry.scopes[..], &more].concat();
         let ask = Ask {
             exchange: &admit.exchange,
             key: &admit.key,
-            scopes: &entry.scopes,
+            scopes: &scopes,
             quotes: &admit.targets,
             output_cap: admit.output_cap,
             choices: admit.choices,
             tokens_in: admit.tokens_in,
+            user: &admit.user,
+            tags: &admit.tags,
         };
         match self.ledger.admit(&ask, now_ms) {
             Answer::Granted {
@@ -202,7 +239,7 @@ impl Core {
                 };
                 entry.demand.note(1, now_ms);
                 if self.leases && admit.cache.is_none() {
-                    self.lease(admit, &mut grant, now_ms);
+                    self.lease(admit, &scopes, &mut grant, now_ms);
                 }
                 AdmitReply::Decided(Admission::Granted(grant))
             }
@@ -217,11 +254,11 @@ impl Core {
     }
 
     /// Adds a lease to `grant` when the key is used fast and far from its limits.
-    fn lease(&mut self, admit: &Admit, grant: &mut Grant, now_ms: u64) {
+    fn lease(&mut self, admit: &Admit, scopes: &[ScopeId], grant: &mut Grant, now_ms: u64) {
         let Some(entry) = self.keys.by_id_mut(&admit.key) else {
             return;
         };
-        let (left, window_end_ms) = self.ledger.room(&entry.scopes, now_ms);
+        let (left, window_end_ms) = self.ledger.room(scopes, now_ms);
         let left_requests = grant.rate.map(|rate| rate.remaining);
         let rps = entry.demand.rps(now_ms);
         let Some((amount_nano, requests)) = lease::size(rps, grant.hold_nano, left, left_requests)
@@ -342,12 +379,37 @@ impl Core {
         }
     }
 
-    /// Scopes that a key's spend counts in.
-    pub(crate) fn scopes(&self, key_id: &str) -> Vec<ScopeId> {
-        match self.keys.by_id(key_id) {
-            Some(entry) => entry.scopes.to_vec(),
-            None => vec![self.global],
+    /// Scopes that spend of this kind counts in, everybody's and the key's own among them.
+    pub(crate) fn scopes(&self, spent: &Spent<'_>) -> Vec<Scope> {
+        let mut scopes = vec![Scope::Global];
+        let Some(entry) = self.keys.by_id(spent.key) else {
+            return scopes;
+        };
+        scopes.push(Scope::Key(spent.key.to_owned()));
+        let served = Targets::Served(spent.provider, spent.model);
+        let party = Party::of(&entry.key, spent.user, spent.tags, served);
+        scopes.extend(self.rules.scopes(&party));
+        scopes
+    }
+
+    /// The same, opened in the ledger.
+    pub(crate) fn scope_ids(&mut self, spent: &Spent<'_>) -> Vec<ScopeId> {
+        let key = self.keys.by_id(spent.key);
+        let tier = key.and_then(|entry| entry.key.membership.tier.clone());
+        let more = self.scopes(spent).split_off(1);
+        let mut ids = vec![self.global];
+        // Of too many scopes the further ones are not counted.
+        for scope in more {
+            if let Scope::Key(_) = scope {
+                ids.push(self.ledger.open(scope));
+            } else if let Some(opened) =
+                self.rules
+                    .open(vec![scope], tier.as_deref(), &mut self.ledger)
+            {
+                ids.extend(opened);
+            }
         }
+        ids
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod keys;
 pub(crate) mod refusals;
 mod schema;
 pub(crate) mod seal;
+pub(crate) mod spend;
 pub(crate) mod usage;
 pub(crate) mod writer;
 

@@ -4,8 +4,8 @@ use engine::route::RouteConfig;
 
 use super::super::document::Value;
 use super::super::reader::{Field, Object, Reader, SecretSource};
-use super::super::{Secret, VirtualKeyConfig};
-use super::{Names, PERIODS, optional_secret, pii_input, reference};
+use super::super::{Membership, Secret, VirtualKeyConfig};
+use super::{Names, optional_secret, pii_input, reference};
 
 /// Requests per minute of one key.
 const RATE_LIMIT_MAX: u64 = 1_000_000_000;
@@ -64,7 +64,8 @@ fn virtual_key(
         .and_then(|field| reader.usd(&field));
     let period = object
         .member("budget_period")
-        .and_then(|field| reader.choice(&field, &PERIODS));
+        .and_then(|field| super::period(&field, reader));
+    let membership = membership(&mut object, reader);
     let models = object
         .member("models")
         .map(|field| reader.texts(&field))
@@ -87,10 +88,30 @@ fn virtual_key(
         rate_limit,
         budget_limit_nano,
         budget_period: period.unwrap_or_default(),
+        membership,
         models,
         pii_input,
         config,
     })
+}
+
+fn membership(object: &mut Object<'_>, reader: &mut Reader<'_>) -> Membership {
+    let mut text = |name| object.member(name).and_then(|field| reader.text(&field));
+    let (tenant, user, tier) = (text("tenant"), text("user"), text("tier"));
+    let teams = object.member("teams");
+    let teams = teams.map(|field| reader.texts(&field)).unwrap_or_default();
+    let tags = object.member("tags");
+    let tags = tags.map(|field| reader.map(&field)).unwrap_or_default();
+    let tags = tags
+        .iter()
+        .filter_map(|(name, field)| Some(format!("{name}={}", reader.text(field)?)));
+    Membership {
+        tenant: tenant.unwrap_or_default(),
+        teams,
+        user,
+        tier,
+        tags: tags.collect(),
+    }
 }
 
 fn client_key(field: Field<'_>, present: bool, reader: &mut Reader<'_>) -> Option<Secret> {

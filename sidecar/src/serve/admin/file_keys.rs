@@ -78,6 +78,7 @@ fn wanted(
     key.rate_limit = entry.rate_limit;
     key.budget_limit_nano = entry.budget_limit_nano;
     key.period = entry.budget_period;
+    key.membership.clone_from(&entry.membership);
     key.models.clone_from(&entry.models);
     key.pii_input = entry.pii_input;
     key.config.clone_from(&entry.config);

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use super::super::keys::VirtualKey;
 use super::super::store::keys::pii_action;
 use super::Refusal;
+use crate::config::Membership;
 
 /// A name, an environment label or a tenant, in bytes.
 const NAME_BYTES_MAX: usize = 200;
@@ -23,6 +24,8 @@ const NAME_BYTES_MAX: usize = 200;
 const REAL_KEY_BYTES_MAX: usize = 4_096;
 /// Models of one key.
 const MODELS_MAX: usize = 1_000;
+/// Teams of one key.
+const TEAMS_MAX: usize = 100;
 /// `metadata` of one key, in bytes of JSON.
 const METADATA_BYTES_MAX: usize = 16 * 1024;
 /// Places that an exponent may move the point by.
@@ -101,9 +104,7 @@ impl Members {
         if let Some(environment) = self.text("environment", NAME_BYTES_MAX)? {
             key.environment = environment;
         }
-        if let Some(tenant) = self.text("tenant", NAME_BYTES_MAX)? {
-            key.tenant = tenant.unwrap_or_default();
-        }
+        self.membership(&mut key.membership)?;
         if let Some(active) = self.take::<bool>("is_active", "true or false")? {
             key.is_active = active.unwrap_or(true);
         }
@@ -156,6 +157,35 @@ impl Members {
             }
             (None, None) => Ok(()),
         }
+    }
+
+    fn membership(&mut self, membership: &mut Membership) -> Result<(), Refusal> {
+        if let Some(tenant) = self.text("tenant", NAME_BYTES_MAX)? {
+            membership.tenant = tenant.unwrap_or_default();
+        }
+        if let Some(user) = self.text("user", NAME_BYTES_MAX)? {
+            membership.user = user;
+        }
+        if let Some(tier) = self.text("tier", NAME_BYTES_MAX)? {
+            membership.tier = tier;
+        }
+        if let Some(teams) = self.take::<Vec<String>>("teams", "a list of strings")? {
+            membership.teams = teams.unwrap_or_default();
+            if membership.teams.len() > TEAMS_MAX {
+                return Err(Refusal::member("teams", format!("at most {TEAMS_MAX}")));
+            }
+        }
+        let tags = self.take::<BTreeMap<String, String>>("tags", "an object of strings")?;
+        if let Some(tags) = tags {
+            let tags = tags.unwrap_or_default();
+            if tags.len() > limits::TAGS_MAX {
+                let most = limits::TAGS_MAX;
+                return Err(Refusal::member("tags", format!("at most {most}")));
+            }
+            let pairs = tags.iter().map(|(name, value)| format!("{name}={value}"));
+            membership.tags = pairs.collect();
+        }
+        Ok(())
     }
 
     /// `pii_input: redact`, or the form of a route configuration.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use engine::ledger::BudgetState;
+use engine::ledger::{BudgetState, Scope};
 use engine::period::{self, Period};
 use engine::reply::Code;
 use engine::usage::NanoUsd;
@@ -133,15 +133,17 @@ pub(super) async fn budgets(interface: &Interface) -> Reply {
             .map(|entry| (entry.key.clone(), entry.scopes))
             .collect()
     };
-    let global = {
-        let mut core = interface.shared.core();
-        let scope = core.global;
-        core.ledger.budgets(scope, now_ms)
-    };
-    let mut shown: Vec<_> = global
-        .iter()
-        .map(|state| show("global", None, None, state))
-        .collect();
+    let above = interface.shared.core().ledger.scopes_with_budgets();
+    let mut shown = Vec::new();
+    for (scope, id) in above {
+        if matches!(scope, Scope::Key(_)) {
+            continue;
+        }
+        let name = Some(scope.name().to_owned()).filter(|name| !name.is_empty());
+        for state in interface.shared.core().ledger.budgets(id, now_ms) {
+            shown.push(show(scope.kind(), None, name.clone(), &state));
+        }
+    }
     for (key, [_, own]) in keys {
         for state in interface.shared.core().ledger.budgets(own, now_ms) {
             shown.push(show(

@@ -1,3 +1,4 @@
+use crate::config::Membership;
 use engine::period::Period;
 use engine::wire::PiiAction;
 
@@ -38,7 +39,10 @@ fn every_member_is_read() {
         pii_input: Some(PiiAction::Deny),
         config: Some(r#"{"strategy":"single"}"#.into()),
         metadata: Some(r#"{"team":"x"}"#.into()),
-        tenant: "t".into(),
+        membership: Membership {
+            tenant: "t".into(),
+            ..Membership::default()
+        },
         is_active: false,
         ..key()
     };

@@ -1,8 +1,10 @@
 //! `/admin/virtual-keys`: make, show, change, rotate, revoke.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use engine::cache_key::sha256_hex;
+use engine::ledger::Scope;
 use engine::period::{self, Period};
 use engine::reply::Code;
 use hyper::StatusCode;
@@ -17,6 +19,7 @@ use super::super::store::{self, seal};
 use super::members::Members;
 use super::{Interface, Refusal, Reply, usd};
 use crate::clock;
+use crate::config::Membership;
 
 /// Random characters of a virtual key: 238 bits.
 const KEY_CHARS: usize = 40;
@@ -52,6 +55,13 @@ struct Shown<'a> {
     metadata: Option<Box<RawValue>>,
     environment: Option<&'a str>,
     tenant: &'a str,
+    teams: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tags: BTreeMap<&'a str, &'a str>,
     from_file: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
@@ -61,8 +71,7 @@ impl Interface {
     /// `virtual_key` is the whole key right after its creation, and otherwise masked.
     fn show<'a>(&self, core: &mut Core, key: &'a VirtualKey, virtual_key: &'a str) -> Shown<'a> {
         let now_ms = clock::now_ms();
-        let scopes = core.scopes(&key.id);
-        let own = scopes.last().copied();
+        let own = core.ledger.place_of(&Scope::Key(key.id.clone()));
         let spend = own
             .map(|scope| core.ledger.spend(scope, key.period, now_ms))
             .unwrap_or_default();
@@ -111,7 +120,16 @@ impl Interface {
             config: key.config.as_ref().and_then(raw),
             metadata: key.metadata.as_ref().and_then(raw),
             environment: key.environment.as_deref(),
-            tenant: &key.tenant,
+            teams: &key.membership.teams,
+            user: key.membership.user.as_deref(),
+            tier: key.membership.tier.as_deref(),
+            tags: key
+                .membership
+                .tags
+                .iter()
+                .filter_map(|tag| tag.split_once('='))
+                .collect(),
+            tenant: &key.membership.tenant,
             from_file: key.from_file,
             warnings: warnings.collect(),
         }
@@ -354,7 +372,7 @@ pub(super) fn new_key(id: String, secret: &str, now_ms: u64) -> VirtualKey {
         config: None,
         metadata: None,
         environment: None,
-        tenant: String::new(),
+        membership: Membership::default(),
         from_file: false,
     }
 }

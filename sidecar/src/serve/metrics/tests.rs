@@ -6,6 +6,7 @@ fn record(provider: &str, model: &str, status: u16) -> UsageRecord {
     UsageRecord {
         exchange: "x".into(),
         endpoint: "chat".into(),
+        tags: Vec::new(),
         trace_id: "t".into(),
         key: "key_a".into(),
         user: String::new(),

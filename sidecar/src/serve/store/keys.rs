@@ -5,10 +5,11 @@ use engine::wire::PiiAction;
 use rusqlite::{Connection, Row, named_params};
 
 use super::super::keys::VirtualKey;
+use crate::config::Membership;
 
 const COLUMNS: &str = "id, virtual_key, key_hash, name, provider, real_api_key, rate_limit, \
     budget_limit_nano, budget_period, is_active, revoked_at_ms, expires_at_ms, created_at_ms, \
-    rotated_at_ms, models, pii_input, config, metadata, environment, tenant, from_file";
+    rotated_at_ms, models, pii_input, config, metadata, environment, tenant, from_file, membership";
 
 /// Every key.
 pub(crate) fn all(db: &Connection) -> rusqlite::Result<Vec<VirtualKey>> {
@@ -25,7 +26,8 @@ pub(crate) fn put(db: &mut Connection, key: &VirtualKey) -> rusqlite::Result<u64
         &format!(
             "INSERT OR REPLACE INTO virtual_keys ({COLUMNS}) VALUES (:id, :masked, :hash, :name, \
              :provider, :sealed, :rate_limit, :budget, :period, :active, :revoked, :expires, \
-             :created, :rotated, :models, :pii, :config, :metadata, :environment, :tenant, :file)"
+             :created, :rotated, :models, :pii, :config, :metadata, :environment, :tenant, :file, \
+             :membership)"
         ),
         named_params! {
             ":id": key.id,
@@ -47,8 +49,9 @@ pub(crate) fn put(db: &mut Connection, key: &VirtualKey) -> rusqlite::Result<u64
             ":config": key.config,
             ":metadata": key.metadata,
             ":environment": key.environment,
-            ":tenant": key.tenant,
+            ":tenant": key.membership.tenant,
             ":file": key.from_file,
+            ":membership": serde_json::to_string(&key.membership).unwrap_or_default(),
         },
     )?;
     step.execute(
@@ -80,6 +83,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<VirtualKey> {
     let period: String = row.get("budget_period")?;
     let models: String = row.get("models")?;
     let pii: Option<String> = row.get("pii_input")?;
+    let membership: String = row.get("membership")?;
     Ok(VirtualKey {
         id: row.get("id")?,
         masked: row.get("virtual_key")?,
@@ -100,7 +104,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<VirtualKey> {
         config: row.get("config")?,
         metadata: row.get("metadata")?,
         environment: row.get("environment")?,
-        tenant: row.get("tenant")?,
+        membership: Membership {
+            tenant: row.get("tenant")?,
+            ..serde_json::from_str(&membership).unwrap_or_default()
+        },
         from_file: row.get("from_file")?,
     })
 }

@@ -34,10 +34,10 @@ impl Refusals {
     pub(crate) fn trim<'a>(
         &self,
         step: &Transaction<'_>,
-        records: impl Iterator<Item = (&'a UsageRecord, Written)>,
+        records: impl Iterator<Item = (&'a UsageRecord, &'a Written)>,
     ) -> rusqlite::Result<u64> {
         let new = records.filter(|(record, written)| {
-            *written == Written::New && record.ending == Ending::Refused && !record.key.is_empty()
+            **written == Written::New && record.ending == Ending::Refused && !record.key.is_empty()
         });
         let rows = self.rows.saturating_add(new.count() as u64);
         if rows <= self.max {

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Version of the schema, in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// `cost` is derived from the integer that counts. Instants are UTC texts that SQL's date functions
 /// take and that sort by time.
@@ -94,13 +94,37 @@ const THIRD: &str = "
 ALTER TABLE llm_usage_log ADD COLUMN endpoint TEXT NOT NULL DEFAULT '';
 ";
 
+/// Sums of each scope's days, in the calendar that `spend_basis` stands for.
+const FOURTH: &str = "
+ALTER TABLE virtual_keys ADD COLUMN membership TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE llm_usage_log ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+CREATE TABLE spend_daily (
+    scope TEXT NOT NULL,
+    day_ms INTEGER NOT NULL,
+    cost_nano INTEGER NOT NULL,
+    PRIMARY KEY (scope, day_ms)
+) WITHOUT ROWID;
+CREATE TABLE budget_alerts (
+    scope TEXT NOT NULL,
+    period TEXT NOT NULL,
+    window_ms INTEGER NOT NULL,
+    threshold_ppm INTEGER NOT NULL,
+    reached_ms INTEGER NOT NULL,
+    spent_nano INTEGER NOT NULL,
+    limit_nano INTEGER NOT NULL,
+    resets_ms INTEGER,
+    told_ms INTEGER,
+    PRIMARY KEY (scope, period, window_ms, threshold_ppm)
+) WITHOUT ROWID;
+";
+
 /// Brings the database to [`VERSION`].
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > VERSION {
         return Err(StoreError::TooNew(version));
     }
-    for (number, tables) in [(1, FIRST), (2, SECOND), (3, THIRD)] {
+    for (number, tables) in [(1, FIRST), (2, SECOND), (3, THIRD), (4, FOURTH)] {
         if version < number {
             let step = db.transaction()?;
             step.execute_batch(tables)?;

@@ -1,14 +1,16 @@
 use std::sync::Arc;
 
-use engine::ledger::{Ask, HOLD_TTL_MS, Ledger};
-use engine::period::Period;
+use engine::ledger::{Ask, HOLD_TTL_MS, Ledger, Scope};
+use engine::period::{Calendar, Offset, Period};
 use engine::usage::Usage;
 use engine::wire::{CacheStatus, Ending, Policy, Quote, Settle, UsageRecord};
 
 use super::super::journal::Journal;
 use super::super::keys::KeyTable;
 use super::super::log::{Level, Log};
+use super::super::membership::Rules;
 use super::super::metrics::Metrics;
+use super::super::state::Spent;
 use super::super::state::{CompiledPolicy, Core, Shared};
 use super::refusals::Refusals;
 use super::usage::{Written, write};
@@ -20,6 +22,7 @@ fn record(exchange: &str, cost_nano: i64, ending: Ending) -> UsageRecord {
     UsageRecord {
         exchange: exchange.into(),
         endpoint: "chat".into(),
+        tags: Vec::new(),
         trace_id: "t".into(),
         key: "key_a".into(),
         user: "u".into(),
@@ -76,11 +79,6 @@ fn a_record_counts_once() {
     drop(db);
     let db = open(&path).unwrap();
     assert!(usage::is_settled(&db, "a").unwrap() && !usage::is_settled(&db, "c").unwrap());
-    let day = engine::period::parse("2026-11-21").unwrap();
-    assert_eq!(
-        usage::spend_by_day(&db).unwrap(),
-        [(day, "key_a".into(), 12)]
-    );
     assert_eq!(
         row::<i64>(&db, "SELECT requests * 10 + errors FROM usage_daily"),
         21
@@ -96,7 +94,7 @@ fn the_oldest_refusals_go_and_stay_counted() {
         let record = record(&name, 0, ending);
         let step = db.transaction().unwrap();
         let written = write(&step, &record, NOON + second * 1_000).unwrap();
-        let rows = refusals.trim(&step, [(&record, written)].into_iter());
+        let rows = refusals.trim(&step, [(&record, &written)].into_iter());
         step.commit().unwrap();
         refusals.committed(rows.unwrap());
     };
@@ -137,12 +135,14 @@ fn a_store_of_the_first_version_is_brought_up() {
     put(&mut db, &record("a", 7, Ending::Done));
     db.execute_batch(
         "DROP INDEX idx_usage_refused; ALTER TABLE llm_usage_log DROP COLUMN endpoint; \
+         ALTER TABLE llm_usage_log DROP COLUMN tags; DROP TABLE spend_daily; \
+         DROP TABLE budget_alerts; ALTER TABLE virtual_keys DROP COLUMN membership; \
          PRAGMA user_version = 1",
     )
     .unwrap();
     drop(db);
     let mut db = open(&path).unwrap();
-    assert_eq!(row::<i64>(&db, "PRAGMA user_version"), 3);
+    assert_eq!(row::<i64>(&db, "PRAGMA user_version"), 4);
     put(&mut db, &record("b", 7, Ending::Done));
     let endpoints = "SELECT group_concat(endpoint, '|') FROM llm_usage_log ORDER BY exchange_id";
     assert_eq!(row::<String>(&db, endpoints), "|chat");
@@ -157,11 +157,13 @@ fn a_late_record_replaces_the_one_of_the_expired_hold() {
         model: "other".into(),
         ..record("a", 30, Ending::Done)
     };
-    let replaced = Written::Replaced {
-        more_nano: -70,
-        charged_ms: NOON,
+    let Written::Replaced { old, charged_ms } = put(&mut db, &late) else {
+        panic!("it stands in place of the other");
     };
-    assert_eq!(put(&mut db, &late), replaced);
+    assert_eq!(
+        (old.cost_nano, old.model.as_str(), charged_ms),
+        (100, "m", NOON)
+    );
     assert_eq!(put(&mut db, &late), Written::Known);
     assert_eq!(
         row::<i64>(&db, "SELECT SUM(cost_nano) FROM llm_usage_log"),
@@ -214,6 +216,8 @@ async fn a_hold_nobody_renewed_is_charged_until_its_exchange_reports() {
             output_cap: None,
             choices: 1,
             tokens_in: 10,
+            user: "",
+            tags: &[],
         };
         core.ledger.admit(&ask, NOON);
     }
@@ -252,12 +256,40 @@ fn shared(folder: &Path) -> Arc<Shared> {
         journal,
         policy,
         1,
+        Rules::default(),
         true,
     );
     let log = Log {
         level: Level::Error,
     };
     Arc::new(Shared::new(core, Metrics::new(&Policy::default()), log))
+}
+
+#[test]
+fn spend_is_summed_anew_when_other_scopes_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut db = open(&folder.path().join("weir.db")).unwrap();
+    put(&mut db, &record("a", 7, Ending::Done));
+    put(&mut db, &record("b", 5, Ending::UpstreamCut));
+    let ahead = Offset {
+        from_ms: 0,
+        ahead_ms: 13 * 3_600_000,
+    };
+    let east = Calendar::new(vec![ahead], 1);
+    let scopes = |spent: &Spent<'_>| vec![Scope::Global, Scope::Model(spent.model.to_owned())];
+    assert!(spend::rebase(&mut db, 1, &Calendar::default(), scopes).unwrap());
+    let day = |at: &str| engine::period::parse(at).unwrap();
+    let sums = |db: &Connection| spend::all(db).unwrap();
+    assert_eq!(sums(&db)[&Scope::Global], [(day("2026-11-21"), 12)]);
+    assert!(!spend::rebase(&mut db, 1, &east, scopes).unwrap());
+    assert!(spend::rebase(&mut db, 2, &east, scopes).unwrap());
+    // Noon is the next day there.
+    let found = sums(&db);
+    assert_eq!(
+        found[&Scope::Model("m".into())],
+        [(day("2026-11-21T11:00:00Z"), 12)]
+    );
+    assert_eq!(found.len(), 2);
 }
 
 #[test]

@@ -5,25 +5,42 @@ use engine::usage::NanoUsd;
 use engine::wire::{CacheStatus, Ending, UsageRecord};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use super::super::state::Spent;
+
 /// What writing a record came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
     /// It is new.
     New,
-    /// It stands in place of an expired hold's record; the difference of the costs, and the
-    /// instant that record was charged at.
-    Replaced { more_nano: NanoUsd, charged_ms: u64 },
+    /// It stands in place of an expired hold's record: that one, and the instant it was charged at.
+    Replaced { old: Stand, charged_ms: u64 },
     /// It was known.
     Known,
 }
 
-/// The record that stands for an expired hold.
-struct Stand {
-    cost_nano: NanoUsd,
+/// The record that stood for an expired hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stand {
+    pub(crate) cost_nano: NanoUsd,
+    pub(crate) provider: String,
+    pub(crate) model: String,
+    pub(crate) user: String,
+    pub(crate) tags: Vec<String>,
     at: String,
-    provider: String,
-    model: String,
     tokens: i64,
+}
+
+impl Stand {
+    /// Whose spend it was.
+    pub(crate) fn spent<'a>(&'a self, key: &'a str) -> Spent<'a> {
+        Spent {
+            key,
+            user: &self.user,
+            tags: &self.tags,
+            provider: &self.provider,
+            model: &self.model,
+        }
+    }
 }
 
 /// Writes one record, charged at `charged_ms`, and its daily sums.
@@ -36,17 +53,20 @@ pub(crate) fn write(
         sum(step, record, charged_ms)?;
         return Ok(Written::New);
     }
-    let sql = "SELECT cost_nano, timestamp, provider, model, prompt_tokens FROM llm_usage_log \
-               WHERE exchange_id = ? AND ending = 'expired'";
+    let sql = "SELECT cost_nano, timestamp, provider, model, prompt_tokens, user_id, tags \
+               FROM llm_usage_log WHERE exchange_id = ? AND ending = 'expired'";
     let old = step
         .prepare_cached(sql)?
         .query_row([&record.exchange], |row| {
+            let tags: String = row.get(6)?;
             Ok(Stand {
                 cost_nano: row.get(0)?,
                 at: row.get(1)?,
                 provider: row.get(2)?,
                 model: row.get(3)?,
                 tokens: row.get(4)?,
+                user: row.get(5)?,
+                tags: serde_json::from_str(&tags).unwrap_or_default(),
             })
         })
         .optional()?;
@@ -70,10 +90,7 @@ pub(crate) fn write(
         old.model
     ])?;
     sum(step, record, charged_ms)?;
-    Ok(Written::Replaced {
-        more_nano: record.cost_nano.saturating_sub(old.cost_nano),
-        charged_ms,
-    })
+    Ok(Written::Replaced { old, charged_ms })
 }
 
 fn insert(
@@ -86,8 +103,8 @@ fn insert(
         "{verb} INTO llm_usage_log (exchange_id, timestamp, key_id, user_id, provider, model, \
          cost_nano, prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, \
          reasoning_tokens, metered, status, code, ending, stream, attempts, cache, duration_ms, \
-         first_byte_ms, trace_id, pii, endpoint) \
-         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+         first_byte_ms, trace_id, pii, endpoint, tags) \
+         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
     ))?;
     let pii = match record.pii.as_slice() {
         [] => None,
@@ -118,6 +135,7 @@ fn insert(
         record.trace_id,
         pii,
         record.endpoint,
+        serde_json::to_string(&record.tags).unwrap_or_default(),
     ])
 }
 
@@ -150,17 +168,6 @@ fn sum(step: &Transaction<'_>, record: &UsageRecord, charged_ms: u64) -> rusqlit
 pub(crate) fn is_settled(db: &Connection, exchange: &str) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM llm_usage_log WHERE exchange_id = ?";
     db.prepare_cached(sql)?.exists([exchange])
-}
-
-/// Spend by UTC day (as an instant) and key.
-pub(crate) fn spend_by_day(db: &Connection) -> rusqlite::Result<Vec<(u64, String, NanoUsd)>> {
-    let sql = "SELECT day, key_id, SUM(cost_nano) FROM usage_daily GROUP BY day, key_id";
-    let mut statement = db.prepare(sql)?;
-    let rows = statement.query_map([], |row| {
-        let day: String = row.get(0)?;
-        Ok((period::parse(&day).unwrap_or(0), row.get(1)?, row.get(2)?))
-    })?;
-    rows.collect()
 }
 
 /// Requests that were let through since `from_ms`, by minute and key, in order of time.

@@ -7,14 +7,16 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use engine::ledger::Hold;
+use engine::period::Period;
 use engine::usage::Usage;
 use engine::wire::{CacheStatus, Ending, LeaseState, Settle, Settled, UsageRecord};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::super::log::{self, Level};
-use super::super::state::{Core, Shared};
+use super::super::state::{Core, Shared, Spent};
 use super::refusals::{REFUSALS_MAX, Refusals};
+use super::spend;
 use super::usage::{self, Written};
 use crate::clock;
 
@@ -218,7 +220,7 @@ impl Thread {
             };
             records.iter().map(at).collect()
         };
-        match write(&mut self.db, &mut self.refusals, &records, &charged) {
+        match self.write(&records, &charged) {
             Ok(written) => {
                 self.shared.note_store(true);
                 let leases = batches.iter().map(|batch| batch.leases.as_slice());
@@ -244,6 +246,47 @@ impl Thread {
         }
     }
 
+    /// Writes records with all their sums, in one transaction.
+    fn write(
+        &mut self,
+        records: &[&UsageRecord],
+        charged: &[u64],
+    ) -> rusqlite::Result<Vec<Written>> {
+        let shared = Arc::clone(&self.shared);
+        let calendar = shared.core().ledger.calendar().clone();
+        let day_of = |at_ms| calendar.window(Period::Daily, at_ms).start_ms;
+        let step = self.db.transaction()?;
+        let mut written = Vec::with_capacity(records.len());
+        for (record, charged_ms) in records.iter().zip(charged) {
+            if record.key.is_empty() {
+                // Nobody to charge: it is counted and logged only.
+                written.push(Written::New);
+                continue;
+            }
+            let result = usage::write(&step, record, *charged_ms)?;
+            let at_ms = match &result {
+                Written::Known => None,
+                Written::New => Some(*charged_ms),
+                Written::Replaced { old, charged_ms } => {
+                    let stood = shared.core().scopes(&old.spent(&record.key));
+                    let taken_back = old.cost_nano.saturating_neg();
+                    spend::add(&step, &stood, day_of(*charged_ms), taken_back)?;
+                    Some(*charged_ms)
+                }
+            };
+            if let Some(at_ms) = at_ms.filter(|_| record.cost_nano != 0) {
+                let scopes = shared.core().scopes(&Spent::of(record));
+                spend::add(&step, &scopes, day_of(at_ms), record.cost_nano)?;
+            }
+            written.push(result);
+        }
+        let all = records.iter().copied().zip(written.iter());
+        let kept = self.refusals.trim(&step, all)?;
+        step.commit()?;
+        self.refusals.committed(kept);
+        Ok(written)
+    }
+
     fn apply<'a>(
         &self,
         records: &[&UsageRecord],
@@ -257,7 +300,12 @@ impl Thread {
             let mut core = self.shared.core();
             let mut leased = Vec::new();
             for ((record, charged_ms), written) in all() {
-                let scopes = core.scopes(&record.key);
+                let scopes = core.scope_ids(&Spent::of(record));
+                if let Written::Replaced { old, charged_ms } = written {
+                    let stood = core.scope_ids(&old.spent(&record.key));
+                    let taken_back = old.cost_nano.saturating_neg();
+                    core.ledger.charge(&stood, *charged_ms, taken_back);
+                }
                 let ledger = &mut core.ledger;
                 match written {
                     Written::New if record.key.is_empty() => ledger.cancel(&record.exchange),
@@ -270,12 +318,9 @@ impl Thread {
                             ledger.settle(&record.exchange, &scopes, *charged_ms, record.cost_nano);
                         }
                     },
-                    Written::Replaced {
-                        more_nano,
-                        charged_ms,
-                    } => {
+                    Written::Replaced { charged_ms, .. } => {
                         ledger.cancel(&record.exchange);
-                        ledger.charge(&scopes, *charged_ms, *more_nano);
+                        ledger.charge(&scopes, *charged_ms, record.cost_nano);
                     }
                     Written::Known => ledger.cancel(&record.exchange),
                 }
@@ -307,7 +352,10 @@ impl Thread {
         for ((record, _), written) in all() {
             match written {
                 Written::New => metrics.observe(record),
-                Written::Replaced { more_nano, .. } => metrics.correct(record, *more_nano),
+                Written::Replaced { old, .. } => {
+                    let more_nano = record.cost_nano.saturating_sub(old.cost_nano);
+                    metrics.correct(record, more_nano);
+                }
                 Written::Known => continue,
             }
             self.shared.log.exchange(record, now_ms, &mut lines);
@@ -317,36 +365,15 @@ impl Thread {
     }
 }
 
-fn write(
-    db: &mut Connection,
-    refusals: &mut Refusals,
-    records: &[&UsageRecord],
-    charged: &[u64],
-) -> rusqlite::Result<Vec<Written>> {
-    let step = db.transaction()?;
-    let mut written = Vec::with_capacity(records.len());
-    for (record, charged_ms) in records.iter().zip(charged) {
-        written.push(match record.key.as_str() {
-            // Nobody to charge: it is counted and logged only.
-            "" => Written::New,
-            _ => usage::write(&step, record, *charged_ms)?,
-        });
-    }
-    let all = records.iter().copied().zip(written.iter().copied());
-    let kept = refusals.trim(&step, all)?;
-    step.commit()?;
-    refusals.committed(kept);
-    Ok(written)
-}
-
 /// The record that stands for an exchange nobody settled.
 fn expired((exchange, hold): (String, Hold), now_ms: u64) -> UsageRecord {
     UsageRecord {
         endpoint: String::new(),
+        tags: hold.tags,
         trace_id: exchange.clone(),
         exchange,
         key: hold.key,
-        user: String::new(),
+        user: hold.user,
         at_ms: hold.admitted_ms,
         duration_ms: now_ms.saturating_sub(hold.admitted_ms),
         first_byte_ms: None,

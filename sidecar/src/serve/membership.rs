@@ -1,0 +1,272 @@
+//! Whose budgets an exchange counts against.
+
+use engine::ledger::{Budget, Ledger, Scope, ScopeId};
+use engine::wire::Quote;
+
+use super::keys::VirtualKey;
+use crate::config::{BudgetConfig, BudgetScope, Membership};
+
+/// Scopes at one time. Above it exchanges of further ones are refused with `state_unavailable`.
+pub(crate) const SCOPES_MAX: usize = 500_000;
+
+/// Budgets above those of single keys.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rules(Vec<BudgetConfig>);
+
+/// An exchange as far as budgets are concerned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Party<'a> {
+    /// To whom the key belongs.
+    pub(crate) membership: &'a Membership,
+    /// End user that the request names.
+    pub(crate) user: &'a str,
+    /// Tags of the request.
+    pub(crate) tags: &'a [String],
+    /// Where it goes: all planned targets, or the one that served.
+    pub(crate) targets: Targets<'a>,
+}
+
+/// Providers and models.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Targets<'a> {
+    Planned(&'a [Quote]),
+    Served(&'a str, &'a str),
+}
+
+impl Rules {
+    pub(crate) fn new(budgets: &[BudgetConfig]) -> Rules {
+        Rules(budgets.to_vec())
+    }
+
+    /// The budgets that bound everybody together.
+    pub(crate) fn global(&self) -> Vec<Budget> {
+        self.budgets(&Scope::Global, None)
+    }
+
+    /// Rules other than the global ones, which alone need more than the key to be found.
+    pub(crate) fn is_simple(&self) -> bool {
+        self.0.iter().all(|rule| rule.scope == BudgetScope::Global)
+    }
+
+    /// The budgets of a scope. `tier` is that of its user.
+    pub(crate) fn budgets(&self, scope: &Scope, tier: Option<&str>) -> Vec<Budget> {
+        let bound = self.0.iter().filter(|rule| {
+            rule.bounds(scope) && rule.tier.as_deref().is_none_or(|of| Some(of) == tier)
+        });
+        bound.map(|rule| rule.budget).collect()
+    }
+
+    /// Scopes besides everybody's and the key's own that have a budget.
+    pub(crate) fn scopes(&self, party: &Party<'_>) -> Vec<Scope> {
+        if self.is_simple() {
+            return Vec::new();
+        }
+        let mut found: Vec<Scope> = Vec::new();
+        let mut add = |scope: Scope| {
+            if !scope.name().is_empty() && !found.contains(&scope) {
+                found.push(scope);
+            }
+        };
+        let Membership {
+            tenant,
+            teams,
+            tier,
+            tags,
+            ..
+        } = party.membership;
+        add(Scope::Tenant(tenant.clone()));
+        teams.iter().cloned().map(Scope::Team).for_each(&mut add);
+        add(Scope::User(party.user().to_owned()));
+        add(Scope::Tier(tier.clone().unwrap_or_default()));
+        let pools = self.0.iter().filter(|rule| rule.scope == BudgetScope::Pool);
+        for pool in pools {
+            let shares = |team: &String| pool.teams.contains(team);
+            if pool.teams.is_empty() || teams.iter().any(shares) {
+                add(Scope::Pool(pool.name.clone().unwrap_or_default()));
+            }
+        }
+        let named = |tag: &&String| {
+            let name = tag.split('=').next();
+            !tags.iter().any(|own| own.split('=').next() == name)
+        };
+        for tag in tags.iter().chain(party.tags.iter().filter(named)) {
+            add(Scope::Tag(tag.clone()));
+        }
+        match party.targets {
+            Targets::Planned(quotes) => {
+                for quote in quotes {
+                    add(Scope::Provider(quote.provider.clone()));
+                    add(Scope::Model(quote.model.clone()));
+                }
+            }
+            Targets::Served(provider, model) => {
+                add(Scope::Provider(provider.to_owned()));
+                add(Scope::Model(model.to_owned()));
+            }
+        }
+        let tier = party.membership.tier.as_deref();
+        found.retain(|scope| !self.budgets(scope, tier).is_empty());
+        found
+    }
+
+    /// Opens these scopes in the ledger with their budgets. `None` when there are too many.
+    pub(crate) fn open(
+        &self,
+        scopes: Vec<Scope>,
+        tier: Option<&str>,
+        ledger: &mut Ledger,
+    ) -> Option<Vec<ScopeId>> {
+        let mut ids = Vec::with_capacity(scopes.len());
+        for scope in scopes {
+            let known = ledger.place_of(&scope);
+            if known.is_none() && ledger.scope_count() >= SCOPES_MAX {
+                return None;
+            }
+            let budgets = self.budgets(&scope, tier);
+            let id = ledger.open(scope);
+            if !ledger.has_budgets(id, &budgets) {
+                ledger.set_budgets(id, budgets);
+            }
+            ids.push(id);
+        }
+        Some(ids)
+    }
+
+    /// A number that changes when other scopes are counted.
+    pub(crate) fn basis(&self) -> String {
+        let mut basis = String::new();
+        for rule in &self.0 {
+            basis.push_str(&format!(
+                "{:?}|{:?}|{:?}|{:?}\n",
+                rule.scope, rule.name, rule.tier, rule.teams
+            ));
+        }
+        basis
+    }
+}
+
+impl BudgetConfig {
+    fn bounds(&self, scope: &Scope) -> bool {
+        let kind = match self.scope {
+            BudgetScope::Global => "global",
+            BudgetScope::Tenant => "tenant",
+            BudgetScope::Team => "team",
+            BudgetScope::User => "user",
+            BudgetScope::Tier => "tier",
+            BudgetScope::Provider => "provider",
+            BudgetScope::Model => "model",
+            BudgetScope::Tag => "tag",
+            BudgetScope::Pool => "pool",
+        };
+        let named = |name: &str| match (self.scope, name.strip_suffix("=*")) {
+            (BudgetScope::Tag, Some(any)) => scope
+                .name()
+                .split_once('=')
+                .is_some_and(|(tag, _)| tag == any),
+            _ => name == scope.name(),
+        };
+        kind == scope.kind() && self.name.as_deref().is_none_or(named)
+    }
+}
+
+impl<'a> Party<'a> {
+    /// Of a key.
+    pub(crate) fn of(
+        key: &'a VirtualKey,
+        user: &'a str,
+        tags: &'a [String],
+        targets: Targets<'a>,
+    ) -> Party<'a> {
+        Party {
+            membership: &key.membership,
+            user,
+            tags,
+            targets,
+        }
+    }
+
+    /// The user of the key, or the one that the request names.
+    fn user(&self) -> &'a str {
+        self.membership.user.as_deref().unwrap_or(self.user)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::ledger::Thresholds;
+    use engine::period::Period;
+
+    use super::*;
+
+    fn rule(
+        scope: BudgetScope,
+        name: Option<&str>,
+        tier: Option<&str>,
+        limit: i64,
+    ) -> BudgetConfig {
+        BudgetConfig {
+            scope,
+            name: name.map(str::to_owned),
+            tier: tier.map(str::to_owned),
+            teams: Vec::new(),
+            budget: Budget {
+                limit_nano: limit,
+                period: Period::Monthly,
+                hard: true,
+                thresholds: Thresholds::default(),
+            },
+        }
+    }
+
+    #[test]
+    fn an_exchange_counts_where_a_budget_is() {
+        let rules = Rules(vec![
+            rule(BudgetScope::Team, None, None, 1),
+            rule(BudgetScope::User, None, Some("premium"), 2),
+            rule(BudgetScope::User, Some("bob"), None, 3),
+            rule(BudgetScope::Tag, Some("env=*"), None, 4),
+            rule(BudgetScope::Provider, Some("b"), None, 5),
+            BudgetConfig {
+                teams: vec!["x".into(), "y".into()],
+                ..rule(BudgetScope::Pool, Some("ai"), None, 6)
+            },
+        ]);
+        let membership = Membership {
+            teams: vec!["x".into(), "z".into()],
+            tier: Some("premium".into()),
+            tags: vec!["env=prod".into()],
+            ..Membership::default()
+        };
+        let tags = ["env=test".to_owned(), "cost=1".to_owned()];
+        let party = Party {
+            membership: &membership,
+            user: "ada",
+            tags: &tags,
+            targets: Targets::Served("a", "m"),
+        };
+        let names = |party: &Party<'_>| -> Vec<String> {
+            rules.scopes(party).iter().map(Scope::to_string).collect()
+        };
+        assert_eq!(
+            names(&party),
+            ["team:x", "team:z", "user:ada", "pool:ai", "tag:env=prod"]
+        );
+        let own = Membership {
+            user: Some("bob".into()),
+            ..Membership::default()
+        };
+        let other = Party {
+            membership: &own,
+            targets: Targets::Served("b", "m"),
+            tags: &[],
+            ..party
+        };
+        assert_eq!(names(&other), ["user:bob", "provider:b"]);
+        let limits = |scope: Scope, tier| -> Vec<i64> {
+            let budgets = rules.budgets(&scope, tier);
+            budgets.iter().map(|budget| budget.limit_nano).collect()
+        };
+        assert_eq!(limits(Scope::User("bob".into()), Some("premium")), [2, 3]);
+        assert_eq!(limits(Scope::User("ada".into()), None), [0; 0]);
+    }
+}
