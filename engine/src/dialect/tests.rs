@@ -10,6 +10,7 @@ use super::*;
 use crate::golden::{self, differs, pretty};
 use crate::json;
 
+mod edges;
 mod errors;
 mod laws;
 mod parameters;
