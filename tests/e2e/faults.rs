@@ -17,6 +17,7 @@ async fn every_fault_has_a_defined_ending() {
         [
             statuses_of_providers,
             provider_messages_survive,
+            a_used_up_quota_is_not_asked_for_again,
             answers_that_are_none,
             answers_that_break_off,
             half_an_answer_falls_over,
@@ -119,6 +120,28 @@ async fn provider_messages_survive(gateway: Arc<Gateway>) {
         (answer.status, answer.json()["error"].clone()),
         (400, too_long["error"].clone())
     );
+}
+
+/// OpenAI's clients take every `429` for one that passes.
+async fn a_used_up_quota_is_not_asked_for_again(gateway: Arc<Gateway>) {
+    for (kind, retry) in [("insufficient_quota", Some("false")), ("requests", None)] {
+        let mark = marker();
+        let error = json!({"error": {"message": "m", "type": kind, "param": null, "code": kind}});
+        let behaviour = Behaviour {
+            status: Some(429),
+            body: Some(error.to_string()),
+            ..Behaviour::default()
+        };
+        gateway.provider.next(2, &mark, behaviour).await;
+        for body in [
+            prompt("gpt-4o-mini", &mark),
+            streaming("gpt-4o-mini", &mark),
+        ] {
+            let answer = gateway.chat(&body).send().await;
+            assert_eq!((answer.status, answer.json()), (429, error.clone()));
+            assert_eq!(answer.header("x-should-retry"), retry, "{answer}");
+        }
+    }
 }
 
 async fn answers_that_are_none(gateway: Arc<Gateway>) {

@@ -16,6 +16,9 @@ const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
 /// The `type` of faults between gateway and provider.
 const UPSTREAM: &str = "upstream_error";
 
+/// The `type` or `code` of an account without quota.
+const USED_UP: &str = "insufficient_quota";
+
 /// An error to answer with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorAnswer {
@@ -25,6 +28,8 @@ pub struct ErrorAnswer {
     pub body: Vec<u8>,
     /// Seconds to wait as the body says it (Google); others say it in `retry-after`.
     pub retry_after_s: Option<u64>,
+    /// Trying again is of no use whatever the status says: the account has used up its quota.
+    pub is_final: bool,
 }
 
 impl ErrorAnswer {
@@ -34,6 +39,7 @@ impl ErrorAnswer {
             status: code.row().status,
             body: code_body(code),
             retry_after_s: None,
+            is_final: false,
         }
     }
 }
@@ -81,7 +87,7 @@ pub fn decode_error(dialect: Dialect, status: u16, body: &[u8]) -> ErrorAnswer {
         ErrorAnswer {
             status,
             body: body.to_vec(),
-            retry_after_s: None,
+            ..answer
         }
     } else {
         answer
@@ -298,6 +304,7 @@ impl Reported {
             status,
             body: error_body(&message, kind, self.param.as_deref(), code),
             retry_after_s: self.retry_after_s,
+            is_final: self.kind == USED_UP || self.code == USED_UP,
         }
     }
 

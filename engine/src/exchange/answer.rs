@@ -413,6 +413,9 @@ impl Exchange {
         {
             self.answer.head.push("retry-after", wait_s.to_string());
         }
+        if answer.is_final && self.answer.head.get("x-should-retry").is_none() {
+            self.answer.head.push("x-should-retry", "false");
+        }
         self.replaced_by_error(answer.status, answer.body, code)
     }
 

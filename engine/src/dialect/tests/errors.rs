@@ -109,6 +109,17 @@ fn reads_a_message_out_of_any_shape() {
 }
 
 #[test]
+fn a_used_up_quota_is_final_and_a_rate_limit_is_not() {
+    let openai = r#"{"error":{"message":"m","type":"KIND","param":null,"code":"KIND"}}"#;
+    for (kind, is_final) in [("insufficient_quota", true), ("rate_limit_exceeded", false)] {
+        let body = openai.replace("KIND", kind);
+        let answer = decode_error(Dialect::Openai, 429, body.as_bytes());
+        assert_eq!((answer.status, answer.is_final), (429, is_final));
+        assert_eq!(answer.body, body.as_bytes());
+    }
+}
+
+#[test]
 fn agents_learn_that_a_prompt_is_too_long() {
     let body = br#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 210000 tokens > 200000 maximum"}}"#;
     let answer = decode_error(Dialect::Anthropic, 400, body);
