@@ -5,10 +5,12 @@ use std::hint::black_box;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use engine::dialect::responses::Meter;
 use engine::dialect::{self, StreamDecoder};
 use engine::event_stream::crc32;
 use engine::exchange::{Env, Exchange, Step};
 use engine::headers::Headers;
+use engine::ingress::{Context, Ingress, StreamEncoder};
 use engine::json::Edits;
 use engine::keys::{KeyTable, presented};
 use engine::lease::Leases;
@@ -311,6 +313,54 @@ fn embeddings(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What clients speak besides chat: a stream of the middle form, written in each.
+fn ingresses(criterion: &mut Criterion) {
+    let chunks = openai_stream();
+    let context = Context {
+        exchange: "wr-1",
+        created_s: 0,
+        model: "gpt-4o-mini",
+        tokens_in: 1,
+        echo: b"",
+    };
+    let encode = |ingress: Ingress, out: &mut Vec<u8>| {
+        let mut encoder = StreamEncoder::new(ingress, &context);
+        for piece in chunks.chunks(160) {
+            encoder.push(black_box(piece), out);
+        }
+    };
+    let mut group = criterion.benchmark_group("stream encode");
+    group.throughput(Throughput::Bytes(chunks.len() as u64));
+    for (name, ingress) in [
+        ("completions", Ingress::Completions),
+        ("messages", Ingress::Messages),
+        ("responses", Ingress::Responses),
+    ] {
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let mut out = Vec::new();
+                encode(ingress, &mut out);
+                out.len()
+            })
+        });
+    }
+    group.finish();
+    let mut native = Vec::new();
+    encode(Ingress::Responses, &mut native);
+    let mut group = criterion.benchmark_group("stream responses");
+    group.throughput(Throughput::Bytes(native.len() as u64));
+    group.bench_function("meter, piece per event", |b| {
+        b.iter(|| {
+            let mut meter = Meter::default();
+            for piece in native.chunks(240) {
+                meter.push(black_box(piece));
+            }
+            assert!(meter.finished());
+        })
+    });
+    group.finish();
+}
+
 fn decode<'a>(dialect: Dialect, pieces: impl Iterator<Item = &'a [u8]>) -> usize {
     let mut decoder = StreamDecoder::new(dialect, "gpt-4o-mini", 0, "wr-1", true);
     let mut out = Vec::new();
@@ -480,5 +530,5 @@ fn exchanges(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, parts, dialects, embeddings, exchanges);
+criterion_group!(benches, parts, dialects, ingresses, embeddings, exchanges);
 criterion_main!(benches);
