@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::sync::OnceLock;
 
+use engine::dialect::responses::{self, Meter};
 use engine::dialect::{self, StreamDecoder};
 use engine::guard;
 use engine::ingress::{Context, Ingress, StreamEncoder};
@@ -294,7 +295,7 @@ pub fn answer(data: &[u8]) {
 /// Formats of clients: requests become chat completions or are refused, answers become documents,
 /// and any split of a stream gives the same.
 pub fn ingress(data: &[u8]) {
-    for format in [Ingress::Completions, Ingress::Messages] {
+    for format in [Ingress::Completions, Ingress::Messages, Ingress::Responses] {
         if let Ok(root) = json::document(data) {
             translated(format, data, root);
         }
@@ -315,6 +316,24 @@ pub fn ingress(data: &[u8]) {
         assert_eq!(whole, stream(&mut data.chunks(1)));
         assert_eq!(whole, stream(&mut data.chunks(7)));
     }
+    native_responses(data);
+}
+
+/// Responses as a provider's own: a stream ends one way, wherever it is cut.
+fn native_responses(data: &[u8]) {
+    let metered = |chunks: &mut dyn Iterator<Item = &[u8]>| {
+        let mut meter = Meter::default();
+        chunks.for_each(|chunk| meter.push(chunk));
+        assert!(meter.failed() || meter.finished() || meter.pending() <= data.len());
+        meter.end();
+        assert!(meter.failed() != meter.finished(), "a stream ends one way");
+        (meter.finished(), meter.usage(), meter.take_text())
+    };
+    let whole = metered(&mut std::iter::once(data));
+    assert_eq!(whole, metered(&mut data.chunks(1)));
+    assert_eq!(whole, metered(&mut data.chunks(7)));
+    let _ = responses::first_event(data, true);
+    let _ = responses::decode_answer(data.to_vec());
 }
 
 fn translated(format: Ingress, data: &[u8], root: Span) {
