@@ -22,6 +22,7 @@ use crate::clock;
 use crate::config::Config;
 
 mod admin;
+mod alerts;
 mod cache;
 mod internal;
 mod journal;
@@ -229,6 +230,9 @@ fn load(
             core.ledger.restore(exchange, hold, now_ms);
         }
     }
+    let crossings = core.ledger.take_crossings();
+    let fresh = store::alerts::note(db, crossings, now_ms, false)?;
+    alerts::log(&fresh, &log);
     restore_rates(&mut core, db, now_ms)?;
     let Core {
         journal, ledger, ..

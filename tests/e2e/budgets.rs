@@ -140,7 +140,7 @@ async fn kill_of_the_sidecar_loses_no_acknowledged_record() {
 }
 
 /// A prompt whose answer is reported with these token counts.
-fn priced(input: u64, output: u64, mark: &str) -> String {
+pub(crate) fn priced(input: u64, output: u64, mark: &str) -> String {
     let usage = Some(Tokens {
         input,
         output,

@@ -28,5 +28,6 @@ mod providers;
 mod rate_limits;
 mod responses;
 mod routing;
+mod scopes;
 mod signatures;
 mod tls;

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+pub(crate) mod alerts;
 pub(crate) mod keys;
 pub(crate) mod refusals;
 mod schema;

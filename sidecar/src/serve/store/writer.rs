@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::super::log::{self, Level};
 use super::super::state::{Core, Shared, Spent};
+use super::alerts;
 use super::refusals::{REFUSALS_MAX, Refusals};
 use super::spend;
 use super::usage::{self, Written};
@@ -225,6 +226,7 @@ impl Thread {
                 self.shared.note_store(true);
                 let leases = batches.iter().map(|batch| batch.leases.as_slice());
                 self.apply(&records, leases, &charged, &written, now_ms);
+                self.alert(now_ms);
                 for batch in batches {
                     let durable = u32::try_from(batch.records.len()).unwrap_or(u32::MAX);
                     if let Some(reply) = batch.reply {
@@ -285,6 +287,22 @@ impl Thread {
         step.commit()?;
         self.refusals.committed(kept);
         Ok(written)
+    }
+
+    /// Tells of thresholds that were reached. What cannot be noted now comes again after a restart.
+    fn alert(&mut self, now_ms: u64) {
+        let crossings = self.shared.core().ledger.take_crossings();
+        if crossings.is_empty() {
+            return;
+        }
+        match alerts::note(&mut self.db, crossings, now_ms, false) {
+            Ok(fresh) => super::super::alerts::log(&fresh, &self.shared.log),
+            Err(error) => {
+                let fields = serde_json::json!({"error": error.to_string()});
+                let line = "thresholds of budgets cannot be noted";
+                self.shared.log.line(Level::Error, line, fields);
+            }
+        }
     }
 
     fn apply<'a>(

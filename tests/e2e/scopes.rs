@@ -1,0 +1,215 @@
+//! Budgets of teams, users, tiers, providers, models, tags and pools.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use e2e::client::{Answer, Ask, marker, prompt};
+use e2e::gateway::Gateway;
+use e2e::run_cases;
+use e2e::setup::Setup;
+use serde_json::{Value, json};
+
+use crate::budgets::priced;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn budgets_of_every_scope() {
+    let setup = Setup::default().with(|config| {
+        config["budgets"] = json!([
+            {"scope": "global", "limit_usd": 1000},
+            {"scope": "team", "limit_usd": 0.0002, "period": "daily"},
+            {"scope": "user", "limit_usd": 0.0002, "period": "30d"},
+            {"scope": "user", "tier": "premium", "limit_usd": 0.0004, "period": "weekly"},
+            {"scope": "tag", "name": "env=test", "limit_usd": 0.0002, "thresholds": [0.25, 0.5]},
+            {"scope": "model", "name": "o4-mini", "limit_usd": 0.003},
+            {"scope": "tenant", "name": "acme", "limit_usd": 0.0002, "hard": false, "thresholds": [0.5]},
+            {"budget_id": "ai", "user_groups": ["pool-a", "pool-b"], "total_budget": 0.0002},
+        ]);
+        config["calendar"] = json!({"time_zone": "Asia/Ho_Chi_Minh", "fiscal_year_start": 4});
+    });
+    let gateway = Arc::new(Gateway::start(setup).await);
+    let same = Arc::clone(&gateway);
+    run_cases!(
+        gateway,
+        [
+            teams_share_theirs,
+            users_have_each_their_own,
+            tags_come_from_metadata_or_key,
+            a_model_has_its_own,
+            soft_budgets_only_tell,
+            pools_are_shared_by_their_teams,
+        ]
+    );
+    what_was_spent_is_known_after_a_restart(same).await;
+}
+
+/// A request that costs 63 micro-dollars: of 200 three fit.
+fn request(model: &str) -> Value {
+    let mut body = prompt(model, &priced(20, 100, &marker()));
+    body["max_tokens"] = json!(100);
+    body
+}
+
+async fn key(gateway: &Gateway, mut members: Value) -> String {
+    members["provider"] = json!("openai");
+    gateway.new_key(members).await.0
+}
+
+/// Sends until a budget refuses: how many were answered, and the refusal.
+async fn until_refused(asks: impl Fn(usize) -> Ask) -> (usize, Answer) {
+    for count in 0..12 {
+        let answer = asks(count).send().await;
+        if answer.status != 200 {
+            return (count, answer);
+        }
+        // What was held and not spent is given back with the settlement.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("never refused");
+}
+
+async fn teams_share_theirs(gateway: Arc<Gateway>) {
+    let team = marker();
+    let keys = [
+        key(&gateway, json!({"teams": [team]})).await,
+        key(&gateway, json!({"teams": ["another", team]})).await,
+    ];
+    let body = request("gpt-4o-mini");
+    let (answered, refused) = until_refused(|count| gateway.chat_as(&keys[count % 2], &body)).await;
+    assert_eq!(answered, 3, "{refused}");
+    refused.refused(429, "budget_exceeded");
+    assert!(
+        refused.text().contains("Daily budget limit $0.0002"),
+        "{refused}"
+    );
+    let alone = key(&gateway, json!({})).await;
+    gateway.chat_as(&alone, &body).send().await.good();
+    let shown = gateway.admin("GET", "/admin/budgets", None).await.json();
+    let entry = |budget: &&Value| budget["scope"] == "team" && budget["name"] == json!(team);
+    let budgets = shown["data"].as_array().expect("data");
+    let found = budgets.iter().find(entry).expect("the team's");
+    assert!(
+        found["spent_usd"].as_f64().is_some_and(|usd| usd > 0.00018),
+        "{found}"
+    );
+    // Midnight in Saigon.
+    let resets = found["resets_at"].as_str().unwrap_or_default();
+    assert!(resets.ends_with("T17:00:00Z"), "{found}");
+}
+
+async fn users_have_each_their_own(gateway: Arc<Gateway>) {
+    let (ada, bob) = (marker(), marker());
+    let common = key(&gateway, json!({})).await;
+    let (answered, refused) = until_refused(|_| {
+        let mut body = request("gpt-4o-mini");
+        body["user"] = json!(ada);
+        gateway.chat_as(&common, &body)
+    })
+    .await;
+    assert_eq!(answered, 3, "{refused}");
+    assert!(refused.text().contains("30-day budget limit"), "{refused}");
+    let mut body = request("gpt-4o-mini");
+    body["user"] = json!(bob);
+    gateway.chat_as(&common, &body).send().await.good();
+    // A key of one user counts for that one, whatever the request says.
+    let own = key(&gateway, json!({"user": ada})).await;
+    let answer = gateway.chat_as(&own, &body).send().await;
+    answer.refused(429, "budget_exceeded");
+}
+
+async fn tags_come_from_metadata_or_key(gateway: Arc<Gateway>) {
+    let plain = key(&gateway, json!({})).await;
+    let tagged = key(&gateway, json!({"tags": {"env": "test"}})).await;
+    let mut in_body = request("gpt-4o-mini");
+    in_body["metadata"] = json!({"env": "test"});
+    let body = request("gpt-4o-mini");
+    let (answered, refused) = until_refused(|count| match count % 3 {
+        0 => gateway.chat_as(&plain, &in_body),
+        1 => gateway.chat_as(&tagged, &body),
+        _ => {
+            let asked = gateway.chat_as(&plain, &body);
+            asked.header("x-portkey-metadata", r#"{"env": "test"}"#)
+        }
+    })
+    .await;
+    assert_eq!(answered, 3, "{refused}");
+    gateway.chat_as(&plain, &body).send().await.good();
+    let log = gateway.sidecar_log();
+    for threshold in ["0.25", "0.5"] {
+        let line = |line: &&str| {
+            line.contains("budget threshold reached")
+                && line.contains("\"name\":\"env=test\"")
+                && line.contains(&format!("\"threshold\":\"{threshold}\""))
+        };
+        assert_eq!(log.lines().filter(line).count(), 1, "{threshold}");
+    }
+}
+
+async fn a_model_has_its_own(gateway: Arc<Gateway>) {
+    let common = key(&gateway, json!({})).await;
+    let (answered, refused) =
+        until_refused(|_| gateway.chat_as(&common, &request("o4-mini"))).await;
+    assert!((2..8).contains(&answered), "{answered} {refused}");
+    refused.refused(429, "budget_exceeded");
+    let other = gateway
+        .chat_as(&common, &request("gpt-4o-mini"))
+        .send()
+        .await;
+    other.good();
+}
+
+async fn soft_budgets_only_tell(gateway: Arc<Gateway>) {
+    let soft = key(&gateway, json!({"tenant": "acme"})).await;
+    for _ in 0..5 {
+        let answer = gateway.chat_as(&soft, &request("gpt-4o-mini")).send().await;
+        answer.good();
+    }
+    let mut told = 0;
+    for _ in 0..50 {
+        let log = gateway.sidecar_log();
+        let line = |line: &&str| {
+            line.contains("budget threshold reached") && line.contains("\"name\":\"acme\"")
+        };
+        told = log.lines().filter(line).count();
+        if told > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(told, 1);
+}
+
+async fn pools_are_shared_by_their_teams(gateway: Arc<Gateway>) {
+    // Their own budgets are larger than the pool's rest only at first: the pool ends them both.
+    let keys = [
+        key(&gateway, json!({"teams": ["pool-a"]})).await,
+        key(&gateway, json!({"teams": ["pool-b"]})).await,
+    ];
+    let (answered, refused) = until_refused(|count| {
+        let body = request("gpt-4o-mini");
+        gateway.chat_as(&keys[count % 2], &body)
+    })
+    .await;
+    assert_eq!(answered, 3, "{refused}");
+    assert!(
+        refused.text().contains("Monthly budget limit $0.0002"),
+        "{refused}"
+    );
+}
+
+async fn what_was_spent_is_known_after_a_restart(gateway: Arc<Gateway>) {
+    let told = |gateway: &Gateway| {
+        let log = gateway.sidecar_log();
+        log.matches("budget threshold reached").count()
+    };
+    let before = told(&gateway);
+    gateway.kill_sidecar();
+    gateway.restart_sidecar();
+    gateway.ready().await;
+    let tagged = key(&gateway, json!({"tags": {"env": "test"}})).await;
+    let answer = gateway
+        .chat_as(&tagged, &request("gpt-4o-mini"))
+        .send()
+        .await;
+    answer.refused(429, "budget_exceeded");
+    assert_eq!((before, told(&gateway)), (3, 3));
+}
