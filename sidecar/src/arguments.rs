@@ -13,6 +13,8 @@ pub(crate) struct Arguments {
     pub(crate) config: PathBuf,
     pub(crate) wasm: Option<PathBuf>,
     pub(crate) envoy: Option<PathBuf>,
+    /// Whether vaults are asked.
+    pub(crate) online: bool,
     ca: Option<String>,
     port: Option<u16>,
 }
@@ -51,6 +53,7 @@ impl Arguments {
             config: PathBuf::from("weir.yaml"),
             wasm: None,
             envoy: None,
+            online: false,
             ca: None,
             port: None,
         };
@@ -63,6 +66,7 @@ impl Arguments {
                 Long("envoy") => all.envoy = Some(parser.value()?.into()),
                 Long("ca") => all.ca = Some(parser.value()?.string()?),
                 Long("port") => all.port = Some(parser.value()?.parse()?),
+                Long("online") => all.online = true,
                 Long("listen") => given.listen = Some(parser.value()?.string()?),
                 Long("set") => {
                     let text = parser.value()?.string()?;

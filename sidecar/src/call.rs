@@ -81,7 +81,8 @@ pub async fn call(
     }
 }
 
-async fn send<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, String>
+/// Sends a request over a connection of its own.
+pub(crate) async fn send<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

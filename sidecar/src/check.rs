@@ -1,15 +1,19 @@
 //! `weir check`: the file itself, then what it renders to by Envoy's own judgement.
 
-use sidecar::config::Config;
+use sidecar::config::{Config, Purpose};
+use sidecar::vault::{self, Access};
 use sidecar::{envoy, render};
 
 use crate::arguments::Arguments;
 
-pub(crate) fn run(
+/// What stands for a secret that was not asked for: Envoy wants something.
+const NOT_ASKED: &str = "not-asked-for";
+
+pub(crate) async fn run(
     arguments: &Arguments,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), String> {
-    let config = Config::load(&arguments.config, env).map_err(|error| error.to_string())?;
+    let mut config = Config::load(&arguments.config, env).map_err(|error| error.to_string())?;
     for warning in &config.warnings {
         println!("warning: {warning}");
     }
@@ -26,6 +30,7 @@ pub(crate) fn run(
         count(config.models.len(), "model"),
         count(config.virtual_keys.len(), "virtual key"),
     );
+    vaults(arguments.online, &mut config, env).await?;
     let options = arguments.render(env);
     if !std::path::Path::new(&options.wasm).is_file() {
         println!(
@@ -50,6 +55,40 @@ pub(crate) fn run(
     verdict?;
     println!("Envoy {} accepts what it renders to", program.version);
     Ok(())
+}
+
+/// What the file wants of vaults, and with `--online` whether they have it.
+async fn vaults(
+    online: bool,
+    config: &mut Config,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), String> {
+    let all = [Purpose::Service, Purpose::Administration, Purpose::Envoy];
+    let wanted = config.references(&all);
+    for vault in &config.vaults {
+        let of_it = wanted.iter().filter(|used| used.vault == vault.name);
+        println!(
+            "vault {} ({}): {}",
+            vault.name,
+            vault.provider().name(),
+            count(of_it.count(), "secret"),
+        );
+    }
+    if !online {
+        config.fill(&|_| Some(NOT_ASKED.to_owned()));
+        return Ok(());
+    }
+    let authorities = render::system_ca(env);
+    let mut heard = |access: &Access| {
+        println!(
+            "vault {}: secret {}: {}",
+            access.vault,
+            access.secret,
+            access.result()
+        );
+    };
+    let filled = vault::fill(config, &all, authorities.as_ref(), &mut heard).await;
+    filled.map(|_| ())
 }
 
 fn count(number: usize, noun: &str) -> String {

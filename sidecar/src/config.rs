@@ -19,11 +19,15 @@ mod document;
 mod endpoint;
 mod problem;
 mod reader;
+mod secret;
 mod sections;
+mod vault;
 
 pub use engine::period::{Calendar, Period};
 pub(crate) use problem::closest;
 pub use problem::{ConfigError, Problem};
+pub use secret::{Purpose, Secret, VaultReference};
+pub use vault::{VaultAccess, VaultConfig, VaultLogin, VaultProvider};
 
 /// Environment variable with the admin token, when the file names none.
 pub const ADMIN_TOKEN_VARIABLE: &str = "WEIR_ADMIN_TOKEN";
@@ -38,7 +42,8 @@ const CACHE_TTL_S: u64 = 3600;
 /// Request body cap when `limits` names none: the largest that can be asked for.
 const REQUEST_BODY_BYTES: u32 = 32 * 1024 * 1024;
 
-/// Everything `weir.yaml` says, with defaults filled in and secrets read.
+/// Everything `weir.yaml` says, with defaults filled in and secrets read, but for those that vaults
+/// keep ([`crate::vault::fill`]).
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where Envoy listens for clients.
@@ -47,6 +52,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Token of the admin interface; without one the interface refuses everything.
     pub admin_token: Option<Secret>,
+    /// Vaults of the file, and those of the environment that something refers to.
+    pub vaults: Vec<VaultConfig>,
     /// Providers that are present (see [`ProviderConfig`]), in file order.
     pub providers: Vec<ProviderConfig>,
     /// Models of present providers, in file order.
@@ -70,10 +77,6 @@ pub struct Config {
     /// What is odd but not wrong, worded for the operator.
     pub warnings: Vec<String>,
 }
-
-/// A secret that never prints itself.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
 
 /// Where a service listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -356,6 +359,7 @@ impl Config {
         let reader::Reader {
             mut problems,
             warnings,
+            vaults,
             ..
         } = reader;
         problems.sort_by_key(|problem| (problem.line, problem.column));
@@ -364,6 +368,7 @@ impl Config {
             _ => return Err(failed(problems)),
         };
         config.warnings = warnings;
+        config.vaults = vaults;
         config.catalogue = catalogue;
         config.add_local(env);
         Ok(config)
@@ -373,7 +378,7 @@ impl Config {
     fn add_local(&mut self, env: &dyn Fn(&str) -> Option<String>) {
         let variable = |name| env(name).filter(|value| !value.is_empty());
         if self.admin_token.is_none() {
-            self.admin_token = variable(ADMIN_TOKEN_VARIABLE).map(Secret);
+            self.admin_token = variable(ADMIN_TOKEN_VARIABLE).map(Secret::new);
         }
         let Some(key) = variable(DEV_KEY_VARIABLE) else {
             return;
@@ -386,7 +391,7 @@ impl Config {
             } else {
                 DEV_KEY_NAME
             };
-            keys.push(VirtualKeyConfig::new(name, Secret(key)));
+            keys.push(VirtualKeyConfig::new(name, Secret::new(key)));
         }
     }
 
@@ -540,24 +545,6 @@ impl VirtualKeyConfig {
             pii_input: None,
             config: None,
         }
-    }
-}
-
-impl Secret {
-    /// Wraps `text`.
-    pub fn new(text: impl Into<String>) -> Secret {
-        Secret(text.into())
-    }
-
-    /// The text; for the place that needs it and for no log.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
     }
 }
 

@@ -203,7 +203,9 @@ fn configurations_in_the_manual_are_read() {
                 format!("{PROVIDER}{block}")
             };
             let env = |name: &str| {
-                (name != "WEIR_DEV_KEY").then(|| format!("value of {name}").replace(' ', "-"))
+                let text =
+                    !["WEIR_DEV_KEY", "VAULT_CACERT", "AZURE_AUTHORITY_HOST"].contains(&name);
+                text.then(|| format!("value of {name}").replace(' ', "-"))
             };
             if let Err(error) = Config::parse(Path::new(&path), &whole, &env) {
                 panic!("{path}, the block in line {line}: {error}");
@@ -329,6 +331,17 @@ fn every_member_of_the_configuration_is_documented_and_no_other() {
         ("sidecar", with(&format!("sidecar: {{{odd}}}"))),
         ("envoy", with(&format!("envoy: {{{odd}}}"))),
         ("limits", with(&format!("limits: {{{odd}}}"))),
+        (
+            "vaults[]",
+            ["hashicorp", "azure", "aws", "local"]
+                .iter()
+                .flat_map(|provider| {
+                    with(&format!(
+                        "vaults: [{{name: a, provider: {provider}, {odd}}}]"
+                    ))
+                })
+                .collect(),
+        ),
     ] {
         let heading = format!("\n## `{section}`\n");
         let (_, rest) = document

@@ -63,11 +63,12 @@ Without a name: a whole bootstrap. With one: the piece to paste, or Istio's Envo
         name: "check",
         summary: "check weir.yaml, and what it renders to with Envoy itself",
         usage: "\
-usage: weir check [--config FILE] [--wasm FILE] [--ca FILE] [--envoy FILE]
+usage: weir check [--online] [--config FILE] [--wasm FILE] [--ca FILE] [--envoy FILE]
 
 Ends with 0 when the file is good. With the filter and an Envoy at hand, Envoy judges the rendered
 result too.
 
+  --online            ask the vaults for every secret that the file names
   --wasm FILE         the filter; default target/wasm32-wasip1/release/weir_filter.wasm
   --ca FILE           certificates that providers are checked against
   --envoy FILE        Envoy; default ENVOY_BIN, .tools/bin/envoy, then the PATH

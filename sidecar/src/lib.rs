@@ -10,6 +10,7 @@ pub mod keys;
 pub mod render;
 pub mod serve;
 pub mod up;
+pub mod vault;
 
 #[cfg(test)]
 mod docs;

@@ -7,8 +7,8 @@
 
 use std::process::ExitCode;
 
-use sidecar::config::{Address, Config};
-use sidecar::{demo, keys, render, serve, up};
+use sidecar::config::{Address, Config, Purpose};
+use sidecar::{demo, keys, render, serve, up, vault};
 
 mod arguments;
 mod check;
@@ -44,19 +44,35 @@ fn load(arguments: &Arguments) -> Result<Config, String> {
     Ok(config)
 }
 
+/// Puts in what vaults keep for this purpose.
+fn filled(mut config: Config, purpose: Purpose) -> Result<Config, String> {
+    let (purposes, ca) = ([purpose], render::system_ca(&env));
+    let mut heard = |access: &vault::Access| eprintln!("vault access {}", access.fields());
+    let filling = vault::fill(&mut config, &purposes, ca.as_ref(), &mut heard);
+    single_thread()?.block_on(filling)?;
+    Ok(config)
+}
+
 fn run(arguments: Arguments) -> Result<(), String> {
     match &arguments.command {
         Command::Help(text) => print!("{text}"),
         Command::Version => println!("weir {}", env!("CARGO_PKG_VERSION")),
         Command::Render => print!(
             "{}",
-            render::bootstrap(&load(&arguments)?, &arguments.render(&env))
+            render::bootstrap(
+                &filled(load(&arguments)?, Purpose::Envoy)?,
+                &arguments.render(&env)
+            )
         ),
         Command::Snippet(name) => print!(
             "{}",
-            render::snippet::text(name, &load(&arguments)?, &arguments.render(&env))?
+            render::snippet::text(
+                name,
+                &filled(load(&arguments)?, Purpose::Envoy)?,
+                &arguments.render(&env)
+            )?
         ),
-        Command::Check => check::run(&arguments, &env)?,
+        Command::Check => single_thread()?.block_on(check::run(&arguments, &env))?,
         Command::Serve => {
             let config = load(&arguments)?;
             several_threads()?
@@ -68,6 +84,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
         Command::Keys(action) => {
             let config =
                 Config::load(&arguments.config, &env).map_err(|error| error.to_string())?;
+            let config = filled(config, Purpose::Administration)?;
             println!("{}", single_thread()?.block_on(keys::run(action, &config))?);
         }
     }

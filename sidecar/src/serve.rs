@@ -16,10 +16,10 @@ use rusqlite::Connection;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
-use crate::clock;
 use crate::config::Config;
+use crate::{clock, render, vault};
 
 mod admin;
 mod alerts;
@@ -33,6 +33,7 @@ mod membership;
 #[cfg(test)]
 pub(crate) use metrics::tests::families as metric_families;
 mod metrics;
+mod rotation;
 mod state;
 mod store;
 
@@ -41,6 +42,7 @@ use listen::Listener;
 use log::{Level, Log};
 use membership::Rules;
 use metrics::Metrics;
+use rotation::Rotation;
 use state::{CompiledPolicy, Core, Shared, Spent};
 use store::StoreError;
 use store::seal::Sealer;
@@ -64,6 +66,8 @@ pub enum ServeError {
     Store(StoreError),
     /// A virtual key of the configuration.
     Key(String),
+    /// Secrets that vaults keep.
+    Vault(String),
 }
 
 impl fmt::Display for ServeError {
@@ -72,7 +76,7 @@ impl fmt::Display for ServeError {
             ServeError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             ServeError::Io(error) => error.fmt(f),
             ServeError::Store(error) => error.fmt(f),
-            ServeError::Key(error) => f.write_str(error),
+            ServeError::Key(error) | ServeError::Vault(error) => f.write_str(error),
         }
     }
 }
@@ -100,23 +104,40 @@ impl From<rusqlite::Error> for ServeError {
 /// Runs the service until SIGTERM or SIGINT, then finishes what it has accepted.
 ///
 /// # Errors
-/// When it cannot start: an address in use, a store that cannot be read.
-pub async fn run(config: Config) -> Result<(), ServeError> {
+/// When it cannot start: an address in use, a store that cannot be read, a vault that does not
+/// answer.
+pub async fn run(mut config: Config) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    private_folder(&config.data)?;
-    let internal = bind(&config.sidecar.internal).await?;
-    let admin = bind(&config.sidecar.admin).await?;
-    let level = std::env::var("LOG_LEVEL")
-        .ok()
-        .and_then(|name| Level::from_name(&name));
+    let env = |name: &str| std::env::var(name).ok();
+    let level = env("LOG_LEVEL").and_then(|name| Level::from_name(&name));
     let log = Log {
         level: level.unwrap_or(Level::Info),
     };
+    let mut accesses = Vec::new();
+    let authorities = render::system_ca(&env);
+    let mut heard = |access: &vault::Access| {
+        rotation::audit(log, access);
+        accesses.push(access.clone());
+    };
+    let vaults = vault::fill(
+        &mut config,
+        &rotation::PURPOSES,
+        authorities.as_ref(),
+        &mut heard,
+    )
+    .await
+    .map_err(ServeError::Vault)?;
+    private_folder(&config.data)?;
+    let internal = bind(&config.sidecar.internal).await?;
+    let admin = bind(&config.sidecar.admin).await?;
 
     let mut db = store::open(&config.data.join(DATABASE))?;
     let sealer = Arc::new(Sealer::open(&config.data.join(SECRET))?);
     let shared = Arc::new(load(&config, &mut db, &sealer, log)?);
+    for access in &accesses {
+        shared.metrics().vault_access(access);
+    }
     let (writer, writer_thread) = Writer::start(db, Arc::clone(&shared))?;
     let (end, ending) = watch::channel(false);
 
@@ -145,6 +166,17 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
         writer.clone(),
         sealer,
     ));
+    let (internal_address, admin_address) = (
+        config.sidecar.internal.to_string(),
+        config.sidecar.admin.to_string(),
+    );
+    let watching = rotation::start(Rotation {
+        vaults,
+        config: Mutex::new(config),
+        shared: Arc::clone(&shared),
+        interface: Arc::clone(&interface),
+    })
+    .await;
     let admin_task = tokio::spawn(admin.serve(ending.clone(), move |request| {
         admin::handle(Arc::clone(&interface), request)
     }));
@@ -153,7 +185,7 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     log.line(
         Level::Info,
         "state service ready",
-        json!({"internal": config.sidecar.internal.to_string(), "admin": config.sidecar.admin.to_string()}),
+        json!({"internal": internal_address, "admin": admin_address}),
     );
     tokio::select! {
         _ = terminate.recv() => {}
@@ -162,6 +194,7 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     // Nobody listens any more only if the threads have ended already.
     let _ended = end.send(true);
     expiry.abort();
+    drop(watching);
     let served = tokio::task::spawn_blocking(move || {
         let served = internal_thread.join();
         writer.stop();

@@ -16,9 +16,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::call::{Answer, call};
-use crate::config::{ADMIN_TOKEN_VARIABLE, Address, Config, DEV_KEY_VARIABLE, Host, Secret};
+use crate::config::{
+    ADMIN_TOKEN_VARIABLE, Address, Config, DEV_KEY_VARIABLE, Host, Purpose, Secret,
+};
 use crate::envoy::{self, Envoy};
-use crate::render;
+use crate::{render, vault};
 
 mod child;
 mod preflight;
@@ -63,7 +65,7 @@ struct Plan {
 /// # Errors
 /// Why it could not start or had to stop, worded for the person who started it.
 pub async fn run(options: &Options, env: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
-    let plan = plan(options, env)?;
+    let plan = plan(options, env).await?;
     for warning in &plan.config.warnings {
         eprintln!("warning: {warning}");
     }
@@ -98,8 +100,12 @@ pub async fn run(options: &Options, env: &dyn Fn(&str) -> Option<String>) -> Res
     ended
 }
 
-fn plan(options: &Options, env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, String> {
-    let config = Config::load(&options.config, env).map_err(|error| error.to_string())?;
+async fn plan(options: &Options, env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, String> {
+    let mut config = Config::load(&options.config, env).map_err(|error| error.to_string())?;
+    let ca = render::system_ca(env);
+    let mut heard = |access: &vault::Access| eprintln!("vault access {}", access.fields());
+    let purposes = [Purpose::Administration, Purpose::Envoy];
+    vault::fill(&mut config, &purposes, ca.as_ref(), &mut heard).await?;
     let envoy = envoy::find(options.envoy.as_deref(), env)?;
     if !options.wasm.is_file() {
         return Err(format!(
@@ -118,7 +124,6 @@ fn plan(options: &Options, env: &dyn Fn(&str) -> Option<String>) -> Result<Plan,
     preflight::clear(&data)?;
     preflight::ports(&config, listen)?;
     let secrets = Secrets::load_or_make(&data, config.admin_token.clone())?;
-    let ca = render::system_ca(env);
     let rendered = render::Options {
         wasm: options.wasm.display().to_string(),
         ca,

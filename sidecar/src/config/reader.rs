@@ -1,14 +1,22 @@
 //! Typed reading of the tree. A wrong part becomes a [`Problem`] and `None`; reading goes on.
 
-use super::Secret;
 use super::document::{Key, Node, Value};
 use super::problem::{Problem, closest};
+use super::sections::vault_reference;
+use super::{Secret, VaultConfig};
 use engine::usage::NanoUsd;
+
+/// What a secret that is not text is.
+const ONE_SOURCE: &str = "one of {env: NAME}, {file: PATH} and {vault: NAME}";
 
 /// Collects problems while the tree is read.
 pub(super) struct Reader<'a> {
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
+    /// Vaults that are known so far.
+    pub(super) vaults: Vec<VaultConfig>,
+    /// Whether the file names vaults; the environment does otherwise.
+    pub(super) has_vaults: bool,
     env: &'a dyn Fn(&str) -> Option<String>,
 }
 
@@ -28,7 +36,7 @@ pub(super) struct Object<'n> {
 
 /// What a secret's member says.
 pub(super) enum SecretSource {
-    /// It is there.
+    /// It is there, or in a vault.
     Present(Secret),
     /// It names this environment variable, which is not set.
     Unset(String),
@@ -39,6 +47,8 @@ impl<'a> Reader<'a> {
         Reader {
             problems: Vec::new(),
             warnings: Vec::new(),
+            vaults: Vec::new(),
+            has_vaults: false,
             env,
         }
     }
@@ -186,7 +196,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// A secret: plain text, `{env: NAME}` or `{file: PATH}`.
+    /// A secret: plain text, `{env: NAME}`, `{file: PATH}` or `{vault: NAME}`.
     pub(super) fn secret(&mut self, field: Field<'_>) -> Option<SecretSource> {
         if matches!(field.node.value, Value::Scalar { .. }) {
             return self
@@ -195,28 +205,31 @@ impl<'a> Reader<'a> {
         }
         let mut object = match &field.node.value {
             Value::Mapping(_) => self.object(field.clone())?,
-            _ => return self.wrong(&field, "text, {env: NAME} or {file: PATH}"),
+            _ => return self.wrong(&field, "text, {env: NAME}, {file: PATH} or {vault: NAME}"),
         };
         let env = object.member("env").and_then(|name| self.text(&name));
         let file = object
             .member("file")
             .and_then(|path| self.text(&path).map(|text| (path, text)));
+        let vault = object.member("vault");
         let before = self.problems.len();
         object.finish(self);
         match (env, file) {
             _ if self.problems.len() > before => None,
+            (None, None) if vault.is_some() => vault_reference(vault?, &field.path, self),
+            _ if vault.is_some() => self.wrong(&field, ONE_SOURCE),
             (Some(name), None) => Some(match self.env(&name) {
                 Some(value) => SecretSource::Present(Secret::new(value)),
                 None => SecretSource::Unset(name),
             }),
-            (None, Some((at, path))) => match std::fs::read_to_string(&path) {
-                Ok(text) => Some(SecretSource::Present(Secret::new(text.trim()))),
+            (None, Some((at, path))) => match Secret::read((&path).into()) {
+                Ok(secret) => Some(SecretSource::Present(secret)),
                 Err(error) => {
                     self.problem(&at, format!("cannot read {path}: {error}"));
                     None
                 }
             },
-            _ => self.wrong(&field, "either {env: NAME} or {file: PATH}"),
+            _ => self.wrong(&field, ONE_SOURCE),
         }
     }
 

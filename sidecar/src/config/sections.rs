@@ -17,7 +17,10 @@ mod budget;
 mod calendar;
 mod model;
 mod provider;
+mod vault;
 mod virtual_key;
+
+pub(super) use vault::reference as vault_reference;
 
 /// Tokens of a context window or an output limit above this are a mistake.
 const TOKENS_MAX: u64 = 1_000_000_000;
@@ -56,6 +59,7 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
         .and_then(|field| reader.text(&field))
         .unwrap_or_else(|| "./data".to_owned());
     let data = Path::new(&data).to_owned();
+    vault::vaults(&mut top, reader);
     let admin_token = top
         .member("admin_token")
         .and_then(|field| optional_secret(field, reader));
@@ -74,6 +78,7 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
         listen: listen.unwrap_or_else(|| ([0, 0, 0, 0], 8000).into()),
         data,
         admin_token,
+        vaults: Vec::new(),
         providers,
         models,
         defaults,

@@ -1,6 +1,7 @@
 use super::*;
 
 mod dialects;
+mod vaults;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     let env = |name: &str| match name {

@@ -1,7 +1,7 @@
 //! The admin interface, `/health` and `/metrics`. Envoy routes them here from its public port.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use engine::dialect::error_body;
 use engine::price;
@@ -40,7 +40,7 @@ pub(super) struct Interface {
     shared: Arc<Shared>,
     writer: Writer,
     sealer: Arc<Sealer>,
-    token: Option<Secret>,
+    token: RwLock<Option<Secret>>,
     database: std::path::PathBuf,
     /// Providers that are configured.
     providers: Vec<String>,
@@ -73,10 +73,7 @@ impl Interface {
             shared,
             writer,
             sealer,
-            token: config
-                .admin_token
-                .clone()
-                .filter(|token| !token.expose().is_empty()),
+            token: RwLock::new(usable(config.admin_token.as_ref())),
             database: config.data.join(super::DATABASE),
             providers: config
                 .providers
@@ -89,9 +86,15 @@ impl Interface {
         }
     }
 
+    /// Another token from now on.
+    pub(super) fn set_token(&self, token: Option<&Secret>) {
+        *self.token.write().unwrap_or_else(PoisonError::into_inner) = usable(token);
+    }
+
     /// Compares in a time that does not depend on where they differ.
     fn authorize(&self, request: &Request<Incoming>) -> Result<(), Refusal> {
-        let Some(token) = &self.token else {
+        let token = self.token.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(token) = token.as_ref() else {
             return Err(Refusal::unauthorized(
                 "No admin token is configured: this interface is closed",
             ));
@@ -159,6 +162,10 @@ impl Refusal {
         let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::BAD_REQUEST);
         listen::answer(status, JSON, body)
     }
+}
+
+fn usable(token: Option<&Secret>) -> Option<Secret> {
+    token.cloned().filter(|token| !token.expose().is_empty())
 }
 
 /// Answers one request.

@@ -11,6 +11,8 @@ use engine::reply::Code;
 use engine::usage::NanoUsd;
 use engine::wire::{CacheStatus, Ending, Policy, UsageRecord};
 
+use crate::vault::Access;
+
 mod text;
 
 #[cfg(test)]
@@ -46,6 +48,8 @@ pub(crate) struct Metrics {
     clients_gone: u64,
     /// Exchanges that were admitted under a lease, and by a call.
     admitted: [u64; 2],
+    /// By vault, then result.
+    vaults: BTreeMap<String, BTreeMap<&'static str, u64>>,
 }
 
 #[derive(Default)]
@@ -95,6 +99,7 @@ impl Metrics {
             holds_expired: 0,
             clients_gone: 0,
             admitted: [0; 2],
+            vaults: BTreeMap::new(),
         };
         for model in policy.models.iter().filter(|model| model.listed) {
             metrics.series(&model.provider, &model.model);
@@ -153,6 +158,12 @@ impl Metrics {
                 u64::from(*count),
             );
         }
+    }
+
+    /// Counts one access to a vault.
+    pub(crate) fn vault_access(&mut self, access: &Access) {
+        let results = self.vaults.entry(access.vault.clone()).or_default();
+        bump(results.entry(access.result()).or_default(), 1);
     }
 
     /// Takes a correction of what an exchange cost.
@@ -355,6 +366,18 @@ impl Metrics {
         );
         for (by, count) in ["lease", "call"].into_iter().zip(self.admitted) {
             text.sample(name, &[("by", by)], &count.to_string());
+        }
+        let name = "weir_vault_fetches_total";
+        text.family(
+            name,
+            Kind::Counter,
+            "Secrets asked of a vault; result is ok, denied, missing, unavailable or unusable.",
+        );
+        for (vault, results) in &self.vaults {
+            for (result, count) in results {
+                let labels = [("vault", vault.as_str()), ("result", *result)];
+                text.sample(name, &labels, &count.to_string());
+            }
         }
         for (name, help, count) in [
             (

@@ -4,6 +4,7 @@ use engine::route::RouteConfig;
 
 use super::super::document::Value;
 use super::super::reader::{Field, Object, Reader, SecretSource};
+use super::super::secret::unfit;
 use super::super::{Membership, Secret, VirtualKeyConfig};
 use super::{Names, optional_secret, pii_input, reference};
 
@@ -127,8 +128,7 @@ fn client_key(field: Field<'_>, present: bool, reader: &mut Reader<'_>) -> Optio
             return None;
         }
     };
-    let printable = |byte: u8| byte.is_ascii_graphic();
-    if key.expose().len() > engine::limits::KEY_BYTES_MAX || !key.expose().bytes().all(printable) {
+    if unfit(&key).is_some() {
         reader.problem(
             &field,
             format!(

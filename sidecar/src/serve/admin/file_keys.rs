@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use super::super::ServeError;
 use super::super::keys::VirtualKey;
 use super::super::store::{self, seal::Sealer};
+use super::Interface;
 use super::virtual_keys::{mask, new_key, random_text};
 use crate::clock;
 use crate::config::{Config, VirtualKeyConfig};
@@ -93,4 +94,42 @@ fn wanted(
         key.sealed = real.map(|real| sealer.seal(&key.id, real)).transpose()?;
     }
     Ok(key)
+}
+
+impl Interface {
+    /// A vault has another secret for this key of the file. What else an operator has changed of the
+    /// key stays.
+    pub(in super::super) async fn rotate_file_key(
+        &self,
+        entry: &VirtualKeyConfig,
+    ) -> Result<(), String> {
+        let _alone = self.changing.lock().await;
+        let of_entry = |key: &VirtualKey| key.from_file && key.name == entry.name;
+        let old = {
+            let core = self.shared.core();
+            let mut all = core.keys.all().map(|entry| &entry.key);
+            all.find(|key| of_entry(key))
+                .map(|key| VirtualKey::clone(key))
+        };
+        let Some(mut key) = old.filter(|key| key.revoked_at_ms.is_none()) else {
+            return Ok(());
+        };
+        let secret = entry.key.expose();
+        key.hash = sha256_hex(secret.as_bytes());
+        key.masked = mask(secret);
+        let mut real = self.real_api_key(&key).map_err(|refusal| refusal.message)?;
+        // The new one is of the provider that the file names.
+        if let Some(new) = &entry.real_api_key
+            && key.provider == entry.provider
+            && real.as_deref() != Some(new.expose())
+        {
+            real = Some(new.expose().to_owned());
+            self.seal(&mut key, real.as_deref())
+                .map_err(|refusal| refusal.message)?;
+            key.rotated_at_ms = Some(clock::now_ms());
+        }
+        self.save(&key, real, "virtual key has another secret")
+            .await
+            .map_err(|refusal| refusal.message)
+    }
 }

@@ -153,7 +153,7 @@ impl Interface {
     }
 
     /// Makes a key durable, then known.
-    async fn save(
+    pub(super) async fn save(
         &self,
         key: &VirtualKey,
         real_api_key: Option<String>,
@@ -192,7 +192,7 @@ impl Interface {
     }
 
     /// The provider's key that belongs to `key` now.
-    fn real_api_key(&self, key: &VirtualKey) -> Result<Option<String>, Refusal> {
+    pub(super) fn real_api_key(&self, key: &VirtualKey) -> Result<Option<String>, Refusal> {
         let opened = key
             .sealed
             .as_deref()
@@ -216,7 +216,11 @@ impl Interface {
         }
     }
 
-    fn seal(&self, key: &mut VirtualKey, real_api_key: Option<&str>) -> Result<(), Refusal> {
+    pub(super) fn seal(
+        &self,
+        key: &mut VirtualKey,
+        real_api_key: Option<&str>,
+    ) -> Result<(), Refusal> {
         if real_api_key.is_some() && key.provider.is_none() {
             return Err(Refusal::member(
                 "provider",

@@ -41,6 +41,14 @@ pub(crate) fn families() -> Vec<[String; 4]> {
         code: "budget_exceeded".into(),
         ..record("openai", "m", 429)
     });
+    metrics.vault_access(&Access {
+        vault: "main".into(),
+        provider: "hashicorp",
+        secret: "openai".into(),
+        version: None,
+        members: Vec::new(),
+        result: Ok(()),
+    });
     let text = metrics.render(&Gauges::default());
     let mut found: Vec<[String; 4]> = Vec::new();
     for line in text.lines() {

@@ -5,6 +5,7 @@ use engine::wire::Dialect;
 use super::super::super::document::Value;
 use super::super::super::reader::{Field, Object, Reader, SecretSource};
 use super::super::super::{AwsCredentials, Secret, Signing};
+use super::super::vault;
 
 /// What the members for access say.
 pub(super) struct Access {
@@ -50,6 +51,16 @@ pub(super) fn access(
     }
     if access.key.is_none() && !matches!(dialect, Dialect::Bedrock | Dialect::Vertex) {
         access.key = key(object, "api_key", present, reader);
+        for name in ["api_key_reference", "api_key_secret_ref"] {
+            let Some(field) = object.member(name) else {
+                continue;
+            };
+            if access.key.is_some() {
+                reader.problem(&field, "the key is given twice");
+            } else if let Some(SecretSource::Present(secret)) = vault::alias(field, reader) {
+                access.key = Some(secret);
+            }
+        }
     }
     own_header(object, &mut access, reader);
     access

@@ -1,0 +1,486 @@
+//! `vaults`, and what refers to them.
+
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use super::super::document::Value;
+use super::super::reader::{Field, Object, Reader, SecretSource};
+use super::super::{
+    Endpoint, Host, Secret, VaultAccess, VaultConfig, VaultLogin, VaultProvider, VaultReference,
+};
+
+/// Seconds a secret is used before the vault is asked again, when `ttl` does not say.
+const TTL_S: u64 = 300;
+/// One day.
+const TTL_S_MAX: u64 = 86_400;
+/// Longest name of a secret: an ARN has at most 2048 characters.
+const SECRET_NAME_MAX: usize = 2048;
+/// The folder of a local vault that names none.
+const FOLDER: &str = "./secrets";
+/// What "the newest" is called; Azure and AWS have words of their own for it.
+const LATEST: &str = "latest";
+
+const PROVIDERS: [(&str, VaultProvider); 4] = [
+    ("hashicorp", VaultProvider::Hashicorp),
+    ("azure", VaultProvider::Azure),
+    ("aws", VaultProvider::Aws),
+    ("local", VaultProvider::Local),
+];
+
+/// The section; what it holds is the reader's from here on.
+pub(super) fn vaults(top: &mut Object<'_>, reader: &mut Reader<'_>) {
+    let Some(list) = top.member("vaults") else {
+        return;
+    };
+    for field in reader.list(&list) {
+        let Some(mut object) = reader.object(field.clone()) else {
+            continue;
+        };
+        let name = object.required("name", reader);
+        let name = name.and_then(|field| reader.name(&field));
+        let provider = object.required("provider", reader);
+        let provider = provider.and_then(|field| reader.choice(&field, &PROVIDERS));
+        let Some(provider) = provider else {
+            continue;
+        };
+        let mut source = Source {
+            at: field.clone(),
+            object: Some(&mut object),
+        };
+        let vault = source.vault(name.clone().unwrap_or_default(), provider, None, reader);
+        object.finish(reader);
+        let (Some(name), Some(vault)) = (name, vault) else {
+            continue;
+        };
+        if reader.vaults.iter().any(|other| other.name == name) {
+            reader.problem(&field, format!("vault `{name}` is given twice"));
+            continue;
+        }
+        reader.vaults.push(vault);
+    }
+    reader.has_vaults = !reader.vaults.is_empty();
+}
+
+/// `{vault: SECRET}` or `{vault: {in: VAULT, secret: SECRET, version: V, field: F}}`; `path` is the
+/// member that wants it.
+pub(in super::super) fn reference(
+    field: Field<'_>,
+    path: &str,
+    reader: &mut Reader<'_>,
+) -> Option<SecretSource> {
+    if matches!(field.node.value, Value::Scalar { .. }) {
+        let secret = reader.text(&field)?;
+        let vault = first(&field, reader)?;
+        return kept(&field, path, &vault, [Some(secret), None, None], reader);
+    }
+    let mut object = reader.object(field.clone())?;
+    let name = object.member("in").and_then(|field| reader.text(&field));
+    let secret = object.required("secret", reader);
+    let secret = secret.and_then(|field| reader.text(&field));
+    let rest = ["version", "field"].map(|name| {
+        let field = object.member(name)?;
+        reader.text(&field)
+    });
+    object.finish(reader);
+    let vault = match name {
+        None => first(&field, reader)?,
+        Some(name) => named(&field, &name, reader)?,
+    };
+    let [version, member] = rest;
+    kept(&field, path, &vault, [secret, version, member], reader)
+}
+
+/// `{provider, vault_url, secret_name, version}`, also with `secret_identifier`: what other gateways
+/// call `api_key_reference` and `api_key_secret_ref`.
+pub(super) fn alias(field: Field<'_>, reader: &mut Reader<'_>) -> Option<SecretSource> {
+    let mut object = reader.object(field.clone())?;
+    let provider = object.required("provider", reader);
+    let provider = provider.and_then(|field| reader.choice(&field, &PROVIDERS));
+    let mut text = |name| object.member(name).and_then(|field| reader.text(&field));
+    let [url, name, identifier, version] =
+        ["vault_url", "secret_name", "secret_identifier", "version"].map(&mut text);
+    if name.is_some() == identifier.is_some() {
+        reader.problem(&field, "give `secret_name` or `secret_identifier`");
+    }
+    object.finish(reader);
+    let vault = of_provider(&field, provider?, url, reader)?;
+    let secret = name.or(identifier);
+    kept(&field, &field.path, &vault, [secret, version, None], reader)
+}
+
+fn kept(
+    at: &Field<'_>,
+    path: &str,
+    vault: &VaultConfig,
+    [secret, version, field]: [Option<String>; 3],
+    reader: &mut Reader<'_>,
+) -> Option<SecretSource> {
+    let secret = secret?;
+    let version = version.filter(|version| version != LATEST);
+    if let Err(message) = check(vault.provider(), &secret, version.as_deref()) {
+        reader.problem(at, message);
+        return None;
+    }
+    Some(SecretSource::Present(Secret::kept(VaultReference {
+        vault: vault.name.clone(),
+        secret,
+        version,
+        field,
+        member: path.to_owned(),
+    })))
+}
+
+/// Whether a vault of this kind can have such a secret.
+fn check(provider: VaultProvider, secret: &str, version: Option<&str>) -> Result<(), String> {
+    let name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let (fits, rule) = match provider {
+        VaultProvider::Aws => (
+            secret.bytes().all(|byte| byte.is_ascii_graphic()),
+            "a name or an ARN",
+        ),
+        VaultProvider::Azure => (
+            secret.bytes().all(name) && secret.len() <= 127,
+            "letters, digits and `-`, at most 127",
+        ),
+        VaultProvider::Hashicorp => (
+            secret.split('/').all(|part| {
+                !matches!(part, "" | "." | "..") && !part.contains(|c: char| c.is_control())
+            }),
+            "a path in the secrets engine such as team/openai, without the engine's own `data/`",
+        ),
+        VaultProvider::Local => (
+            Path::new(secret)
+                .components()
+                .all(|part| matches!(part, Component::Normal(_))),
+            "a file below the vault's folder",
+        ),
+    };
+    if !fits || secret.len() > SECRET_NAME_MAX {
+        let kind = provider.name();
+        return Err(format!(
+            "`{secret}` is not a secret of a vault of {kind}: {rule}"
+        ));
+    }
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    match (provider, version) {
+        (_, None) => Ok(()),
+        (VaultProvider::Local, Some(_)) => Err("files have no versions".to_owned()),
+        (VaultProvider::Hashicorp, Some(version)) if digits(version) => Ok(()),
+        (VaultProvider::Aws, Some(version)) if version.bytes().all(|b| b.is_ascii_graphic()) => {
+            Ok(())
+        }
+        (VaultProvider::Azure, Some(version)) if version.bytes().all(name) => Ok(()),
+        (_, Some(version)) => Err(format!("`{version}` is not a version")),
+    }
+}
+
+/// The first vault of the file, else the environment's.
+fn first(at: &Field<'_>, reader: &mut Reader<'_>) -> Option<VaultConfig> {
+    if reader.has_vaults {
+        return reader.vaults.first().cloned();
+    }
+    let any = |names: &[&str]| names.iter().any(|name| reader.env(name).is_some());
+    let named = reader.env("KEY_VAULT_PROVIDER");
+    let provider = match named.as_deref() {
+        Some(name) => match PROVIDERS.iter().find(|(known, _)| *known == name) {
+            Some((_, provider)) => *provider,
+            None => {
+                let names = PROVIDERS.map(|(name, _)| name).join(", ");
+                reader.problem(at, format!("KEY_VAULT_PROVIDER is none of {names}"));
+                return None;
+            }
+        },
+        None if any(&["VAULT_URL", "VAULT_ADDR"]) => VaultProvider::Hashicorp,
+        None if any(&["AZURE_KEY_VAULT_URL"]) => VaultProvider::Azure,
+        None if any(&["AWS_REGION"]) && any(&["AWS_ACCESS_KEY_ID"]) => VaultProvider::Aws,
+        None => {
+            reader.problem(at, "there is no vault: add `vaults`, or name one in the environment with KEY_VAULT_PROVIDER");
+            return None;
+        }
+    };
+    of_provider(at, provider, None, reader)
+}
+
+fn named(at: &Field<'_>, name: &str, reader: &mut Reader<'_>) -> Option<VaultConfig> {
+    let found = reader.vaults.iter().find(|vault| vault.name == name);
+    if let Some(vault) = found {
+        return Some(vault.clone());
+    }
+    // The environment's has the name of its kind.
+    if !reader.has_vaults
+        && let Some((_, provider)) = PROVIDERS.iter().find(|(known, _)| *known == name)
+    {
+        return of_provider(at, *provider, None, reader);
+    }
+    let names: Vec<&str> = reader.vaults.iter().map(|v| v.name.as_str()).collect();
+    let hint = super::closest(name, &names);
+    reader.problem(at, format!("no vault is named `{name}`{hint}"));
+    None
+}
+
+/// A vault of this kind and address, else one that the environment has the credentials of.
+fn of_provider(
+    at: &Field<'_>,
+    provider: VaultProvider,
+    url: Option<String>,
+    reader: &mut Reader<'_>,
+) -> Option<VaultConfig> {
+    let wanted = url
+        .as_deref()
+        .map(|url| Endpoint::parse(url, Path::new("")));
+    let wanted = wanted.map(Result::ok);
+    // What the environment alone describes has the name of its kind.
+    let name = match &wanted {
+        Some(Some(endpoint)) => endpoint.authority.clone(),
+        _ => provider.name().to_owned(),
+    };
+    let fits = |vault: &&VaultConfig| {
+        vault.provider() == provider
+            && match &wanted {
+                Some(endpoint) => endpoint.as_ref() == vault.endpoint(),
+                None => reader.has_vaults || vault.name == name,
+            }
+    };
+    if let Some(vault) = reader.vaults.iter().find(fits) {
+        return Some(vault.clone());
+    }
+    let mut source = Source {
+        at: at.clone(),
+        object: None,
+    };
+    let vault = source.vault(name, provider, url, reader)?;
+    reader.vaults.push(vault.clone());
+    Some(vault)
+}
+
+/// Where a vault's members come from: its entry, and the environment for what the entry leaves out.
+struct Source<'o, 'n> {
+    at: Field<'n>,
+    object: Option<&'o mut Object<'n>>,
+}
+
+impl<'n> Source<'_, 'n> {
+    fn vault(
+        &mut self,
+        name: String,
+        provider: VaultProvider,
+        url: Option<String>,
+        reader: &mut Reader<'_>,
+    ) -> Option<VaultConfig> {
+        let ttl = self.member("ttl");
+        let ttl = ttl.and_then(|field| reader.integer(&field, 1, TTL_S_MAX));
+        let access = match provider {
+            VaultProvider::Aws => self.aws(url, reader),
+            VaultProvider::Azure => self.azure(url, reader),
+            VaultProvider::Hashicorp => self.hashicorp(url, reader),
+            VaultProvider::Local => {
+                let folder = url.or_else(|| self.text("url", &[], reader));
+                reader.warnings.push(format!(
+                    "vault `{name}` is a folder of files, which is for development"
+                ));
+                Some(VaultAccess::Local(
+                    folder.unwrap_or_else(|| FOLDER.to_owned()).into(),
+                ))
+            }
+        };
+        let variables: &[&str] = match provider {
+            VaultProvider::Hashicorp => &["VAULT_CACERT"],
+            _ => &[],
+        };
+        let ca = match provider {
+            VaultProvider::Local => None,
+            _ => self.text("ca", variables, reader).map(PathBuf::from),
+        };
+        let vault = VaultConfig {
+            name,
+            access: access?,
+            ca,
+            ttl: Duration::from_secs(ttl.unwrap_or(TTL_S)),
+        };
+        if let Some(endpoint) = vault.endpoint().filter(|endpoint| in_the_clear(endpoint)) {
+            reader.warnings.push(format!(
+                "vault `{}`: secrets cross the network in the clear, {} is without TLS",
+                vault.name, endpoint.authority
+            ));
+        }
+        Some(vault)
+    }
+
+    fn aws(&mut self, url: Option<String>, reader: &mut Reader<'_>) -> Option<VaultAccess> {
+        let region = self.required("region", &["AWS_REGION", "AWS_DEFAULT_REGION"], reader);
+        let own = region.as_deref().map(|region| {
+            let china = if region.starts_with("cn-") { ".cn" } else { "" };
+            format!("https://secretsmanager.{region}.amazonaws.com{china}")
+        });
+        let variables = ["AWS_ENDPOINT_URL_SECRETS_MANAGER"];
+        let url = url.or_else(|| self.text("url", &variables, reader));
+        let endpoint = self.endpoint("url", url.or(own), reader);
+        let id = self.credential("access_key_id", &["AWS_ACCESS_KEY_ID"], reader);
+        let secret = self.credential("secret_access_key", &["AWS_SECRET_ACCESS_KEY"], reader);
+        let session_token = self.secret("session_token", &["AWS_SESSION_TOKEN"], reader);
+        Some(VaultAccess::Aws {
+            endpoint: endpoint?,
+            region: region?,
+            id: id?,
+            secret: secret?,
+            session_token,
+        })
+    }
+
+    fn azure(&mut self, url: Option<String>, reader: &mut Reader<'_>) -> Option<VaultAccess> {
+        let url = url.or_else(|| self.required("url", &["AZURE_KEY_VAULT_URL"], reader));
+        let endpoint = url.and_then(|url| self.endpoint("url", Some(url), reader));
+        let authority = self
+            .text("authority", &["AZURE_AUTHORITY_HOST"], reader)
+            .unwrap_or_else(|| "https://login.microsoftonline.com".to_owned());
+        let authority = self.endpoint("authority", Some(authority), reader);
+        let tenant = self.required("tenant_id", &["AZURE_TENANT_ID"], reader);
+        let client = self.required("client_id", &["AZURE_CLIENT_ID"], reader);
+        let secret = self.credential("client_secret", &["AZURE_CLIENT_SECRET"], reader);
+        Some(VaultAccess::Azure {
+            endpoint: endpoint?,
+            authority: authority?,
+            tenant: tenant?,
+            client: client?,
+            secret: secret?,
+        })
+    }
+
+    fn hashicorp(&mut self, url: Option<String>, reader: &mut Reader<'_>) -> Option<VaultAccess> {
+        let url = url.or_else(|| self.required("url", &["VAULT_URL", "VAULT_ADDR"], reader));
+        let endpoint = url.and_then(|url| self.endpoint("url", Some(url), reader));
+        let mount = self.text("mount", &[], reader);
+        let kv = self.member("kv");
+        let kv = kv.and_then(|field| reader.integer(&field, 1, 2));
+        let namespace = self.text("namespace", &["VAULT_NAMESPACE"], reader);
+        let role = self.secret("role_id", &["VAULT_ROLE_ID"], reader);
+        // Both are known whichever is used.
+        let token = self.member("token").is_some();
+        let login = match role {
+            Some(id) if !token => {
+                let secret = self.credential("secret_id", &["VAULT_SECRET_ID"], reader);
+                secret.map(|secret| VaultLogin::Role { id, secret })
+            }
+            _ => {
+                self.member("secret_id");
+                let token = self.credential("token", &["VAULT_TOKEN"], reader);
+                token.map(VaultLogin::Token)
+            }
+        };
+        let mount = mount.unwrap_or_else(|| "secret".to_owned());
+        Some(VaultAccess::Hashicorp {
+            endpoint: endpoint?,
+            mount: mount.trim_matches('/').to_owned(),
+            kv: kv.unwrap_or(2),
+            namespace,
+            login: login?,
+        })
+    }
+
+    fn member(&mut self, name: &'static str) -> Option<Field<'n>> {
+        self.object.as_mut()?.member(name)
+    }
+
+    fn text(
+        &mut self,
+        name: &'static str,
+        variables: &[&str],
+        reader: &mut Reader<'_>,
+    ) -> Option<String> {
+        match self.member(name) {
+            Some(field) => reader.text(&field),
+            None => variables.iter().find_map(|variable| reader.env(variable)),
+        }
+    }
+
+    fn secret(
+        &mut self,
+        name: &'static str,
+        variables: &[&str],
+        reader: &mut Reader<'_>,
+    ) -> Option<Secret> {
+        let Some(field) = self.member(name) else {
+            let mut values = variables.iter().filter_map(|variable| reader.env(variable));
+            return values.next().map(Secret::new);
+        };
+        if let Value::Mapping(members) = &field.node.value
+            && members.iter().any(|(key, _)| key.text == "vault")
+        {
+            reader.problem(&field, "what opens a vault cannot be in one");
+            return None;
+        }
+        super::optional_secret(field, reader)
+    }
+
+    /// A member that has to be there, in the entry or in the environment.
+    fn required(
+        &mut self,
+        name: &'static str,
+        variables: &[&str],
+        reader: &mut Reader<'_>,
+    ) -> Option<String> {
+        let before = reader.problems.len();
+        let found = self.text(name, variables, reader);
+        self.missed(found.is_none(), before, name, variables, reader);
+        found
+    }
+
+    fn credential(
+        &mut self,
+        name: &'static str,
+        variables: &[&str],
+        reader: &mut Reader<'_>,
+    ) -> Option<Secret> {
+        let before = reader.problems.len();
+        let found = self.secret(name, variables, reader);
+        self.missed(found.is_none(), before, name, variables, reader);
+        found
+    }
+
+    /// Says what is missing, once.
+    fn missed(
+        &self,
+        missing: bool,
+        problems: usize,
+        name: &str,
+        variables: &[&str],
+        reader: &mut Reader<'_>,
+    ) {
+        if !missing || reader.problems.len() > problems {
+            return;
+        }
+        let variables = variables.join(" or ");
+        let message = if self.object.is_some() {
+            format!("`{name}` is missing, and {variables} is not set")
+        } else {
+            format!("the vault needs {variables}, which is not set")
+        };
+        reader.problem(&self.at, message);
+    }
+
+    fn endpoint(
+        &mut self,
+        name: &'static str,
+        url: Option<String>,
+        reader: &mut Reader<'_>,
+    ) -> Option<Endpoint> {
+        let url = url?;
+        let at = self.member(name).unwrap_or_else(|| self.at.clone());
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            reader.problem(&at, format!("`{url}` is neither http:// nor https://"));
+            return None;
+        }
+        Endpoint::parse(&url, Path::new(""))
+            .map_err(|message| reader.problem(&at, message))
+            .ok()
+    }
+}
+
+fn in_the_clear(endpoint: &Endpoint) -> bool {
+    let local = match &endpoint.host {
+        Host::Ip(at) => at.ip().is_loopback(),
+        Host::Name(name, _) => name == "localhost",
+        Host::Demo(_) => true,
+    };
+    !endpoint.tls && !local
+}
