@@ -31,3 +31,4 @@ mod routing;
 mod scopes;
 mod signatures;
 mod tls;
+mod vaults;

@@ -6,6 +6,18 @@ use sha2::{Digest, Sha256};
 /// Asserts that `request` carries a signature of `secret` over all of it.
 #[track_caller]
 pub(crate) fn assert_signed(request: &Recorded, id: &str, secret: &str, region: &str) {
+    assert_signed_for("bedrock", request, id, secret, region);
+}
+
+/// The same for any service.
+#[track_caller]
+pub(crate) fn assert_signed_for(
+    service: &str,
+    request: &Recorded,
+    id: &str,
+    secret: &str,
+    region: &str,
+) {
     let header = |name: &str| {
         request
             .header(name)
@@ -19,7 +31,7 @@ pub(crate) fn assert_signed(request: &Recorded, id: &str, secret: &str, region: 
         rest.split(',').next().unwrap_or_default().to_owned()
     };
     let date = header("x-amz-date");
-    let scope = format!("{}/{region}/bedrock/aws4_request", &date[..8]);
+    let scope = format!("{}/{region}/{service}/aws4_request", &date[..8]);
     assert_eq!(field("Credential="), format!("{id}/{scope}"));
     let signed = field("SignedHeaders=");
     let names: Vec<&str> = signed.split(';').collect();
@@ -44,7 +56,7 @@ pub(crate) fn assert_signed(request: &Recorded, id: &str, secret: &str, region: 
         hex(&Sha256::digest(&canonical))
     );
     let mut key = format!("AWS4{secret}").into_bytes();
-    for part in [&date[..8], region, "bedrock", "aws4_request", &text] {
+    for part in [&date[..8], region, service, "aws4_request", &text] {
         key = hmac(&key, part.as_bytes());
     }
     assert_eq!(

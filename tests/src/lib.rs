@@ -9,4 +9,5 @@ pub mod gateway;
 pub mod process;
 pub mod provider;
 pub mod setup;
+pub mod vault;
 pub mod vector;
