@@ -17,6 +17,8 @@ pub(super) struct Reader<'a> {
     pub(super) vaults: Vec<VaultConfig>,
     /// Whether the file names vaults; the environment does otherwise.
     pub(super) has_vaults: bool,
+    /// Whether the entry that is being read exists in this environment.
+    pub(super) here: bool,
     env: &'a dyn Fn(&str) -> Option<String>,
 }
 
@@ -49,6 +51,7 @@ impl<'a> Reader<'a> {
             warnings: Vec::new(),
             vaults: Vec::new(),
             has_vaults: false,
+            here: true,
             env,
         }
     }
@@ -235,6 +238,11 @@ impl<'a> Reader<'a> {
 
     /// Whether an entry's `when: {env: NAME}` holds; an entry without one is always there.
     pub(super) fn present(&mut self, object: &mut Object<'_>) -> bool {
+        self.here = self.holds(object);
+        self.here
+    }
+
+    fn holds(&mut self, object: &mut Object<'_>) -> bool {
         let Some(field) = object.member("when") else {
             return true;
         };

@@ -190,6 +190,26 @@ async fn hashicorp_kv_version_1_and_a_login_that_has_been_revoked() {
 }
 
 #[tokio::test]
+async fn a_token_in_a_file_may_be_renewed_by_somebody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let vault = Vault::start(vec![(200, KV2), (200, KV2)]);
+    std::fs::write(&file, "hvs.one\n").unwrap();
+    let (url, path) = (&vault.url, file.display());
+    let entry = format!("provider: hashicorp, url: '{url}', token: {{file: '{path}'}}");
+    let mut config = config(&entry, "{secret: x, field: org}").unwrap();
+    let (purposes, none) = ([Purpose::Service], Path::new(NO_CERTIFICATES));
+    let vaults = fill(&mut config, &purposes, none, &mut |_| {})
+        .await
+        .unwrap();
+    std::fs::write(&file, "hvs.two\n").unwrap();
+    vaults.read(&config.references(&purposes)).await;
+    let seen = vault.seen();
+    assert!(seen[0].contains("x-vault-token: hvs.one\n"), "{seen:?}");
+    assert!(seen[1].contains("x-vault-token: hvs.two\n"), "{seen:?}");
+}
+
+#[tokio::test]
 async fn azure_with_a_token_of_entra() {
     let vault = Vault::start(vec![
         (

@@ -148,6 +148,10 @@ fn the_environment_can_name_the_vault() {
         assert!(error.contains(part), "{error}");
     }
     assert_eq!(load("api_key: x", AZURE, None).unwrap().vaults.len(), 0);
+    // Who is not here needs no vault.
+    let absent =
+        "api_key: x}, {name: b, base_url: 'http://x', api_key: {vault: y}, when: {env: NO}";
+    assert!(load(absent, &[], None).is_ok());
 }
 
 #[test]
