@@ -27,7 +27,7 @@ pub use engine::period::{Calendar, Period};
 pub(crate) use problem::closest;
 pub use problem::{ConfigError, Problem};
 pub use secret::{Purpose, Secret, VaultReference};
-pub use vault::{VaultAccess, VaultConfig, VaultLogin, VaultProvider};
+pub use vault::{VaultAccess, VaultConfig, VaultKeys, VaultLogin, VaultProvider};
 
 /// Environment variable with the admin token, when the file names none.
 pub const ADMIN_TOKEN_VARIABLE: &str = "WEIR_ADMIN_TOKEN";

@@ -27,12 +27,8 @@ pub enum VaultAccess {
         endpoint: Endpoint,
         /// Region of the service.
         region: String,
-        /// `AKIA...`
-        id: Secret,
-        /// The secret key.
-        secret: Secret,
-        /// Of temporary keys.
-        session_token: Option<Secret>,
+        /// What calls are signed with.
+        keys: VaultKeys,
     },
     /// Azure Key Vault.
     Azure {
@@ -62,6 +58,27 @@ pub enum VaultAccess {
     },
     /// A folder with a file a secret, for development.
     Local(PathBuf),
+}
+
+/// What calls of AWS's vault are signed with.
+#[derive(Clone, Debug)]
+pub enum VaultKeys {
+    /// These.
+    Given {
+        /// `AKIA...`
+        id: Secret,
+        /// The secret key.
+        secret: Secret,
+        /// Of temporary keys.
+        session_token: Option<Secret>,
+    },
+    /// Those of the IAM role of our container, temporary ones.
+    Container {
+        /// Where they are given out, path included.
+        endpoint: Endpoint,
+        /// What has to be shown there.
+        token: Option<Secret>,
+    },
 }
 
 /// Who we are to HashiCorp Vault.

@@ -1,5 +1,6 @@
-//! AWS Secrets Manager, signed with an access key.
-//! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
+//! AWS Secrets Manager, signed with an access key or with the temporary one of a container's role.
+//! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>,
+//! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html>
 
 use serde::Deserialize;
 use serde_json::json;
@@ -10,7 +11,7 @@ use super::signature::{Scope, sign};
 use super::{Cause, Content};
 use crate::call::Answer;
 use crate::clock;
-use crate::config::VaultAccess;
+use crate::config::{VaultAccess, VaultKeys};
 
 const SERVICE: &str = "secretsmanager";
 const TARGET: &str = "secretsmanager.GetSecretValue";
@@ -33,6 +34,15 @@ struct Secret {
     secret_string: Option<String>,
 }
 
+/// As the role's endpoint gives them, with more that is not of interest.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Keys {
+    access_key_id: String,
+    secret_access_key: String,
+    token: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct Refusal {
     #[serde(rename = "__type")]
@@ -47,13 +57,12 @@ pub(super) async fn read(
     let VaultAccess::Aws {
         endpoint,
         region,
-        id,
-        secret: key,
-        session_token,
+        keys,
     } = client.access()
     else {
         return Err(Cause::Missing);
     };
+    let keys = current(client, keys).await?;
     let mut body = json!({"SecretId": secret});
     if let (Some(version), Some(body)) = (version, body.as_object_mut()) {
         // `AWSCURRENT` and the like are stages; whatever else, an id.
@@ -63,7 +72,6 @@ pub(super) async fn read(
     }
     let body = body.to_string();
     let scope = Scope::new(clock::now_ms(), region, SERVICE);
-    let session_token = session_token.as_ref().map(|token| token.current());
     let mut headers = vec![
         ("content-type", MEDIA_TYPE),
         ("host", endpoint.authority.as_str()),
@@ -71,13 +79,13 @@ pub(super) async fn read(
         ("x-amz-target", TARGET),
     ];
     // In the order of names, as the signature wants them.
-    if let Some(token) = &session_token {
+    if let Some(token) = &keys.token {
         headers.insert(3, ("x-amz-security-token", token));
     }
     let path = format!("{}/", endpoint.base_path);
     let authorization = sign(
-        &id.current(),
-        &key.current(),
+        &keys.access_key_id,
+        &keys.secret_access_key,
         &scope,
         &path,
         &headers,
@@ -100,6 +108,36 @@ pub(super) async fn read(
     let text = secret.secret_string;
     text.map(Content::Text)
         .ok_or_else(|| Cause::Unusable("the secret is binary".to_owned()))
+}
+
+/// The keys as they are now. Those of a role come from next door and are asked for each time.
+async fn current(client: &Client, keys: &VaultKeys) -> Result<Keys, Cause> {
+    let (endpoint, token) = match keys {
+        VaultKeys::Given {
+            id,
+            secret,
+            session_token,
+        } => {
+            return Ok(Keys {
+                access_key_id: id.current().into_owned(),
+                secret_access_key: secret.current().into_owned(),
+                token: session_token
+                    .as_ref()
+                    .map(|token| token.current().into_owned()),
+            });
+        }
+        VaultKeys::Container { endpoint, token } => (endpoint, token),
+    };
+    let token = token.as_ref().map(|token| token.current());
+    let headers = token.as_ref().map(|token| ("authorization", &**token));
+    let call = Call {
+        method: "GET",
+        path: String::new(),
+        headers: headers.into_iter().collect(),
+        body: String::new(),
+    };
+    let answer = client.send(endpoint, call).await?;
+    client::json(&answer, &[400])
 }
 
 /// `{"__type": "ResourceNotFoundException", ...}`, in older answers behind `NAMESPACE#`.

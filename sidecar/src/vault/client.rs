@@ -11,7 +11,7 @@ use tokio_rustls::TlsConnector;
 use super::http::{self, Call};
 use super::{Cause, Content, aws, azure, hashicorp};
 use crate::call::Answer;
-use crate::config::{Endpoint, VaultAccess, VaultConfig, VaultLogin};
+use crate::config::{Endpoint, VaultAccess, VaultConfig, VaultKeys, VaultLogin};
 
 /// Tries of one access, when what failed may pass.
 const TRIES_MAX: u32 = 3;
@@ -55,6 +55,10 @@ impl Client {
     pub(super) fn new(config: VaultConfig, authorities: &Path) -> Result<Client, String> {
         let authority = match &config.access {
             VaultAccess::Azure { authority, .. } => Some(authority),
+            VaultAccess::Aws {
+                keys: VaultKeys::Container { endpoint, .. },
+                ..
+            } => Some(endpoint),
             _ => None,
         };
         let tls = [config.endpoint(), authority];

@@ -265,6 +265,39 @@ async fn aws_with_a_signature() {
 }
 
 #[tokio::test]
+async fn aws_with_the_role_of_the_container() {
+    let role = r#"{"AccessKeyId": "ASIA", "SecretAccessKey": "s", "Token": "st",
+        "Expiration": "2026-11-21T18:00:00Z", "RoleArn": "r"}"#;
+    let vault = Vault::start(vec![
+        (200, role),
+        (200, r#"{"Name": "openai", "SecretString": "sk-6"}"#),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "eks-1\n").unwrap();
+    let env = |name: &str| match name {
+        "AWS_REGION" => Some("eu-west-1".to_owned()),
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER" => Some(vault.url.clone()),
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI" => Some(format!("{}/v1/credentials", vault.url)),
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE" => Some(file.display().to_string()),
+        _ => None,
+    };
+    let text = "providers: [{name: a, base_url: 'http://x', api_key: {vault: openai}}]";
+    let mut config = Config::parse(Path::new("weir.yaml"), text, &env).unwrap();
+    let (purposes, none) = ([Purpose::Service], Path::new(NO_CERTIFICATES));
+    fill(&mut config, &purposes, none, &mut |_| {})
+        .await
+        .unwrap();
+    let key = config.providers[0].api_key.as_ref().unwrap();
+    assert_eq!(key.expose(), "sk-6");
+    let seen = vault.seen();
+    let role = "GET /v1/credentials HTTP/1.1\nhost: VAULT\nauthorization: eks-1\n";
+    assert_eq!(seen[0], role);
+    assert!(seen[1].contains("x-amz-security-token: st\n"), "{seen:?}");
+    assert!(seen[1].contains("Credential=ASIA/"), "{seen:?}");
+}
+
+#[tokio::test]
 async fn a_folder_is_a_vault_for_development() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("openai"), "sk-5\n").unwrap();

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::super::document::Value;
 use super::super::reader::{Field, Object, Reader};
-use super::super::{Endpoint, Host, Secret, VaultAccess, VaultConfig, VaultLogin, VaultProvider};
+use super::super::{
+    Endpoint, Host, Secret, VaultAccess, VaultConfig, VaultKeys, VaultLogin, VaultProvider,
+};
 
 mod reference;
 
@@ -16,6 +18,8 @@ pub(in super::super) use reference::reference;
 const TTL_S: u64 = 300;
 /// One day.
 const TTL_S_MAX: u64 = 86_400;
+/// Where containers of AWS ECS get the keys of their role.
+const CONTAINER_ROLES: &str = "http://169.254.170.2";
 /// The folder of a local vault that names none.
 const FOLDER: &str = "./secrets";
 
@@ -122,12 +126,37 @@ impl<'n> Source<'_, 'n> {
         let variables = ["AWS_ENDPOINT_URL_SECRETS_MANAGER"];
         let url = url.or_else(|| self.text("url", &variables, reader));
         let endpoint = self.endpoint("url", url.or(own), reader);
-        let id = self.credential("access_key_id", &["AWS_ACCESS_KEY_ID"], reader);
-        let secret = self.credential("secret_access_key", &["AWS_SECRET_ACCESS_KEY"], reader);
-        let session_token = self.secret("session_token", &["AWS_SESSION_TOKEN"], reader);
+        let keys = self.keys(reader);
         Some(VaultAccess::Aws {
             endpoint: endpoint?,
             region: region?,
+            keys: keys?,
+        })
+    }
+
+    /// The access key, else where the container's role has some.
+    fn keys(&mut self, reader: &mut Reader<'_>) -> Option<VaultKeys> {
+        let session_token = self.secret("session_token", &["AWS_SESSION_TOKEN"], reader);
+        let (before, variables) = (reader.problems.len(), ["AWS_ACCESS_KEY_ID"]);
+        let id = self.secret("access_key_id", &variables, reader);
+        let relative = reader.env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+        let url = relative.map(|path| format!("{CONTAINER_ROLES}{path}"));
+        let url = url.or_else(|| reader.env("AWS_CONTAINER_CREDENTIALS_FULL_URI"));
+        if let (None, Some(url)) = (&id, url) {
+            let file = reader.env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+            let token = match file {
+                Some(path) => Secret::read(path.into()).ok(),
+                None => reader
+                    .env("AWS_CONTAINER_AUTHORIZATION_TOKEN")
+                    .map(Secret::new),
+            };
+            self.member("secret_access_key");
+            let endpoint = self.endpoint("access_key_id", Some(url), reader)?;
+            return Some(VaultKeys::Container { endpoint, token });
+        }
+        self.missed(id.is_none(), before, "access_key_id", &variables, reader);
+        let secret = self.credential("secret_access_key", &["AWS_SECRET_ACCESS_KEY"], reader);
+        Some(VaultKeys::Given {
             id: id?,
             secret: secret?,
             session_token,

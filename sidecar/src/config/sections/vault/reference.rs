@@ -10,6 +10,12 @@ use super::{PROVIDERS, Source};
 
 /// Longest name of a secret: an ARN has at most 2048 characters.
 const SECRET_NAME_MAX: usize = 2048;
+/// Where keys of AWS may be.
+const AWS_KEYS: [&str; 3] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+];
 /// What "the newest" is called; Azure and AWS have words of their own for it.
 const LATEST: &str = "latest";
 
@@ -158,7 +164,7 @@ fn first(at: &Field<'_>, reader: &mut Reader<'_>) -> Option<VaultConfig> {
         },
         None if any(&["VAULT_URL", "VAULT_ADDR"]) => VaultProvider::Hashicorp,
         None if any(&["AZURE_KEY_VAULT_URL"]) => VaultProvider::Azure,
-        None if any(&["AWS_REGION"]) && any(&["AWS_ACCESS_KEY_ID"]) => VaultProvider::Aws,
+        None if any(&["AWS_REGION"]) && any(&AWS_KEYS) => VaultProvider::Aws,
         None => {
             reader.problem(at, "there is no vault: add `vaults`, or name one in the environment with KEY_VAULT_PROVIDER");
             return None;
