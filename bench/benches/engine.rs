@@ -229,6 +229,50 @@ fn dialects(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What Claude Code asks for, more or less: instructions, tools, and rounds of calls.
+fn messages_request() -> Vec<u8> {
+    let tools: Vec<String> = (0..20)
+        .map(|tool| {
+            let description = prose(1024, tool);
+            format!(
+                r#"{{"name":"tool{tool}","description":"{description}","input_schema":{{"type":"object","properties":{{"path":{{"type":"string"}}}}}}}}"#
+            )
+        })
+        .collect();
+    let rounds: Vec<String> = (0..20)
+        .map(|round| {
+            let result = prose(4096, round);
+            format!(
+                r#"{{"role":"assistant","content":[{{"type":"text","text":"I look."}},{{"type":"tool_use","id":"toolu_{round}","name":"tool1","input":{{"path":"a/b"}}}}]}},{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"toolu_{round}","content":"{result}"}}]}}"#
+            )
+        })
+        .collect();
+    format!(
+        r#"{{"model":"m","max_tokens":32000,"stream":true,"system":[{{"type":"text","text":"{}"}}],"tools":[{}],"messages":[{{"role":"user","content":"Go."}},{}]}}"#,
+        prose(12 * 1024, 7),
+        tools.join(","),
+        rounds.join(","),
+    )
+    .into_bytes()
+}
+
+fn messages(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("messages 120k");
+    let bytes = messages_request();
+    let root = json::document(&bytes).expect("a document");
+    let chat = Ingress::Messages.to_chat(&bytes, root).expect("a request");
+    group.throughput(Throughput::Bytes(bytes.len() as u64));
+    group.bench_function("request", |b| {
+        b.iter(|| Ingress::Messages.to_chat(black_box(&bytes), root))
+    });
+    let request = ChatRequest::parse(&chat.body).expect("a chat request");
+    let target = dialect::Target::new(Dialect::Openai, "gpt-5");
+    group.bench_function("request for OpenAI", |b| {
+        b.iter(|| dialect::encode_translated(&target, &request, black_box(&chat.body)))
+    });
+    group.finish();
+}
+
 /// Vectors of 3072 numbers, as providers write them.
 fn embeddings_answer(dialect: Dialect, base64: bool) -> Vec<u8> {
     let mut state = 1_u64;
@@ -530,5 +574,7 @@ fn exchanges(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, parts, dialects, ingresses, embeddings, exchanges);
+criterion_group!(
+    benches, parts, dialects, ingresses, messages, embeddings, exchanges
+);
 criterion_main!(benches);

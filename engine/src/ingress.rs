@@ -15,7 +15,7 @@ mod completions;
 mod messages;
 mod responses;
 
-pub(crate) use messages::leave_out_unsigned as messages_leave_out_unsigned;
+pub(crate) use messages::leave_out_foreign as messages_leave_out_foreign;
 pub use messages::{
     count_to_chat as messages_count_to_chat, model as messages_model, models as messages_models,
 };

@@ -12,6 +12,7 @@ from judge import Judge, Wrong, extras, files, load, parameters, strict_model
 
 # Requests that Anthropic's types do not have but its clients send.
 NOT_TYPED = {
+    "google-signature": "what an answer held",
     "mcp-servers": "a beta",
     "parameters": "sampling, which version 2026-10-21 has not",
     "schema-with-optional-members": "a beta, since renamed",
@@ -22,7 +23,16 @@ NOT_TYPED = {
 # Faults that no type shows.
 UNSEEN = ("bad-cap-zero", "bad-no-messages", "bad-no-model")
 # What no chat completion has but other providers understand.
-EXTENSIONS = ("cache_control", "reasoning_content", "thinking", "thinking_blocks", "top_k")
+EXTENSIONS = (
+    "cache_control",
+    "extra_content",
+    "reasoning_content",
+    "thinking",
+    "thinking_blocks",
+    "top_k",
+)
+# What goes to clients beside Anthropic's own: Google's signature of a call.
+BESIDE = {"extra_content", "google"}
 # Streams that end with an error.
 ERRORS = ("cut", "done-without-finish", "error-at-once", "error-in-the-middle")
 
@@ -30,7 +40,7 @@ judge = Judge()
 
 
 def message(value):
-    strict_model(anthropic.types.Message, value)
+    strict_model(anthropic.types.Message, value, BESIDE)
 
 
 def client(name, body):
@@ -49,7 +59,7 @@ def consumed(name, body):
         model="m", max_tokens=9, messages=[question]
     ) as stream:
         for event in stream:
-            if unknown := set(extras(event)) - {"snapshot", "parsed_output"}:
+            if unknown := set(extras(event)) - BESIDE - {"snapshot", "parsed_output"}:
                 raise Wrong(f"unknown members {unknown}")
         final = stream.get_final_message()
     for block in final.content:
@@ -57,7 +67,10 @@ def consumed(name, body):
             raise Wrong(f"the input of {block.id} is {block.input!r}")
     if final.stop_reason is None:
         raise Wrong("no stop reason")
-    return final
+    if name == "google-signature":
+        back = final.to_param()["content"][0].model_dump(exclude_unset=True)
+        if "extra_content" not in back:
+            raise Wrong(f"the signature is lost: {back}")
 
 
 def failed(name, body):
@@ -78,7 +91,7 @@ def events(text):
         if not lines or lines["event"] in ("ping", "error"):
             continue
         event = adapter.validate_json(lines["data"], strict=True)
-        if unknown := set(extras(event)):
+        if unknown := set(extras(event)) - BESIDE:
             raise Wrong(f"unknown members {unknown}")
 
 

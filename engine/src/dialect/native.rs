@@ -107,7 +107,7 @@ fn edit(
             }
         }
         Form::Native(Ingress::Messages) => {
-            ingress::messages_leave_out_unsigned(body, call.root, edits);
+            ingress::messages_leave_out_foreign(body, call.root, edits);
         }
         Form::Native(Ingress::Responses) => {
             let background = json::member(body, call.root, "background");

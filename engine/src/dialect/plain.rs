@@ -190,6 +190,11 @@ impl<'a> Plain<'a> {
             let name = json::unescaped(member.key.of(body)).unwrap_or_default();
             match &*name {
                 "content" => self.write_content(member.value, out.key("content")),
+                "tool_calls" if !self.gate.is_google => out.key("tool_calls").array(|out| {
+                    for call in json::elements(body, member.value) {
+                        write_without(body, call, &["extra_content"], out);
+                    }
+                }),
                 "thinking_blocks" => {}
                 "reasoning_content"
                     if !self.gate.takes_reasoning || self.dialect != Dialect::Openai => {}

@@ -7,6 +7,7 @@
 mod answer;
 mod blocks;
 mod failure;
+mod foreign;
 mod models;
 mod queue;
 mod request;
@@ -17,23 +18,26 @@ mod stream;
 mod tests;
 mod tools;
 mod turns;
-mod unsigned;
 
 use std::borrow::Cow;
 
 pub(super) use answer::answer;
 pub(super) use failure::error;
+pub(crate) use foreign::leave_out_foreign;
 pub use models::{model, models};
 pub use request::count_to_chat;
 pub(super) use request::to_chat;
 pub(super) use stream::Stream;
-pub(crate) use unsigned::leave_out_unsigned;
 
 use crate::json::{self, Kind, Span, Writer};
 use crate::usage::Usage;
 
 /// What [`super::Translated::echo`] says when the client asked to see the model think.
 const THINKS: &[u8] = b"thinking";
+
+/// Member of a call that Google's signature comes in and has to come back in. Anthropic's packages
+/// keep members that they do not know; a client that loses it gets an answer all the same.
+const EXTRA: &str = "extra_content";
 
 fn text<'a>(body: &'a [u8], object: Span, name: &str) -> Option<Cow<'a, str>> {
     json::string(body, json::member(body, object, name)?)

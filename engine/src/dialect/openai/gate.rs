@@ -26,6 +26,8 @@ pub(in crate::dialect) struct Gate {
     pub(in crate::dialect) reasons: bool,
     /// While it reasons it takes functions by the Responses API only.
     pub(in crate::dialect) calls_without_reasoning: bool,
+    /// Google serves it, and wants its signature of a call back with it.
+    pub(in crate::dialect) is_google: bool,
     /// `reasoning_content` on the assistant's messages.
     pub(in crate::dialect) takes_reasoning: bool,
 }
@@ -38,6 +40,7 @@ impl Gate {
             efforts: None,
             reasons: false,
             calls_without_reasoning: false,
+            is_google: model.contains("gemini"),
             takes_reasoning: TAKE_REASONING
                 .iter()
                 .any(|part| model.to_ascii_lowercase().contains(part)),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{THINKS, client_id, some, stop_reason, text, write_usage};
+use super::{EXTRA, THINKS, client_id, some, stop_reason, text, write_usage};
 use crate::dialect::openai_usage;
 use crate::ingress::Context;
 use crate::json::{self, Kind, Span, Writer};
@@ -170,6 +170,9 @@ impl<'a> Said<'a> {
             let arguments =
                 some(chat, function, "arguments").or_else(|| some(chat, function, "input"));
             write_input(chat, arguments.unwrap_or_default(), out.key("input"));
+            if let Some(extra) = call.and_then(|call| some(chat, call, EXTRA)) {
+                out.key(EXTRA).copy(chat, extra);
+            }
         });
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::client_id;
+use super::{EXTRA, client_id};
 use crate::json::Writer;
 use crate::limits::CALLS_HELD_BYTES_MAX;
 
@@ -34,6 +34,19 @@ pub(super) enum Kind {
     },
 }
 
+/// A piece of a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Piece<'a> {
+    pub(super) number: Option<u64>,
+    pub(super) id: &'a str,
+    pub(super) name: &'a str,
+    /// What it adds to the arguments: the inside of a JSON string, and the text of that.
+    pub(super) arguments: &'a [u8],
+    pub(super) text: &'a str,
+    /// [`EXTRA`], as JSON.
+    pub(super) extra: &'a [u8],
+}
+
 #[derive(Clone, Debug)]
 struct Block {
     kind: Kind,
@@ -42,6 +55,8 @@ struct Block {
     /// The signature of thinking, inside a JSON string.
     signature: Vec<u8>,
     arguments: Arguments,
+    /// [`EXTRA`] of a call, as JSON.
+    extra: Vec<u8>,
     /// Nothing can be added.
     ended: bool,
     /// Its part in [`Queue::held_bytes`].
@@ -121,16 +136,15 @@ impl Queue {
 
     /// A piece of a call. Which call it is, its number says, or else its id; a piece with neither
     /// belongs to the last one. Some servers give each call the same number, but an id of its own.
-    pub(super) fn call(
-        &mut self,
-        number: Option<u64>,
-        id: &str,
-        name: &str,
-        arguments: &[u8],
-        text: &str,
-        out: &mut Vec<u8>,
-    ) -> Result<(), TooMuch> {
-        let place = match self.place(number, id, name, text) {
+    pub(super) fn call(&mut self, piece: &Piece<'_>, out: &mut Vec<u8>) -> Result<(), TooMuch> {
+        let Piece {
+            number,
+            id,
+            name,
+            text,
+            ..
+        } = *piece;
+        let place = match self.place(piece) {
             Some(place) => place,
             // What is left of a call that has ended: white space.
             None if id.is_empty() && name.is_empty() => return Ok(()),
@@ -147,8 +161,12 @@ impl Queue {
         self.name(place, id, name)?;
         if let Some(block) = self.blocks.get_mut(place) {
             block.arguments.read(text.as_bytes());
+            if block.extra.is_empty() {
+                block.extra = piece.extra.to_vec();
+                self.hold(place, piece.extra.len())?;
+            }
         }
-        self.add(place, arguments, out)
+        self.add(place, piece.arguments, out)
     }
 
     /// Notes id and name of a call when they come.
@@ -175,7 +193,14 @@ impl Queue {
     }
 
     /// Where the call is that a piece belongs to; `None` for a new one, or one that has ended.
-    fn place(&self, number: Option<u64>, id: &str, name: &str, text: &str) -> Option<usize> {
+    fn place(&self, piece: &Piece<'_>) -> Option<usize> {
+        let Piece {
+            number,
+            id,
+            name,
+            text,
+            ..
+        } = *piece;
         let blocks = self.blocks.iter().enumerate().rev();
         let mut calls = blocks.filter_map(|(place, block)| match &block.kind {
             Kind::Call { number, id, .. } => Some((place, block, *number, id.as_str())),
@@ -210,6 +235,7 @@ impl Queue {
             held: Vec::new(),
             signature: Vec::new(),
             arguments: Arguments::default(),
+            extra: Vec::new(),
             ended: false,
             held_bytes: 0,
         });
@@ -332,6 +358,9 @@ impl Block {
                 }
                 out.key("name").string(name);
                 out.key("input").object(|_| {});
+                if !self.extra.is_empty() {
+                    out.key(EXTRA).raw(&self.extra);
+                }
             }),
         }
     }

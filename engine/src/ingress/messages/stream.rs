@@ -1,8 +1,10 @@
 //! A stream of chunks as the events of a message.
 
+use std::borrow::Cow;
+
 use super::answer::message_id;
-use super::queue::{Kind, Queue, TooMuch, write_event};
-use super::{THINKS, failure, some, stop_reason, text, write_usage};
+use super::queue::{Kind, Piece, Queue, TooMuch, write_event};
+use super::{EXTRA, THINKS, failure, some, stop_reason, text, write_usage};
 use crate::dialect::{error_body, openai_usage};
 use crate::ingress::Context;
 use crate::json::{self, Span, Writer};
@@ -175,12 +177,24 @@ impl Stream {
             let function = some(data, call, "function")
                 .or_else(|| some(data, call, "custom"))
                 .unwrap_or_default();
-            let number = some(data, call, "index").and_then(|it| json::number_u64(data, it));
-            let id = text(data, call, "id").unwrap_or_default();
-            self.call(data, number, &id, function, out)?;
+            let mut extra = Vec::new();
+            if let Some(given) = some(data, call, EXTRA) {
+                json::compact_into(data, given, &mut extra);
+            }
+            let piece = Piece {
+                number: some(data, call, "index").and_then(|it| json::number_u64(data, it)),
+                id: &text(data, call, "id").unwrap_or_default(),
+                extra: &extra,
+                ..Piece::default()
+            };
+            self.call(data, function, piece, out)?;
         }
         if let Some(function) = some(data, delta, "function_call") {
-            self.call(data, Some(0), "", function, out)?;
+            let piece = Piece {
+                number: Some(0),
+                ..Piece::default()
+            };
+            self.call(data, function, piece, out)?;
         }
         Ok(())
     }
@@ -236,30 +250,34 @@ impl Stream {
     fn call(
         &mut self,
         data: &[u8],
-        number: Option<u64>,
-        id: &str,
         function: Span,
+        piece: Piece<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), TooMuch> {
         let name = text(data, function, "name").unwrap_or_default();
         let arguments = some(data, function, "arguments").or_else(|| some(data, function, "input"));
         let arguments = arguments.unwrap_or_default();
-        match json::kind(data, arguments) {
+        let (mut escaped, mut object) = (Vec::new(), Vec::new());
+        let (arguments, said) = match json::kind(data, arguments) {
             Some(json::Kind::String) => {
                 let said = json::string(data, arguments).unwrap_or_default();
-                let piece = arguments.unquoted().of(data);
-                self.blocks.call(number, id, &name, piece, &said, out)
+                (arguments.unquoted().of(data), said)
             }
             // Local servers write arguments as an object.
             Some(json::Kind::Object) => {
-                let mut said = Vec::new();
-                json::compact_into(data, arguments, &mut said);
-                let said = String::from_utf8_lossy(&said);
-                let mut piece = Vec::new();
-                json::escape_into(&said, &mut piece);
-                self.blocks.call(number, id, &name, &piece, &said, out)
+                json::compact_into(data, arguments, &mut object);
+                let said = String::from_utf8_lossy(&object);
+                json::escape_into(&said, &mut escaped);
+                (escaped.as_slice(), said)
             }
-            _ => self.blocks.call(number, id, &name, &[], "", out),
-        }
+            _ => (&[][..], Cow::Borrowed("")),
+        };
+        let piece = Piece {
+            name: &name,
+            arguments,
+            text: &said,
+            ..piece
+        };
+        self.blocks.call(&piece, out)
     }
 }

@@ -221,11 +221,11 @@ fn what_waits_has_a_limit() {
 }
 
 #[test]
-fn thoughts_without_a_signature_do_not_go_to_anthropic() {
+fn what_is_anothers_does_not_go_to_anthropic() {
     let sent = |body: &str| {
         let root = json::document(body.as_bytes()).unwrap();
         let mut edits = crate::json::Edits::default();
-        leave_out_unsigned(body.as_bytes(), root, &mut edits);
+        leave_out_foreign(body.as_bytes(), root, &mut edits);
         let changed = !edits.is_empty();
         (
             changed,
@@ -235,7 +235,8 @@ fn thoughts_without_a_signature_do_not_go_to_anthropic() {
     let (changed, body) = sent(concat!(
         r#"{"model":"m", "messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"a","signature":""},"#,
         r#"{"type":"thinking","thinking":"b","signature":"s"}, {"type":"text","text":"c"}]},"#,
-        r#"{"role":"assistant","content":[{"type":"thinking","thinking":"d"}]},{"role":"user","content":"thinking"}]}"#,
+        r#"{"role":"assistant","content":[{"type":"thinking","thinking":"d"}]},{"role":"user","content":"thinking"},"#,
+        r#"{"role":"assistant","content":[{"type":"tool_use","id":"a","extra_content":{"google":1},"name":"f"}]}]}"#,
     ));
     assert!(changed);
     assert_eq!(
@@ -243,7 +244,8 @@ fn thoughts_without_a_signature_do_not_go_to_anthropic() {
         concat!(
             r#"{"model":"m", "messages":[{"role":"assistant","content":["#,
             r#"{"type":"thinking","thinking":"b","signature":"s"},{"type":"text","text":"c"}]},"#,
-            r#"{"role":"assistant","content":[{"type":"text","text":"."}]},{"role":"user","content":"thinking"}]}"#,
+            r#"{"role":"assistant","content":[{"type":"text","text":"."}]},{"role":"user","content":"thinking"},"#,
+            r#"{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"f"}]}]}"#,
         )
     );
     let signed = r#"{"thinking":{"type":"enabled"},"messages":[{"content":[{"type":"thinking","signature":"s"}]}]}"#;

@@ -4,7 +4,7 @@ use hashbrown::HashSet;
 
 use super::blocks::{self, Part, Place};
 use super::results::ToolMessage;
-use super::{provider_id, some, text};
+use super::{EXTRA, provider_id, some, text};
 use crate::dialect::DroppedNames;
 use crate::json::{self, Kind, Span, Writer};
 use crate::request::RequestError;
@@ -255,6 +255,8 @@ struct Call {
     id: String,
     name: String,
     input: Span,
+    /// Google's signature.
+    extra: Option<Span>,
 }
 
 impl Call {
@@ -271,6 +273,7 @@ impl Call {
             id: provider_id(member("id")?).into_owned(),
             name: member("name")?.into_owned(),
             input,
+            extra: some(body, block, EXTRA),
         })
     }
 
@@ -285,6 +288,9 @@ impl Call {
                 out.key("arguments")
                     .string(&String::from_utf8_lossy(&arguments));
             });
+            if let Some(extra) = self.extra {
+                out.key(EXTRA).copy(body, extra);
+            }
         });
     }
 }
