@@ -32,7 +32,7 @@ pub fn encode_translated<'a>(
         _ => !target.model.contains("claude"),
     };
     if !is_plain {
-        return encode(target, request, body, Edits::default());
+        return encode(target, request, body, lowered_cap(target, request, body));
     }
     let mut plain = Plain {
         body,
@@ -58,6 +58,20 @@ pub fn encode_translated<'a>(
         body: Cow::Owned(encoded.body.into_owned()),
         dropped,
     })
+}
+
+/// Never more than the model can give, which clients of other formats do not know.
+fn lowered_cap(target: &Target<'_>, request: &ChatRequest, body: &[u8]) -> Edits {
+    let mut edits = Edits::default();
+    let most = target.output_max;
+    if most > 0 && request.output_cap.is_some_and(|cap| cap > most) {
+        for name in ["max_tokens", "max_completion_tokens"] {
+            if json::member(body, request.root, name).is_some() {
+                edits.set_member(body, request.root, name, most.to_string());
+            }
+        }
+    }
+    edits
 }
 
 struct Plain<'a> {
@@ -157,7 +171,7 @@ impl<'a> Plain<'a> {
         effort
     }
 
-    /// Never more than the model can give, which clients of other formats do not know.
+    /// As [`lowered_cap`].
     fn write_cap(&self, name: &str, value: Span, out: &mut Writer<'_>) {
         match json::number_u64(self.body, value) {
             Some(cap) if self.output_max > 0 => out.key(name).number(cap.min(self.output_max)),

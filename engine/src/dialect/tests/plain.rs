@@ -196,6 +196,29 @@ fn reasoning_goes_back_to_who_wants_it() {
     }
 }
 
+#[test]
+fn no_model_is_asked_for_more_than_it_can_give() {
+    for (dialect, model, place) in [
+        (Dialect::Openai, "gpt-4o", "/max_tokens"),
+        (Dialect::Openai, "o3", "/max_completion_tokens"),
+        (Dialect::Ollama, "llama3", "/max_tokens"),
+        (
+            Dialect::Gemini,
+            "gemini-2.5-pro",
+            "/generationConfig/maxOutputTokens",
+        ),
+        (
+            Dialect::Bedrock,
+            "anthropic.claude-3-haiku",
+            "/inferenceConfig/maxTokens",
+        ),
+        (Dialect::Anthropic, "claude-3-haiku", "/max_tokens"),
+    ] {
+        let body = sent(dialect, model, "null", "null", TOOLS).body;
+        assert_eq!(body.pointer(place), Some(&16_384.into()), "{model}: {body}");
+    }
+}
+
 /// Those who know more than OpenAI's format get all of it.
 #[test]
 fn claude_keeps_what_only_claude_knows() {
