@@ -64,6 +64,8 @@ pub struct Config {
     pub budgets: Vec<BudgetConfig>,
     /// When periods begin.
     pub calendar: Calendar,
+    /// Who is told of alerts.
+    pub webhook: Option<WebhookConfig>,
     /// Virtual keys that exist because the file says so.
     pub virtual_keys: Vec<VirtualKeyConfig>,
     /// Where the state service listens.
@@ -252,6 +254,17 @@ pub enum BudgetScope {
     Tag,
     /// That of some teams together.
     Pool,
+}
+
+/// Who is told of alerts, by a `POST`.
+#[derive(Clone, Debug)]
+pub struct WebhookConfig {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// What the messages are signed with.
+    pub secret: Option<Secret>,
+    /// PEM file of the authorities it is checked against; the system's when `None`.
+    pub ca: Option<PathBuf>,
 }
 
 /// To whom a virtual key belongs, as far as limits are concerned.

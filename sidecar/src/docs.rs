@@ -328,6 +328,12 @@ fn every_member_of_the_configuration_is_documented_and_no_other() {
             with(&format!("virtual_keys: [{{name: a, key: b, {odd}}}]")),
         ),
         ("calendar", with(&format!("calendar: {{{odd}}}"))),
+        (
+            "alerts.webhook",
+            with(&format!(
+                "alerts: {{webhook: {{url: \"http://127.0.0.1:9\", {odd}}}}}"
+            )),
+        ),
         ("sidecar", with(&format!("sidecar: {{{odd}}}"))),
         ("envoy", with(&format!("envoy: {{{odd}}}"))),
         ("limits", with(&format!("limits: {{{odd}}}"))),

@@ -6,6 +6,7 @@ pub mod config;
 pub mod demo;
 pub mod envoy;
 pub mod help;
+mod http;
 pub mod keys;
 pub mod render;
 pub mod serve;

@@ -37,6 +37,7 @@ mod rotation;
 mod state;
 mod store;
 
+use alerts::Webhook;
 use journal::Journal;
 use listen::Listener;
 use log::{Level, Log};
@@ -66,6 +67,8 @@ pub enum ServeError {
     Store(StoreError),
     /// A virtual key of the configuration.
     Key(String),
+    /// Who is told of alerts.
+    Webhook(String),
     /// Secrets that vaults keep.
     Vault(String),
 }
@@ -77,6 +80,7 @@ impl fmt::Display for ServeError {
             ServeError::Io(error) => error.fmt(f),
             ServeError::Store(error) => error.fmt(f),
             ServeError::Key(error) | ServeError::Vault(error) => f.write_str(error),
+            ServeError::Webhook(error) => write!(f, "alerts.webhook: {error}"),
         }
     }
 }
@@ -138,7 +142,10 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     for access in &accesses {
         shared.metrics().vault_access(access);
     }
-    let (writer, writer_thread) = Writer::start(db, Arc::clone(&shared))?;
+    let webhook = config.webhook.clone();
+    let webhook = webhook.map(|webhook| Webhook::new(webhook, authorities.as_ref()));
+    let webhook = webhook.transpose().map_err(ServeError::Webhook)?;
+    let (writer, writer_thread) = Writer::start(db, Arc::clone(&shared), webhook.is_some())?;
     let (end, ending) = watch::channel(false);
 
     let internal_thread = {
@@ -181,6 +188,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
         admin::handle(Arc::clone(&interface), request)
     }));
     let expiry = tokio::spawn(expire(Arc::clone(&shared), writer.clone()));
+    let telling = webhook.map(|webhook| tokio::spawn(webhook.tell(writer.clone(), log)));
 
     log.line(
         Level::Info,
@@ -194,6 +202,9 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     // Nobody listens any more only if the threads have ended already.
     let _ended = end.send(true);
     expiry.abort();
+    if let Some(telling) = telling {
+        telling.abort();
+    }
     drop(watching);
     let served = tokio::task::spawn_blocking(move || {
         let served = internal_thread.join();
@@ -264,7 +275,7 @@ fn load(
         }
     }
     let crossings = core.ledger.take_crossings();
-    let fresh = store::alerts::note(db, crossings, now_ms, false)?;
+    let fresh = store::alerts::note(db, crossings, now_ms, config.webhook.is_some())?;
     alerts::log(&fresh, &log);
     restore_rates(&mut core, db, now_ms)?;
     let Core {

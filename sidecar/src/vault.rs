@@ -13,12 +13,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, Purpose, VaultConfig, VaultReference};
+use crate::http;
 
 mod aws;
 mod azure;
 mod client;
 mod hashicorp;
-mod http;
 mod signature;
 
 #[cfg(test)]
@@ -101,6 +101,15 @@ impl fmt::Display for Cause {
             Cause::Status(status) => write!(f, "the vault answered with HTTP {status}"),
             Cause::Unreachable(why) => write!(f, "the vault does not answer: {why}"),
             Cause::Unusable(why) => f.write_str(why),
+        }
+    }
+}
+
+impl From<http::Failure> for Cause {
+    fn from(failure: http::Failure) -> Cause {
+        match failure {
+            http::Failure::Unmade(why) => Cause::Unusable(why),
+            http::Failure::Unreachable(why) => Cause::Unreachable(why),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! providers that speak the real wire formats. Each module starts a gateway and runs its cases on
 //! it; each claim of the README has a case.
 
+mod alerts;
 mod answers;
 mod budgets;
 mod cache;

@@ -66,7 +66,7 @@ pub(crate) fn assert_signed_for(
     );
 }
 
-fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
+pub(crate) fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     let mut block = [0u8; 64];
     block[..key.len()].copy_from_slice(key);
     let pad = |mask: u8| block.map(|byte| byte ^ mask);

@@ -157,6 +157,11 @@ impl Config {
         let mut found: Vec<(Purpose, &mut Secret)> = Vec::new();
         let token = self.admin_token.iter_mut();
         found.extend(token.map(|secret| (Purpose::Administration, secret)));
+        let webhook = self
+            .webhook
+            .as_mut()
+            .and_then(|webhook| webhook.secret.as_mut());
+        found.extend(webhook.map(|secret| (Purpose::Service, secret)));
         for provider in &mut self.providers {
             let headers = provider.headers.iter_mut().map(|(_, value)| value);
             let own = provider.api_key.iter_mut().chain(headers);

@@ -13,6 +13,7 @@ use super::{
     Address, Config, DefaultsConfig, EnvoyConfig, LimitsConfig, Period, Secret, SidecarConfig,
 };
 
+mod alert;
 mod budget;
 mod calendar;
 mod model;
@@ -69,6 +70,7 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
     let defaults = defaults(&mut top, &names, reader);
     let budgets = budget::budgets(&mut top, reader);
     let calendar = calendar::calendar(&mut top, reader);
+    let webhook = alert::webhook(&mut top, &data, reader);
     let virtual_keys = virtual_key::virtual_keys(&mut top, &names, reader);
     let sidecar = sidecar(&mut top, &data, reader);
     let envoy = envoy(&mut top, reader);
@@ -84,6 +86,7 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
         defaults,
         budgets,
         calendar,
+        webhook,
         virtual_keys,
         sidecar,
         envoy,

@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::client::{self, Client};
-use super::http::Call;
 use super::signature::{Scope, sign};
 use super::{Cause, Content};
 use crate::call::Answer;
 use crate::clock;
 use crate::config::{VaultAccess, VaultKeys};
+use crate::http::Call;
 
 const SERVICE: &str = "secretsmanager";
 const TARGET: &str = "secretsmanager.GetSecretValue";

@@ -4,9 +4,9 @@
 use serde::Deserialize;
 
 use super::client::{self, Client, Token};
-use super::http::{Call, encoded};
 use super::{Cause, Content};
 use crate::config::{Endpoint, VaultAccess};
+use crate::http::{Call, encoded};
 
 const API_VERSION: &str = "7.4";
 

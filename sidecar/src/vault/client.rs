@@ -8,10 +8,10 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::http::{self, Call};
 use super::{Cause, Content, aws, azure, hashicorp};
 use crate::call::Answer;
 use crate::config::{Endpoint, VaultAccess, VaultConfig, VaultKeys, VaultLogin};
+use crate::http::{self, Call};
 
 /// Tries of one access, when what failed may pass.
 const TRIES_MAX: u32 = 3;
@@ -156,7 +156,7 @@ impl Client {
     }
 
     pub(super) async fn send(&self, endpoint: &Endpoint, call: Call<'_>) -> Result<Answer, Cause> {
-        http::send(endpoint, self.trust.as_ref(), call).await
+        Ok(http::send(endpoint, self.trust.as_ref(), call).await?)
     }
 }
 

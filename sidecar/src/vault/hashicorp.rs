@@ -5,9 +5,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::client::{self, Client, Token};
-use super::http::{Call, encoded};
 use super::{Cause, Content};
 use crate::config::{VaultAccess, VaultLogin};
+use crate::http::{Call, encoded};
 
 /// Where AppRole is mounted unless somebody moves it.
 const LOGIN_PATH: &str = "/v1/auth/approle/login";

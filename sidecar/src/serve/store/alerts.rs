@@ -3,7 +3,7 @@
 use engine::ledger::{Crossing, Scope};
 use engine::period::Period;
 use engine::usage::NanoUsd;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 /// A threshold that was reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +68,53 @@ pub(crate) fn note(
     Ok(fresh)
 }
 
+/// The oldest alerts that nobody was told of.
+pub(crate) fn untold(db: &Connection, most: usize) -> rusqlite::Result<Vec<Alert>> {
+    let mut statement = db.prepare_cached(
+        "SELECT scope, period, window_ms, resets_ms, threshold_ppm, spent_nano, limit_nano, \
+         reached_ms FROM budget_alerts WHERE told_ms IS NULL ORDER BY reached_ms LIMIT ?",
+    )?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = statement.query_map([most], read)?;
+    rows.collect()
+}
+
+/// Somebody was told of `alert`.
+pub(crate) fn told(db: &Connection, alert: &Alert, now_ms: u64) -> rusqlite::Result<()> {
+    db.execute(
+        "UPDATE budget_alerts SET told_ms = ? \
+         WHERE scope = ? AND period = ? AND window_ms = ? AND threshold_ppm = ?",
+        params![
+            signed(now_ms),
+            alert.scope.to_string(),
+            alert.period.name(),
+            signed(alert.window_ms),
+            alert.threshold_ppm,
+        ],
+    )?;
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Alert> {
+    let scope: String = row.get(0)?;
+    let period: String = row.get(1)?;
+    let resets: Option<i64> = row.get(3)?;
+    Ok(Alert {
+        scope: Scope::parse(&scope).unwrap_or(Scope::Global),
+        period: Period::from_name(&period).unwrap_or_default(),
+        window_ms: unsigned(row.get(2)?),
+        resets_ms: resets.map(unsigned),
+        threshold_ppm: row.get(4)?,
+        spent_nano: row.get(5)?,
+        limit_nano: row.get(6)?,
+        reached_ms: unsigned(row.get(7)?),
+    })
+}
+
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
 }

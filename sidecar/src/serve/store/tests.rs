@@ -191,7 +191,7 @@ async fn a_hold_nobody_renewed_is_charged_until_its_exchange_reports() {
     let folder = tempfile::tempdir().unwrap();
     let shared = shared(folder.path());
     let db = open(&folder.path().join("weir.db")).unwrap();
-    let (writer, thread) = writer::Writer::start(db, Arc::clone(&shared)).unwrap();
+    let (writer, thread) = writer::Writer::start(db, Arc::clone(&shared), false).unwrap();
     let spend = || {
         let mut core = shared.core();
         let global = core.global;

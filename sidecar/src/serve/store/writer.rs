@@ -66,6 +66,7 @@ impl Writer {
     pub(crate) fn start(
         db: Connection,
         shared: Arc<Shared>,
+        tells: bool,
     ) -> std::io::Result<(Writer, JoinHandle<()>)> {
         let refusals = Refusals::count(&db, REFUSALS_MAX).map_err(std::io::Error::other)?;
         let (jobs, queue) = sync_channel(JOBS_MAX);
@@ -78,6 +79,7 @@ impl Writer {
             db,
             refusals,
             shared,
+            tells,
             queue,
             waiting,
         };
@@ -140,6 +142,8 @@ struct Thread {
     db: Connection,
     refusals: Refusals,
     shared: Arc<Shared>,
+    /// Whether somebody wants to be told of alerts.
+    tells: bool,
     queue: Receiver<Job>,
     waiting: Arc<AtomicUsize>,
 }
@@ -295,7 +299,7 @@ impl Thread {
         if crossings.is_empty() {
             return;
         }
-        match alerts::note(&mut self.db, crossings, now_ms, false) {
+        match alerts::note(&mut self.db, crossings, now_ms, self.tells) {
             Ok(fresh) => super::super::alerts::log(&fresh, &self.shared.log),
             Err(error) => {
                 let fields = serde_json::json!({"error": error.to_string()});

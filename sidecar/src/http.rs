@@ -1,4 +1,4 @@
-//! HTTP calls to vaults, with TLS: few and far between, each over a connection of its own.
+//! HTTP calls to the outside, with TLS: few and far between, each over a connection of its own.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,27 +14,34 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::Cause;
 use crate::call::{self, Answer};
 use crate::config::{Endpoint, Host};
 
 /// A call that takes longer has failed.
 const CALL_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// Why there is no answer.
+pub(crate) enum Failure {
+    /// What is to be sent is no request.
+    Unmade(String),
+    /// Nobody answered.
+    Unreachable(String),
+}
+
 /// One request.
-pub(super) struct Call<'a> {
-    pub(super) method: &'static str,
+pub(crate) struct Call<'a> {
+    pub(crate) method: &'static str,
     /// After the endpoint's own path, with the query.
-    pub(super) path: String,
-    pub(super) headers: Vec<(&'static str, &'a str)>,
-    pub(super) body: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(&'static str, &'a str)>,
+    pub(crate) body: String,
 }
 
 /// Whom we trust.
 ///
 /// # Errors
 /// The file cannot be read or has no certificate.
-pub(super) fn trust(authorities: &Path) -> Result<TlsConnector, String> {
+pub(crate) fn trust(authorities: &Path) -> Result<TlsConnector, String> {
     let shown = authorities.display();
     let certificates = CertificateDer::pem_file_iter(authorities)
         .map_err(|error| format!("cannot read the certificates in {shown}: {error}"))?;
@@ -52,11 +59,11 @@ pub(super) fn trust(authorities: &Path) -> Result<TlsConnector, String> {
 }
 
 /// Sends `call` to `endpoint`, with TLS where its address says so.
-pub(super) async fn send(
+pub(crate) async fn send(
     endpoint: &Endpoint,
     trust: Option<&TlsConnector>,
     call: Call<'_>,
-) -> Result<Answer, Cause> {
+) -> Result<Answer, Failure> {
     let mut request = Request::builder()
         .method(call.method)
         .uri(format!("{}{}", endpoint.base_path, call.path))
@@ -66,12 +73,12 @@ pub(super) async fn send(
     }
     let request = request
         .body(Full::new(Bytes::from(call.body)))
-        .map_err(|error| Cause::Unusable(format!("the request cannot be made: {error}")))?;
+        .map_err(|error| Failure::Unmade(format!("the request cannot be made: {error}")))?;
     match tokio::time::timeout(CALL_TIME_MAX, exchange(endpoint, trust, request)).await {
-        Ok(answer) => answer.map_err(Cause::Unreachable),
+        Ok(answer) => answer.map_err(Failure::Unreachable),
         Err(_) => {
             let why = format!("no answer within {} s", CALL_TIME_MAX.as_secs());
-            Err(Cause::Unreachable(why))
+            Err(Failure::Unreachable(why))
         }
     }
 }
@@ -103,7 +110,7 @@ async fn exchange(
 }
 
 /// `text` as a part of a path or a form.
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
