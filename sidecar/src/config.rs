@@ -408,23 +408,6 @@ impl Config {
         }
     }
 
-    /// What of a request decides which budgets it counts against.
-    fn governed(&self) -> Governed {
-        let has = |scope| self.budgets.iter().any(|budget| budget.scope == scope);
-        let tags = self.budgets.iter().filter_map(|budget| {
-            let name = budget.name.as_deref()?.split_once('=')?.0;
-            (budget.scope == BudgetScope::Tag).then(|| name.to_owned())
-        });
-        let mut tags: Vec<String> = tags.collect();
-        tags.sort_unstable();
-        tags.dedup();
-        Governed {
-            users: has(BudgetScope::User),
-            models: has(BudgetScope::Provider) || has(BudgetScope::Model),
-            tags,
-        }
-    }
-
     /// The filter's view of it: with the catalogue's models of the providers that are here.
     pub fn policy(&self) -> Policy {
         let configured = self.models.iter().map(ModelConfig::wire);
@@ -437,12 +420,34 @@ impl Config {
         Policy {
             providers: self.providers.iter().map(ProviderConfig::wire).collect(),
             models: configured.chain(known.cloned()).collect(),
-            defaults: Defaults {
-                governed: self.governed(),
-                ..self.defaults.wire()
-            },
+            defaults: self.defaults.wire(),
         }
     }
+}
+
+/// Budgets as `budgets` has them: a list, one entry of it, or all in one mapping. JSON is YAML.
+///
+/// # Errors
+/// Every problem, with its member.
+pub(crate) fn parse_budgets(text: &str) -> Result<Vec<BudgetConfig>, String> {
+    let root = document::parse(text).map_err(|problem| problem.message)?;
+    let mut reader = reader::Reader::new(&|_| None);
+    let found = sections::budgets(&root, &mut reader);
+    if reader.problems.is_empty() {
+        return Ok(found);
+    }
+    let worded = reader.problems.iter().map(|problem| {
+        let member = problem
+            .member
+            .trim_start_matches("budget")
+            .trim_start_matches('.');
+        if member.is_empty() {
+            problem.message.clone()
+        } else {
+            format!("{member}: {}", problem.message)
+        }
+    });
+    Err(worded.collect::<Vec<_>>().join("; "))
 }
 
 fn unreadable(error: &std::io::Error) -> String {

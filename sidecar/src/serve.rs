@@ -8,13 +8,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::cache_key::sha256_hex;
 use engine::ledger::{Ledger, Scope};
 use engine::limit::WINDOW_MS;
-use engine::wire::Policy;
 use rusqlite::Connection;
 use serde_json::json;
-use serde_json::value::RawValue;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, watch};
 
@@ -44,7 +41,7 @@ use log::{Level, Log};
 use membership::Rules;
 use metrics::Metrics;
 use rotation::Rotation;
-use state::{CompiledPolicy, Core, Shared, Spent};
+use state::{CompiledPolicy, Core, Shared, Spent, number};
 use store::StoreError;
 use store::seal::Sealer;
 use store::writer::Writer;
@@ -236,7 +233,7 @@ fn load(
     admin::upsert_file_keys(config, db, sealer)?;
     let now_ms = clock::now_ms();
     let mut ledger = Ledger::new(config.calendar.clone());
-    let rules = Rules::new(&config.budgets);
+    let rules = Rules::new(&config.budgets).replaced_by(&store::rules::all(db)?);
     let global = ledger.open(Scope::Global);
     // Moves the new ledger to the present before anything is charged.
     ledger.expire(now_ms);
@@ -256,11 +253,13 @@ fn load(
         ledger,
         table,
         Journal::open(&path)?,
-        compile(&policy)?,
+        CompiledPolicy::new(policy.clone()).map_err(io::Error::from)?,
         store::keys_version(db)?,
         rules,
         config.sidecar.leases,
     );
+    core.set_policy(policy.clone()).map_err(io::Error::from)?;
+    core.open_named();
     restore_spend(&mut core, db)?;
     for (exchange, mut hold) in held {
         if !store::usage::is_settled(db, &exchange)? {
@@ -287,34 +286,12 @@ fn load(
 
 /// What every scope has spent, from the store's sums. They are made anew when other scopes are
 /// counted than before, or in another calendar.
-fn restore_spend(core: &mut Core, db: &mut Connection) -> Result<(), ServeError> {
+fn restore_spend(core: &mut Core, db: &mut Connection) -> rusqlite::Result<()> {
     let calendar = core.ledger.calendar().clone();
-    let basis = format!("{}{calendar:?}", core.rules.basis());
-    let basis = number(&basis);
+    let basis = number(&format!("{}{calendar:?}", core.rules.basis()));
     store::spend::rebase(db, basis, &calendar, |spent| core.scopes(spent))?;
-    for (scope, days) in store::spend::all(db)? {
-        let known = matches!(scope, Scope::Global | Scope::Key(_));
-        let id = if known {
-            core.ledger.open(scope)
-        } else {
-            // The tier of a user is known with the next request.
-            let opened = core.rules.open(vec![scope], None, &mut core.ledger);
-            let Some(id) = opened.and_then(|ids| ids.first().copied()) else {
-                continue;
-            };
-            id
-        };
-        core.ledger.recount(id, days);
-    }
+    core.recount(store::spend::all(db)?);
     Ok(())
-}
-
-/// 52 bits that stand for a text, so that the number is exact in every JSON reader.
-fn number(text: &str) -> i64 {
-    let hash = sha256_hex(text.as_bytes());
-    hash.get(..13)
-        .and_then(|hex| i64::from_str_radix(hex, 16).ok())
-        .unwrap_or(1)
 }
 
 /// Fills the windows of request limits with what the ledger and the open holds tell of the last two
@@ -335,16 +312,6 @@ fn restore_rates(core: &mut Core, db: &Connection, now_ms: u64) -> Result<(), Se
         }
     }
     Ok(())
-}
-
-fn compile(policy: &Policy) -> Result<CompiledPolicy, ServeError> {
-    let json = serde_json::value::to_raw_value(policy).map_err(io::Error::from)?;
-    let json: Box<RawValue> = json;
-    let version = u64::try_from(number(json.get())).unwrap_or(1);
-    Ok(CompiledPolicy {
-        version: version.max(1),
-        json,
-    })
 }
 
 async fn expire(shared: Arc<Shared>, writer: Writer) {

@@ -37,6 +37,7 @@ async fn budgets_of_every_scope() {
             a_model_has_its_own,
             soft_budgets_only_tell,
             pools_are_shared_by_their_teams,
+            limits_change_while_requests_run,
         ]
     );
     what_was_spent_is_known_after_a_restart(same).await;
@@ -194,6 +195,60 @@ async fn pools_are_shared_by_their_teams(gateway: Arc<Gateway>) {
         refused.text().contains("Monthly budget limit $0.0002"),
         "{refused}"
     );
+}
+
+async fn limits_change_while_requests_run(gateway: Arc<Gateway>) {
+    let team = marker();
+    let own = key(
+        &gateway,
+        json!({"teams": [team], "tags": {"project": team}}),
+    )
+    .await;
+    let body = request("gpt-4o-mini");
+    for _ in 0..2 {
+        gateway.chat_as(&own, &body).send().await.good();
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // A scope that nobody counted until now knows what was spent before.
+    let limit = json!({"scope": "tag", "name": format!("project={team}"), "limit_usd": 0.0002});
+    let set = gateway.admin("PUT", "/admin/budgets", Some(limit)).await;
+    let shown = set.good().json();
+    let entry = |shown: &Value| {
+        let budgets = shown["data"].as_array().cloned().unwrap_or_default();
+        budgets
+            .into_iter()
+            .find(|budget| budget["name"] == format!("project={team}"))
+    };
+    let spent = entry(&shown).expect("the new one")["spent_usd"].as_f64();
+    assert!(
+        spent.is_some_and(|usd| (0.00012..0.00013).contains(&usd)),
+        "{shown}"
+    );
+    let (answered, refused) = until_refused(|_| gateway.chat_as(&own, &body)).await;
+    assert_eq!(answered, 1, "{refused}");
+    assert!(
+        refused.text().contains("Monthly budget limit $0.0002"),
+        "{refused}"
+    );
+    // Raised, by the other names of its members.
+    let raised = json!([{"scope": "tag", "name": format!("project={team}"), "total_budget": 1,
+        "auto_disable_at_limit": true, "alert_thresholds": [0.9]}]);
+    gateway
+        .admin("PUT", "/admin/budgets", Some(raised))
+        .await
+        .good();
+    // The team's own day is nearly used up; it is not what refuses here.
+    let other = key(&gateway, json!({"tags": {"project": team}})).await;
+    gateway.chat_as(&other, &body).send().await.good();
+    let gone = format!("/admin/budgets?scope=tag&name=project%3D{team}");
+    let left = gateway.admin("DELETE", &gone, None).await;
+    assert_eq!(entry(&left.good().json()), None);
+    let again = gateway.admin("DELETE", &gone, None).await;
+    again.refused(404, "not_found");
+    let wrong = json!({"scope": "team", "limit": 5});
+    let wrong = gateway.admin("PUT", "/admin/budgets", Some(wrong)).await;
+    wrong.refused(400, "invalid_request");
+    assert!(wrong.text().contains("unknown member `limit`"), "{wrong}");
 }
 
 async fn what_was_spent_is_known_after_a_restart(gateway: Arc<Gateway>) {

@@ -10,7 +10,8 @@ use super::endpoint::socket_address;
 use super::problem::closest;
 use super::reader::{Field, Object, Reader, SecretSource};
 use super::{
-    Address, Config, DefaultsConfig, EnvoyConfig, LimitsConfig, Period, Secret, SidecarConfig,
+    Address, BudgetConfig, Config, DefaultsConfig, EnvoyConfig, LimitsConfig, Period, Secret,
+    SidecarConfig,
 };
 
 mod alert;
@@ -315,6 +316,15 @@ fn optional_secret(field: Field<'_>, reader: &mut Reader<'_>) -> Option<Secret> 
         SecretSource::Present(secret) => Some(secret),
         SecretSource::Unset(_) => None,
     }
+}
+
+/// Budgets on their own.
+pub(super) fn budgets(root: &Node, reader: &mut Reader<'_>) -> Vec<BudgetConfig> {
+    let field = Field {
+        node: root,
+        path: "budget".to_owned(),
+    };
+    budget::read(field, reader)
 }
 
 /// `monthly`, `30d` ...

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use subtle::ConstantTimeEq;
 
 use super::listen::{self, Answer};
+use super::membership::Rules;
 use super::metrics::MEDIA_TYPE;
 use super::state::Shared;
 use super::store::seal::Sealer;
@@ -20,6 +21,7 @@ use super::store::writer::Writer;
 use crate::clock;
 use crate::config::{Config, Secret};
 
+mod budgets;
 mod file_keys;
 mod health;
 mod members;
@@ -42,6 +44,8 @@ pub(super) struct Interface {
     sealer: Arc<Sealer>,
     token: RwLock<Option<Secret>>,
     database: std::path::PathBuf,
+    /// Budgets of the file.
+    file_rules: Rules,
     /// Providers that are configured.
     providers: Vec<String>,
     /// Providers that the price catalogue knows: a key may come before their configuration.
@@ -81,6 +85,7 @@ impl Interface {
                 .map(|provider| provider.name.clone())
                 .collect(),
             catalogued: models.into_iter().map(|model| model.provider).collect(),
+            file_rules: Rules::new(&config.budgets),
             changing: tokio::sync::Mutex::default(),
             health: health::Probe::default(),
         }
@@ -222,9 +227,12 @@ async fn route(interface: &Interface, request: Request<Incoming>) -> Reply {
         (Some("usage"), None, ..) => {
             only(&method, &[Method::GET], reads::usage(interface, &query)).await
         }
-        (Some("budgets"), None, ..) => {
-            only(&method, &[Method::GET], reads::budgets(interface)).await
-        }
+        (Some("budgets"), None, ..) => match method {
+            Method::GET => budgets::list(interface).await,
+            Method::PUT | Method::POST => budgets::put(interface, &body(request).await?).await,
+            Method::DELETE => budgets::remove(interface, &query).await,
+            _ => Err(Refusal::new(Code::MethodNotAllowed)),
+        },
         _ => Err(Refusal::new(Code::NotFound)),
     }
 }

@@ -1,7 +1,8 @@
 //! Whose budgets an exchange counts against.
 
 use engine::ledger::{Budget, Ledger, Scope, ScopeId};
-use engine::wire::Quote;
+use engine::price;
+use engine::wire::{Governed, Quote};
 
 use super::keys::VirtualKey;
 use crate::config::{BudgetConfig, BudgetScope, Membership};
@@ -132,6 +133,47 @@ impl Rules {
         Some(ids)
     }
 
+    /// Scopes that a budget names: they are shown before anybody has spent in them.
+    pub(crate) fn named(&self) -> Vec<Scope> {
+        let rules = self
+            .0
+            .iter()
+            .filter(|rule| rule.scope != BudgetScope::Global);
+        let named = rules.filter_map(|rule| {
+            let name = rule.name.as_deref().filter(|name| !name.ends_with("=*"))?;
+            Scope::of(rule.kind(), name)
+        });
+        named.collect()
+    }
+
+    /// What of a request decides which budgets it counts against.
+    pub(crate) fn governed(&self) -> Governed {
+        let has = |scope| self.0.iter().any(|rule| rule.scope == scope);
+        let tags = self.0.iter().filter_map(|rule| {
+            let name = rule.name.as_deref()?.split_once('=')?.0;
+            (rule.scope == BudgetScope::Tag).then(|| name.to_owned())
+        });
+        let mut tags: Vec<String> = tags.collect();
+        tags.sort_unstable();
+        tags.dedup();
+        Governed {
+            users: has(BudgetScope::User),
+            models: has(BudgetScope::Provider) || has(BudgetScope::Model),
+            tags,
+        }
+    }
+
+    /// These, in place of those that bound the same over the same period.
+    #[must_use]
+    pub(crate) fn replaced_by(&self, others: &[BudgetConfig]) -> Rules {
+        let kept = self.0.iter().filter(|rule| {
+            !others
+                .iter()
+                .any(|other| other.identity() == rule.identity())
+        });
+        Rules(kept.chain(others).cloned().collect())
+    }
+
     /// A number that changes when other scopes are counted.
     pub(crate) fn basis(&self) -> String {
         let mut basis = String::new();
@@ -146,8 +188,52 @@ impl Rules {
 }
 
 impl BudgetConfig {
-    fn bounds(&self, scope: &Scope) -> bool {
-        let kind = match self.scope {
+    /// What tells a budget from others: of one scope and period there is one.
+    pub(crate) fn identity(&self) -> String {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let kind = self.kind();
+        let period = self.budget.period.name();
+        format!(
+            "{kind}\n{}\n{}\n{period}",
+            text(&self.name),
+            text(&self.tier)
+        )
+    }
+
+    /// As [`crate::config::parse_budgets`] reads it.
+    pub(crate) fn document(&self) -> String {
+        let parts: Vec<String> = self
+            .budget
+            .thresholds
+            .iter()
+            .map(|ppm| price::usd(i64::from(ppm).saturating_mul(1_000)))
+            .collect();
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        let mut members = vec![
+            format!("\"limit_usd\": {}", price::usd(self.budget.limit_nano)),
+            format!("\"period\": {}", text(&self.budget.period.name())),
+            format!("\"hard\": {}", self.budget.hard),
+            format!("\"thresholds\": [{}]", parts.join(", ")),
+        ];
+        let name = if self.scope == BudgetScope::Pool {
+            let teams = serde_json::Value::from(self.teams.clone());
+            members.push(format!("\"user_groups\": {teams}"));
+            "budget_id"
+        } else {
+            members.push(format!("\"scope\": {}", text(self.kind())));
+            "name"
+        };
+        for (member, value) in [(name, &self.name), ("tier", &self.tier)] {
+            if let Some(value) = value {
+                members.push(format!("\"{member}\": {}", text(value)));
+            }
+        }
+        format!("{{{}}}", members.join(", "))
+    }
+
+    /// As the scope is called.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.scope {
             BudgetScope::Global => "global",
             BudgetScope::Tenant => "tenant",
             BudgetScope::Team => "team",
@@ -157,7 +243,10 @@ impl BudgetConfig {
             BudgetScope::Model => "model",
             BudgetScope::Tag => "tag",
             BudgetScope::Pool => "pool",
-        };
+        }
+    }
+
+    fn bounds(&self, scope: &Scope) -> bool {
         let named = |name: &str| match (self.scope, name.strip_suffix("=*")) {
             (BudgetScope::Tag, Some(any)) => scope
                 .name()
@@ -165,7 +254,7 @@ impl BudgetConfig {
                 .is_some_and(|(tag, _)| tag == any),
             _ => name == scope.name(),
         };
-        kind == scope.kind() && self.name.as_deref().is_none_or(named)
+        self.kind() == scope.kind() && self.name.as_deref().is_none_or(named)
     }
 }
 
@@ -216,6 +305,27 @@ mod tests {
                 thresholds: Thresholds::default(),
             },
         }
+    }
+
+    #[test]
+    fn a_budget_is_read_as_it_was_written() {
+        let budgets = r#"[{scope: team, name: "a \"b\"", limit_usd: 0.5, period: 30d, hard: false,
+            thresholds: [0.5, 1.25]}, {scope: user, tier: premium, limit_usd: 2},
+            {budget_id: ai, user_groups: [x, y], total_budget: 7, reset_period: yearly}]"#;
+        let budgets = crate::config::parse_budgets(budgets).unwrap();
+        assert_eq!(budgets.len(), 3);
+        for budget in budgets {
+            let again = crate::config::parse_budgets(&budget.document()).unwrap();
+            assert_eq!(again, [budget]);
+        }
+        let flat =
+            r#"{"global_limit": 1000, "user_limits": {"premium": 100}, "warning_threshold": 0.8}"#;
+        let budgets = crate::config::parse_budgets(flat).unwrap();
+        assert_eq!(budgets.len(), 2);
+        assert_eq!(budgets[1].tier.as_deref(), Some("premium"));
+        let wrong = crate::config::parse_budgets(r#"{"scope": "team", "limit": 1}"#);
+        let wrong = wrong.unwrap_err();
+        assert!(wrong.contains("unknown member `limit`"), "{wrong}");
     }
 
     #[test]

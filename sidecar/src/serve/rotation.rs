@@ -9,7 +9,6 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::admin::Interface;
-use super::compile;
 use super::log::{Level, Log};
 use super::state::Shared;
 use crate::config::{Config, Purpose, VaultReference};
@@ -112,8 +111,7 @@ impl Rotation {
             }
         }
         self.interface.set_token(next.admin_token.as_ref());
-        let policy = compile(&next.policy()).map_err(|error| error.to_string())?;
-        self.shared.core().policy = policy;
-        Ok(())
+        let adopted = self.shared.core().set_policy(next.policy());
+        adopted.map_err(|error| error.to_string())
     }
 }

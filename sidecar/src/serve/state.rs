@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use engine::cache_key::sha256_hex;
 use engine::lease;
 use engine::ledger::{Answer, Ask, Hold, Ledger, Scope, ScopeId};
 use engine::period::Period;
 use engine::reply::Code;
+use engine::usage::NanoUsd;
 use engine::wire::{
-    Admission, Admit, Grant, KeyAnswer, LeaseGrant, LeaseState, PolicyAnswer, PolicyPoll,
+    Admission, Admit, Grant, KeyAnswer, LeaseGrant, LeaseState, Policy, PolicyAnswer, PolicyPoll,
     RateState, Refused, Renew, Renewed, UsageRecord,
 };
 use serde::{Serialize, Serializer};
@@ -79,8 +81,31 @@ impl<'a> Spent<'a> {
 pub(crate) struct CompiledPolicy {
     /// Changes when the policy does, restarts included: it is taken from the content.
     pub(crate) version: u64,
-    /// JSON of an [`engine::wire::Policy`].
+    /// JSON of `policy`.
     pub(crate) json: Box<RawValue>,
+    /// What was compiled.
+    policy: Policy,
+}
+
+impl CompiledPolicy {
+    /// Errors: it cannot be written as JSON.
+    pub(crate) fn new(policy: Policy) -> Result<CompiledPolicy, serde_json::Error> {
+        let json: Box<RawValue> = serde_json::value::to_raw_value(&policy)?;
+        let version = u64::try_from(number(json.get())).unwrap_or(1);
+        Ok(CompiledPolicy {
+            version: version.max(1),
+            json,
+            policy,
+        })
+    }
+}
+
+/// 52 bits that stand for a text, so that the number is exact in every JSON reader.
+pub(crate) fn number(text: &str) -> i64 {
+    let hash = sha256_hex(text.as_bytes());
+    hash.get(..13)
+        .and_then(|hex| i64::from_str_radix(hex, 16).ok())
+        .unwrap_or(1)
 }
 
 /// [`Admission`] with a cached answer that is sent as it was stored.
@@ -163,6 +188,53 @@ impl Core {
             rules,
             leases,
             vms,
+        }
+    }
+
+    /// Puts a policy in force; what its requests have to say of themselves follows from the rules.
+    pub(crate) fn set_policy(&mut self, mut policy: Policy) -> Result<(), serde_json::Error> {
+        policy.defaults.governed = self.rules.governed();
+        self.policy = CompiledPolicy::new(policy)?;
+        Ok(())
+    }
+
+    /// Puts other budgets in force.
+    pub(crate) fn set_rules(&mut self, rules: Rules) -> Result<(), serde_json::Error> {
+        self.rules = rules;
+        for (scope, id) in self.ledger.scopes_with_budgets() {
+            if !matches!(scope, Scope::Key(_)) {
+                // The tier of a user is known with the next request.
+                let budgets = self.rules.budgets(&scope, None);
+                self.ledger.set_budgets(id, budgets);
+            }
+        }
+        let global = self.rules.global();
+        self.ledger.set_budgets(self.global, global);
+        self.open_named();
+        self.set_policy(self.policy.policy.clone())
+    }
+
+    /// Opens what budgets name.
+    pub(crate) fn open_named(&mut self) {
+        // Those above the cap are opened by their first request, or refused.
+        let _opened = self.rules.open(self.rules.named(), None, &mut self.ledger);
+    }
+
+    /// Takes over what every scope has spent: days and costs.
+    pub(crate) fn recount(&mut self, sums: HashMap<Scope, Vec<(u64, NanoUsd)>>) {
+        for (scope, days) in sums {
+            let id = match &scope {
+                Scope::Global | Scope::Key(_) => self.ledger.open(scope),
+                // The tier of a user is known with the next request.
+                _ => match self.rules.open(vec![scope], None, &mut self.ledger) {
+                    Some(ids) => match ids.first() {
+                        Some(id) => *id,
+                        None => continue,
+                    },
+                    None => continue,
+                },
+            };
+            self.ledger.recount(id, days);
         }
     }
 

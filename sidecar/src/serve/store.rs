@@ -16,6 +16,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 pub(crate) mod alerts;
 pub(crate) mod keys;
 pub(crate) mod refusals;
+pub(crate) mod rules;
 mod schema;
 pub(crate) mod seal;
 pub(crate) mod spend;

@@ -24,12 +24,24 @@ const NANO_PER_PPM: NanoUsd = 1_000;
 const THRESHOLD_PPM_MAX: NanoUsd = 10_000_000;
 
 pub(super) fn budgets(top: &mut Object<'_>, reader: &mut Reader<'_>) -> Vec<BudgetConfig> {
+    match top.member("budgets") {
+        Some(all) => read(all, reader),
+        None => Vec::new(),
+    }
+}
+
+/// Members of the form that has all budgets in one mapping.
+const FLAT: [&str; 3] = ["global_limit", "user_limits", "group_limits"];
+
+/// A list, one entry of it, or all in one mapping.
+pub(super) fn read(all: Field<'_>, reader: &mut Reader<'_>) -> Vec<BudgetConfig> {
     let mut found: Vec<BudgetConfig> = Vec::new();
-    let Some(all) = top.member("budgets") else {
-        return found;
-    };
-    if matches!(all.node.value, Value::Mapping(_)) {
-        return flat(all, reader);
+    if let Value::Mapping(members) = &all.node.value {
+        let is_flat = |text: &str| FLAT.contains(&text);
+        if members.iter().any(|(key, _)| is_flat(&key.text)) {
+            return flat(all, reader);
+        }
+        return entry(all, reader).into_iter().collect();
     }
     for field in reader.list(&all) {
         let Some(budget) = entry(field.clone(), reader) else {

@@ -1,8 +1,5 @@
-//! `/admin/usage` and `/admin/budgets`.
+//! `/admin/usage`.
 
-use std::borrow::Cow;
-
-use engine::ledger::{BudgetState, Scope};
 use engine::period::{self, Period};
 use engine::reply::Code;
 use engine::usage::NanoUsd;
@@ -102,78 +99,4 @@ fn sums(db: &Connection, column: &str, start: &str, end: &str) -> rusqlite::Resu
         })
     })?;
     rows.collect()
-}
-
-#[derive(Serialize)]
-struct ShownBudget {
-    scope: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    period: Cow<'static, str>,
-    hard: bool,
-    limit_usd: Option<Box<RawValue>>,
-    spent_usd: Option<Box<RawValue>>,
-    held_usd: Option<Box<RawValue>>,
-    remaining_usd: Option<Box<RawValue>>,
-    resets_at: Option<String>,
-}
-
-/// `GET /admin/budgets`: every budget with its present window.
-pub(super) async fn budgets(interface: &Interface) -> Reply {
-    let now_ms = clock::now_ms();
-    let keys: Vec<_> = {
-        let core = interface.shared.core();
-        let limited = core
-            .keys
-            .all()
-            .filter(|entry| entry.key.budget_limit_nano.is_some());
-        limited
-            .map(|entry| (entry.key.clone(), entry.scopes))
-            .collect()
-    };
-    let above = interface.shared.core().ledger.scopes_with_budgets();
-    let mut shown = Vec::new();
-    for (scope, id) in above {
-        if matches!(scope, Scope::Key(_)) {
-            continue;
-        }
-        let name = Some(scope.name().to_owned()).filter(|name| !name.is_empty());
-        for state in interface.shared.core().ledger.budgets(id, now_ms) {
-            shown.push(show(scope.kind(), None, name.clone(), &state));
-        }
-    }
-    for (key, [_, own]) in keys {
-        for state in interface.shared.core().ledger.budgets(own, now_ms) {
-            shown.push(show(
-                "key",
-                Some(key.id.clone()),
-                Some(key.name.clone()),
-                &state,
-            ));
-        }
-    }
-    super::list(&shown)
-}
-
-fn show(
-    scope: &'static str,
-    key: Option<String>,
-    name: Option<String>,
-    state: &BudgetState,
-) -> ShownBudget {
-    let BudgetState { budget, spend } = state;
-    ShownBudget {
-        scope,
-        key,
-        name,
-        period: budget.period.name(),
-        hard: budget.hard,
-        limit_usd: usd(budget.limit_nano),
-        spent_usd: usd(spend.spent_nano),
-        held_usd: usd(spend.held_nano),
-        remaining_usd: usd(spend.left(*budget)),
-        resets_at: spend.window.end_ms.map(period::rfc3339),
-    }
 }

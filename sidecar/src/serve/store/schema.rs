@@ -116,6 +116,7 @@ CREATE TABLE budget_alerts (
     told_ms INTEGER,
     PRIMARY KEY (scope, period, window_ms, threshold_ppm)
 ) WITHOUT ROWID;
+CREATE TABLE budget_rules (identity TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
 ";
 
 /// Brings the database to [`VERSION`].

@@ -136,7 +136,7 @@ fn a_store_of_the_first_version_is_brought_up() {
     db.execute_batch(
         "DROP INDEX idx_usage_refused; ALTER TABLE llm_usage_log DROP COLUMN endpoint; \
          ALTER TABLE llm_usage_log DROP COLUMN tags; DROP TABLE spend_daily; \
-         DROP TABLE budget_alerts; ALTER TABLE virtual_keys DROP COLUMN membership; \
+         DROP TABLE budget_alerts; DROP TABLE budget_rules; ALTER TABLE virtual_keys DROP COLUMN membership; \
          PRAGMA user_version = 1",
     )
     .unwrap();
@@ -248,8 +248,7 @@ async fn a_hold_nobody_renewed_is_charged_until_its_exchange_reports() {
 
 fn shared(folder: &Path) -> Arc<Shared> {
     let journal = Journal::open(&folder.join("holds.journal")).unwrap();
-    let json = serde_json::value::to_raw_value(&()).unwrap();
-    let policy = CompiledPolicy { version: 1, json };
+    let policy = CompiledPolicy::new(Policy::default()).unwrap();
     let core = Core::new(
         Ledger::default(),
         KeyTable::default(),
