@@ -5,10 +5,12 @@
 //! had quietly gone would pass on what the model made up.
 
 mod answer;
+mod arguments;
 mod blocks;
 mod failure;
 mod foreign;
 mod models;
+mod place;
 mod queue;
 mod request;
 mod results;

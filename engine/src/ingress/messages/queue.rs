@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::arguments::Arguments;
 use super::{EXTRA, client_id};
 use crate::json::Writer;
 use crate::limits::CALLS_HELD_BYTES_MAX;
@@ -396,42 +397,4 @@ pub(super) fn write_event(name: &str, out: &mut Vec<u8>, members: impl FnOnce(&m
         members(out);
     });
     out.extend_from_slice(b"\n\n");
-}
-
-/// How far a call's arguments have come: an object that has closed takes no more.
-#[derive(Clone, Copy, Debug, Default)]
-struct Arguments {
-    depth: u32,
-    begun: bool,
-    in_string: bool,
-    escaped: bool,
-}
-
-impl Arguments {
-    fn read(&mut self, text: &[u8]) {
-        for byte in text {
-            if self.in_string {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => self.in_string = false,
-                    _ => {}
-                }
-                continue;
-            }
-            match byte {
-                b'"' => self.in_string = true,
-                b'{' | b'[' => {
-                    self.begun = true;
-                    self.depth = self.depth.saturating_add(1);
-                }
-                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-                _ => {}
-            }
-        }
-    }
-
-    fn is_whole(self) -> bool {
-        self.begun && self.depth == 0 && !self.in_string
-    }
 }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::blocks::{self, Part, Place};
+use super::blocks::{self, Part};
+use super::place::Place;
 use super::{provider_id, some, text};
 use crate::dialect::DroppedNames;
 use crate::json::{self, Span, Writer};

@@ -2,7 +2,8 @@
 
 use hashbrown::HashSet;
 
-use super::blocks::{self, Part, Place};
+use super::blocks::{self, Part};
+use super::place::Place;
 use super::results::ToolMessage;
 use super::{EXTRA, provider_id, some, text};
 use crate::dialect::DroppedNames;
