@@ -217,6 +217,13 @@ async fn streams(gateway: Arc<Gateway>) {
         assert_eq!(message["stop_reason"], "end_turn", "{answer}");
         assert_eq!(message["usage"]["output_tokens"], 9, "{answer}");
         assert!(!answer.text().contains("[DONE]"), "{answer}");
+        // What it cost is told once, after everything that clients read.
+        let text = answer.text();
+        let (before, after) = text.split_once(": weir {").expect("the comment");
+        assert!(
+            before.contains("message_stop") && !after.contains(": weir"),
+            "{text}"
+        );
         let seen = FakeProvider::only(gateway.provider.requests(&mark).await);
         assert!(seen.path.starts_with(path), "{model}: {}", seen.path);
     }

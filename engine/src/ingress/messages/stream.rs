@@ -60,12 +60,6 @@ impl Stream {
         }
         let choices = some(data, root, "choices").unwrap_or_default();
         let Some(choice) = json::elements(data, choices).next() else {
-            if let Some(metadata) = some(data, root, "metadata") {
-                // Anthropic's clients know no such member.
-                out.extend_from_slice(b": weir ");
-                json::compact_into(data, metadata, out);
-                out.extend_from_slice(b"\n\n");
-            }
             return;
         };
         self.begin(data, root, out);

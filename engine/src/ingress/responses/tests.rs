@@ -1,6 +1,6 @@
 //! Golden files in `testdata/ingress/responses`, and laws that hold for any input.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p weir-engine ingress::responses` writes the expected files anew.
+//! `UPDATE_EXPECT=1 cargo test -p weir-engine ingress::responses` writes the expected files anew.
 //! `tests/python/judge_responses.py` reads them with the official client's own types.
 
 use std::fs;
@@ -45,7 +45,7 @@ fn expect(name: &str, extension: &str, mut seen: impl FnMut(&str, &[u8]) -> Vec<
     for (stem, input) in inputs(name) {
         let seen = seen(&stem, &input);
         let path = folder(name).join(format!("{stem}.{extension}"));
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
             fs::write(path, seen).unwrap();
         } else if fs::read(&path).unwrap_or_default() != seen {
             let seen = String::from_utf8_lossy(&seen);
