@@ -22,7 +22,7 @@ use crate::reply::Code;
 use crate::request::{Call, ChatRequest, RequestError};
 use crate::tokens::Tokenizers;
 use crate::usage::{NanoUsd, Usage};
-use crate::wire::{CachePut, CacheStatus, Ending, KeyRecord, PiiAction, RateState};
+use crate::wire::{CachePut, CacheStatus, Ending, KeyRecord, PiiAction, Rates};
 
 mod answer;
 mod attempt;
@@ -177,7 +177,11 @@ pub struct Exchange {
     budget_status: u16,
     output_cap: Option<u64>,
     credentials: Vec<(String, String)>,
-    rate: Option<RateState>,
+    /// The limits that apply, as they are at `rate_ms`.
+    rate: Rates,
+    rate_ms: u64,
+    /// Whence it came, as limits count it; empty when none asks.
+    address: String,
     tokens_in: u64,
     cache_key: Option<String>,
     replayed_from: Option<(String, String)>,
@@ -299,7 +303,9 @@ impl Exchange {
             budget_status: 0,
             output_cap: None,
             credentials: Vec::new(),
-            rate: None,
+            rate: Rates::default(),
+            rate_ms: now_ms,
+            address: String::new(),
             tokens_in: 0,
             cache_key: None,
             replayed_from: None,

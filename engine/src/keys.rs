@@ -209,7 +209,7 @@ mod tests {
             code: "x".into(),
             message: String::new(),
             retry_after_s: None,
-            rate: None,
+            rate: crate::wire::Rates::default(),
         };
         table.learn("b", KeyAnswer::Refused(refused), 0);
         assert!(matches!(

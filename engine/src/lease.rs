@@ -1,5 +1,5 @@
-//! Leases: money and requests of one key, for requests that count against the same limits, that a worker may give out by itself, so that most
-//! admissions need no call.
+//! Leases: money, requests and tokens of one key, for requests that count against the same limits, that
+//! a worker may give out by itself, so that most admissions need no call.
 //!
 //! The sidecar holds a lease's whole amount before the worker hears of it, so `spent + held <= limit`
 //! stays true without asking. Each exchange admitted here takes the most that it can cost out of the
@@ -15,11 +15,13 @@ use hashbrown::HashMap;
 
 use crate::ledger::{self, Ask};
 use crate::usage::NanoUsd;
-use crate::wire::{Admit, Grant, LeaseGrant, LeaseState, RateState};
+use crate::wire::{Admit, Grant, LeaseGrant, LeaseState, RateState, Rates};
 
 mod grant;
 
-pub use grant::{DEMAND_RPS_MIN, Demand, LEASE_MS, REQUESTS_MAX, REQUESTS_MIN, SHARE, size};
+pub use grant::{
+    DEMAND_RPS_MIN, Demand, LEASE_MS, LEASE_MS_MIN, REQUESTS_MAX, REQUESTS_MIN, SHARE, Slice, size,
+};
 
 /// Leases that a worker holds at one time. Above it further ones are left to expire.
 pub const LEASES_MAX: usize = 10_000;
@@ -39,16 +41,17 @@ pub struct Leases {
 struct Lease {
     granted: LeaseGrant,
     credentials: Vec<(String, String)>,
-    rate: Option<RateState>,
+    rate: Rates,
     at_ms: u64,
     used_ms: u64,
     left_nano: NanoUsd,
     requests: Option<u64>,
+    tokens: Option<u64>,
     /// Exchanges that run, and the most that they can cost.
     running: u32,
     running_nano: NanoUsd,
-    /// What the sidecar was last told to keep.
-    kept_nano: Option<NanoUsd>,
+    /// What the sidecar was last told to keep: money and running exchanges.
+    kept: Option<(NanoUsd, u64)>,
 }
 
 impl Leases {
@@ -78,9 +81,13 @@ impl Leases {
         if hold_nano > lease.left_nano {
             return None;
         }
-        if let Some(requests) = &mut lease.requests {
-            *requests = requests.checked_sub(1)?;
+        let full = |most: u64| u64::from(lease.running) >= most;
+        if lease.granted.running.is_some_and(full) {
+            return None;
         }
+        let requests = less(lease.requests, 1)?;
+        let tokens = less(lease.tokens, admit.tokens_in)?;
+        (lease.requests, lease.tokens) = (requests, tokens);
         lease.left_nano = lease.left_nano.saturating_sub(hold_nano);
         lease.running = lease.running.saturating_add(1);
         lease.running_nano = lease.running_nano.saturating_add(hold_nano);
@@ -106,13 +113,14 @@ impl Leases {
         let lease = Lease {
             left_nano: granted.amount_nano,
             requests: granted.requests,
+            tokens: granted.tokens,
             credentials: grant.credentials.clone(),
             rate: grant.rate,
             at_ms: now_ms,
             used_ms: now_ms,
             running: 0,
             running_nano: 0,
-            kept_nano: None,
+            kept: None,
             granted,
         };
         if let Some(old) = self.current.insert(sharing.to_owned(), lease) {
@@ -149,18 +157,21 @@ impl Leases {
             now_ms >= lease.granted.until_ms || idle
         });
         self.retiring.extend(ended.map(|(_, lease)| lease));
-        let changed = |lease: &&Lease| lease.kept_nano != Some(lease.needs());
+        let changed = |lease: &&Lease| lease.kept != Some(lease.needs());
         let changed = self.retiring.iter().filter(changed);
         changed
-            .map(|lease| LeaseState {
-                id: lease.granted.id.clone(),
-                keep_nano: lease.needs(),
-                done: lease.running == 0,
-                requests: if lease.running == 0 {
-                    lease.requests.unwrap_or(0)
-                } else {
-                    0
-                },
+            .map(|lease| {
+                let done = lease.running == 0;
+                let (keep_nano, running) = lease.needs();
+                let unused = |left: Option<u64>| left.filter(|_| done).unwrap_or(0);
+                LeaseState {
+                    id: lease.granted.id.clone(),
+                    keep_nano,
+                    done,
+                    requests: unused(lease.requests),
+                    tokens: unused(lease.tokens),
+                    running,
+                }
             })
             .collect()
     }
@@ -170,7 +181,7 @@ impl Leases {
         for state in states {
             let mut retiring = self.retiring.iter_mut();
             if let Some(lease) = retiring.find(|lease| lease.granted.id == state.id) {
-                lease.kept_nano = Some(state.keep_nano);
+                lease.kept = Some((state.keep_nano, state.running));
             }
         }
         self.retiring.retain(|lease| {
@@ -189,26 +200,38 @@ impl Leases {
 }
 
 impl Lease {
-    fn needs(&self) -> NanoUsd {
+    /// Money, and where that is limited running exchanges, that it still needs.
+    fn needs(&self) -> (NanoUsd, u64) {
         if self.running == 0 {
-            0
-        } else {
-            self.running_nano
+            return (0, 0);
         }
+        let running = self.granted.running.map(|_| u64::from(self.running));
+        (self.running_nano, running.unwrap_or(0))
     }
 
-    /// The limit's state as the sidecar would word it: leased requests that are left are still free.
-    fn rate_now(&self, now_ms: u64) -> Option<RateState> {
-        let rate = self.rate?;
+    /// The limits' states as the sidecar would word them: what is leased and left is still free.
+    fn rate_now(&self, now_ms: u64) -> Rates {
         let passed_ms = now_ms.saturating_sub(self.at_ms);
-        Some(RateState {
+        let state = |rate: RateState, left: Option<u64>| RateState {
             remaining: rate
                 .remaining
-                .saturating_add(self.requests.unwrap_or(0))
+                .saturating_add(left.unwrap_or(0))
                 .min(rate.limit),
             reset_ms: rate.reset_ms.saturating_sub(passed_ms).max(1),
             ..rate
-        })
+        };
+        Rates {
+            requests: self.rate.requests.map(|rate| state(rate, self.requests)),
+            tokens: self.rate.tokens.map(|rate| state(rate, self.tokens)),
+        }
+    }
+}
+
+/// What is left of a limited part, `None` when it does not cover `take`.
+fn less(left: Option<u64>, take: u64) -> Option<Option<u64>> {
+    match left {
+        None => Some(None),
+        Some(left) => left.checked_sub(take).map(Some),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod reply;
 pub mod usage;
 pub mod wire;
 
+pub mod address;
 pub mod cache_key;
 pub mod dialect;
 pub mod endpoint;

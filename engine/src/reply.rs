@@ -134,7 +134,7 @@ impl Code {
             Code::NotFound => "no such path, key or other resource",
             Code::ProviderUnknown => "the route names a provider that `weir.yaml` does not have",
             Code::RateLimitExceeded => {
-                "more requests than the key's `rate_limit` in a minute; `retry-after` says when the next one fits"
+                "a limit on requests, tokens or running requests is reached, which the message names; `retry-after` says when the next one fits"
             }
             Code::RequestTooLarge => "the body is above `limits.request_body_bytes`",
             Code::StateUnavailable => {

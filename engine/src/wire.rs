@@ -90,9 +90,9 @@ pub struct Refused {
     /// Seconds until another try can succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_s: Option<u64>,
-    /// State of the key's request limit, when there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate: Option<RateState>,
+    /// State of the tightest limits that apply.
+    #[serde(default, skip_serializing_if = "Rates::is_empty")]
+    pub rate: Rates,
 }
 
 /// One question before an exchange may use a provider: limits, budgets, cache, credentials.
@@ -122,6 +122,10 @@ pub struct Admit {
     /// `name=value` of the request's metadata, for the names of [`Governed::tags`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Whence the request came, as limits count it: see [`crate::address`]. Only when some limit is for
+    /// addresses.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub address: String,
     /// What requests that may be admitted under one lease have in common; not sent.
     #[serde(skip)]
     pub sharing: String,
@@ -175,9 +179,9 @@ pub struct Grant {
     /// The key's own provider credentials, by provider name; they win over the provider's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub credentials: Vec<(String, String)>,
-    /// State of the key's request limit, when there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate: Option<RateState>,
+    /// State of the tightest limits that apply.
+    #[serde(default, skip_serializing_if = "Rates::is_empty")]
+    pub rate: Rates,
     /// What the worker may give out by itself from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<LeaseGrant>,
@@ -190,9 +194,15 @@ pub struct LeaseGrant {
     pub id: String,
     /// Money held in every scope of the key.
     pub amount_nano: NanoUsd,
-    /// Requests counted against the key's limit, when it has one.
+    /// Requests counted against limits, when there are such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<u64>,
+    /// Tokens counted against limits, when there are such; prompts take from them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// Exchanges that may run at the same time, when that is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<u64>,
     /// Unix milliseconds from which nothing is given from it.
     pub until_ms: u64,
     /// Whether a hard budget bounds the key: exchanges then need an output cap.
@@ -211,6 +221,12 @@ pub struct LeaseState {
     /// Requests that were not made; only when `done`.
     #[serde(default)]
     pub requests: u64,
+    /// Tokens that no prompt took; only when `done`.
+    #[serde(default)]
+    pub tokens: u64,
+    /// Exchanges that run under it.
+    #[serde(default)]
+    pub running: u64,
 }
 
 /// A cached answer.
@@ -218,9 +234,9 @@ pub struct LeaseState {
 pub struct Cached {
     /// What was stored.
     pub answer: CachedAnswer,
-    /// State of the key's request limit, when there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate: Option<RateState>,
+    /// State of the tightest limits that apply.
+    #[serde(default, skip_serializing_if = "Rates::is_empty")]
+    pub rate: Rates,
 }
 
 /// An answer as the cache keeps it: in OpenAI's dialect, before `metadata` is added. A stream is
@@ -250,15 +266,33 @@ pub struct CachePut {
     pub answer: CachedAnswer,
 }
 
-/// A key's request limit after this request was counted.
+/// A limit after this request was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateState {
-    /// Requests per minute.
+    /// Requests or tokens in a window.
     pub limit: u64,
-    /// Requests left in the current window.
+    /// What of it is left.
     pub remaining: u64,
-    /// Milliseconds until the window is free again.
+    /// Milliseconds until the window's bucket ends.
     pub reset_ms: u64,
+}
+
+/// The tightest of the limits that apply, of each kind: the one that leaves least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Of requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RateState>,
+    /// Of tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<RateState>,
+}
+
+impl Rates {
+    /// Whether no limit applies.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_none() && self.tokens.is_none()
+    }
 }
 
 /// A batch of finished exchanges.
@@ -616,4 +650,7 @@ pub struct Governed {
     /// Names of metadata that some limit is for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Some limit is for client addresses.
+    #[serde(default)]
+    pub addresses: bool,
 }

@@ -125,8 +125,12 @@ impl Context for Policy {
 impl HttpContext for Policy {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
         let headers = host::headers(Map::Request);
+        let peer = peer();
         let step = self.exchange.as_ref().and_then(|exchange| {
             vm::drive(exchange, |exchange, env| {
+                if let Some(peer) = &peer {
+                    exchange.on_peer(peer);
+                }
                 exchange.on_head(env, headers, end)
             })
         });
@@ -233,6 +237,19 @@ impl HttpContext for Policy {
             host::tick_every_ms(TICK_BUSY_MS);
         }
     }
+}
+
+/// Whence the request came, when limits ask: the connection's peer, or behind trusted hops the address
+/// that they tell of. Envoy decides which; no header of the client's is read here.
+fn peer() -> Option<Vec<u8>> {
+    let asked = vm::with(|vm| {
+        let policy = vm.policy.as_ref();
+        policy.is_some_and(|policy| policy.defaults().governed.addresses)
+    });
+    if asked != Some(true) {
+        return None;
+    }
+    host::property(&["source", "address"])
 }
 
 fn code_details() -> Option<String> {

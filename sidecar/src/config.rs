@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 mod document;
 mod endpoint;
 mod problem;
+mod rate;
 mod reader;
 mod secret;
 mod sections;
@@ -26,6 +27,9 @@ mod vault;
 pub use engine::period::{Calendar, Period};
 pub(crate) use problem::closest;
 pub use problem::{ConfigError, Problem};
+pub use rate::{
+    KEY_RATES_MAX, KeyLimits, LimitScope, PER, PER_S_MAX, RATE_MAX, RateConfig, RateLimitConfig,
+};
 pub use secret::{Purpose, Secret, VaultReference};
 pub use vault::{VaultAccess, VaultConfig, VaultKeys, VaultLogin, VaultProvider};
 
@@ -48,6 +52,8 @@ const REQUEST_BODY_BYTES: u32 = 32 * 1024 * 1024;
 pub struct Config {
     /// Where Envoy listens for clients.
     pub listen: SocketAddr,
+    /// Proxies in front of Envoy whose `x-forwarded-for` is believed.
+    pub trusted_hops: u32,
     /// Directory of the embedded store, sockets and logs; relative to the working directory.
     pub data: PathBuf,
     /// Token of the admin interface; without one the interface refuses everything.
@@ -62,6 +68,8 @@ pub struct Config {
     pub defaults: DefaultsConfig,
     /// Budgets above those of single keys.
     pub budgets: Vec<BudgetConfig>,
+    /// Limits on requests, tokens and what runs, above those of single keys.
+    pub rate_limits: Vec<RateLimitConfig>,
     /// When periods begin.
     pub calendar: Calendar,
     /// Who is told of alerts.
@@ -297,6 +305,8 @@ pub struct VirtualKeyConfig {
     pub real_api_key: Option<Secret>,
     /// Requests per minute.
     pub rate_limit: Option<u64>,
+    /// Further limits of that kind.
+    pub limits: KeyLimits,
     /// Spend allowed per period.
     pub budget_limit_nano: Option<NanoUsd>,
     /// Period of that spend.
@@ -556,6 +566,7 @@ impl VirtualKeyConfig {
             provider: None,
             real_api_key: None,
             rate_limit: None,
+            limits: KeyLimits::default(),
             budget_limit_nano: None,
             budget_period: Period::default(),
             membership: Membership::default(),

@@ -203,8 +203,9 @@ fn configurations_in_the_manual_are_read() {
                 format!("{PROVIDER}{block}")
             };
             let env = |name: &str| {
-                let text =
-                    !["WEIR_DEV_KEY", "VAULT_CACERT", "AZURE_AUTHORITY_HOST"].contains(&name);
+                let text = !["WEIR_DEV_KEY", "VAULT_CACERT", "AZURE_AUTHORITY_HOST"]
+                    .contains(&name)
+                    && !name.starts_with("RATE_LIMIT_");
                 text.then(|| format!("value of {name}").replace(' ', "-"))
             };
             if let Err(error) = Config::parse(Path::new(&path), &whole, &env) {
@@ -321,6 +322,12 @@ fn every_member_of_the_configuration_is_documented_and_no_other() {
             "budgets[]",
             with(&format!(
                 "budgets: [{{scope: global, limit_usd: 1, {odd}}}]"
+            )),
+        ),
+        (
+            "rate_limits[]",
+            with(&format!(
+                "rate_limits: [{{scope: global, requests: 1, {odd}}}]"
             )),
         ),
         (

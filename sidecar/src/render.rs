@@ -79,6 +79,7 @@ pub fn bootstrap(config: &Config, options: &Options) -> String {
         .value("downstream_connections_max", DOWNSTREAM_CONNECTIONS_MAX)
         .value("listen_ip", listen.ip())
         .value("listen_port", listen.port())
+        .value("trusted_hops", config.trusted_hops)
         .value("buffer_bytes", buffer_bytes(config))
         .value("late_body", refusal(Code::UpstreamTimeout, None))
         .value("broken_body", refusal(Code::UpstreamUnavailable, None))

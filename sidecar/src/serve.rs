@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::ledger::{Ledger, Scope};
-use engine::limit::WINDOW_MS;
 use rusqlite::Connection;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,18 +23,22 @@ mod cache;
 mod internal;
 mod journal;
 mod keys;
+mod leases;
+mod limits;
 mod listen;
 mod log;
 mod membership;
 #[cfg(test)]
 pub(crate) use metrics::tests::families as metric_families;
 mod metrics;
+mod restart;
 mod rotation;
 mod state;
 mod store;
 
 use alerts::Webhook;
 use journal::Journal;
+use limits::LimitRules;
 use listen::Listener;
 use log::{Level, Log};
 use membership::Rules;
@@ -234,6 +237,7 @@ fn load(
     let now_ms = clock::now_ms();
     let mut ledger = Ledger::new(config.calendar.clone());
     let rules = Rules::new(&config.budgets).replaced_by(&store::rules::all(db)?);
+    let limit_rules = LimitRules::new(&config.rate_limits);
     let global = ledger.open(Scope::Global);
     // Moves the new ledger to the present before anything is charged.
     ledger.expire(now_ms);
@@ -255,14 +259,17 @@ fn load(
         Journal::open(&path)?,
         CompiledPolicy::new(policy.clone()).map_err(io::Error::from)?,
         store::keys_version(db)?,
-        rules,
+        (rules, limit_rules),
         config.sidecar.leases,
     );
     core.set_policy(policy.clone()).map_err(io::Error::from)?;
     core.open_named();
     restore_spend(&mut core, db)?;
-    for (exchange, mut hold) in held {
+    let mut noted = Vec::new();
+    for (exchange, of) in held {
         if !store::usage::is_settled(db, &exchange)? {
+            let mut hold = of.hold;
+            noted.push((exchange.clone(), hold.key.clone(), of.limited, of.counted));
             hold.scopes = core.scope_ids(&Spent {
                 key: &hold.key,
                 user: &hold.user,
@@ -276,11 +283,14 @@ fn load(
     let crossings = core.ledger.take_crossings();
     let fresh = store::alerts::note(db, crossings, now_ms, config.webhook.is_some())?;
     alerts::log(&fresh, &log);
-    restore_rates(&mut core, db, now_ms)?;
+    restart::restore_limits(&mut core, db, noted, now_ms)?;
     let Core {
-        journal, ledger, ..
+        journal,
+        ledger,
+        limits,
+        ..
     } = &mut core;
-    journal.compact(ledger)?;
+    journal.compact(ledger, limits)?;
     Ok(Shared::new(core, Metrics::new(&policy), log))
 }
 
@@ -291,26 +301,6 @@ fn restore_spend(core: &mut Core, db: &mut Connection) -> rusqlite::Result<()> {
     let basis = number(&format!("{}{calendar:?}", core.rules.basis()));
     store::spend::rebase(db, basis, &calendar, |spent| core.scopes(spent))?;
     core.recount(store::spend::all(db)?);
-    Ok(())
-}
-
-/// Fills the windows of request limits with what the ledger and the open holds tell of the last two
-/// minutes, which is all that a window looks at: a restart must not give a key a fresh one.
-fn restore_rates(core: &mut Core, db: &Connection, now_ms: u64) -> Result<(), ServeError> {
-    let from_ms = now_ms.saturating_sub(2 * WINDOW_MS);
-    let mut admitted = store::usage::admitted_since(db, from_ms)?;
-    let open = core.ledger.holds().map(|(_, hold)| hold);
-    let open = open.filter(|hold| hold.admitted_ms >= from_ms);
-    admitted.extend(open.map(|hold| {
-        let requests = hold.lease_requests.unwrap_or(1);
-        (hold.admitted_ms, hold.key.clone(), requests)
-    }));
-    admitted.sort_unstable();
-    for (at_ms, key, requests) in admitted {
-        if let Some(entry) = core.keys.by_id_mut(&key) {
-            entry.rate.restore(requests, at_ms.min(now_ms));
-        }
-    }
     Ok(())
 }
 

@@ -56,6 +56,9 @@ impl Exchange {
         if governed.users {
             add(self.user().unwrap_or_default());
         }
+        if governed.addresses {
+            add(&self.address);
+        }
         for tag in &self.tags {
             add(tag);
         }

@@ -65,6 +65,7 @@ impl Exchange {
             }),
             user: self.user().unwrap_or_default().to_owned(),
             tags: self.tags.clone(),
+            address: self.address.clone(),
             sharing: self.sharing.clone(),
         };
         self.plan = plan;

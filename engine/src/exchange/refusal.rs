@@ -4,6 +4,7 @@ use super::{Exchange, Reply, State, Step};
 use crate::dialect;
 use crate::headers::Headers;
 use crate::ingress::Ingress;
+use crate::period;
 use crate::reply::Code;
 use crate::wire::{CacheStatus, Ending, Refused};
 
@@ -19,7 +20,9 @@ impl Exchange {
 
     /// A refusal that the sidecar worded.
     pub(super) fn refused(&mut self, refused: &Refused) -> Step {
-        self.rate = refused.rate.or(self.rate);
+        if !refused.rate.is_empty() {
+            self.rate = refused.rate;
+        }
         let code = Code::from_name(&refused.code).unwrap_or(Code::StateUnavailable);
         let message = (!refused.message.is_empty()).then(|| refused.message.clone());
         let step = self.refuse(code, message);
@@ -95,11 +98,7 @@ impl Exchange {
             CacheStatus::Off => "off",
         };
         headers.push("x-weir-cache", cache);
-        if let Some(rate) = self.rate {
-            headers.push("x-ratelimit-limit-requests", rate.limit.to_string());
-            headers.push("x-ratelimit-remaining-requests", rate.remaining.to_string());
-            headers.push("x-ratelimit-reset-requests", duration(rate.reset_ms));
-        }
+        self.push_rates(headers);
         if !self.outcome.pii.is_empty() {
             let found: Vec<String> = self
                 .outcome
@@ -121,7 +120,61 @@ impl Exchange {
     }
 }
 
-/// A duration as OpenAI writes it: `12ms`, `1s`, `6m0s`.
+/// Names of a limit's headers: what is limited, OpenAI's names, Anthropic's.
+const RATE_HEADERS: [[&str; 6]; 2] = [
+    [
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-remaining-requests",
+        "x-ratelimit-reset-requests",
+        "anthropic-ratelimit-requests-limit",
+        "anthropic-ratelimit-requests-remaining",
+        "anthropic-ratelimit-requests-reset",
+    ],
+    [
+        "x-ratelimit-limit-tokens",
+        "x-ratelimit-remaining-tokens",
+        "x-ratelimit-reset-tokens",
+        "anthropic-ratelimit-tokens-limit",
+        "anthropic-ratelimit-tokens-remaining",
+        "anthropic-ratelimit-tokens-reset",
+    ],
+];
+
+impl Exchange {
+    /// The state of the limits that apply, in OpenAI's headers (developers.openai.com, "Rate limits")
+    /// and to Anthropic's clients in theirs too (docs.anthropic.com, "Rate limits").
+    fn push_rates(&self, headers: &mut Headers) {
+        let states = [self.rate.requests, self.rate.tokens];
+        for (
+            state,
+            [
+                limit,
+                remaining,
+                reset,
+                their_limit,
+                their_remaining,
+                their_reset,
+            ],
+        ) in states.into_iter().zip(RATE_HEADERS)
+        {
+            let Some(state) = state else {
+                continue;
+            };
+            headers.push(limit, state.limit.to_string());
+            headers.push(remaining, state.remaining.to_string());
+            headers.push(reset, duration(state.reset_ms));
+            if self.client_form() == Some(Ingress::Messages) {
+                // A whole second, not before the instant that is meant.
+                let at_s = self.rate_ms.saturating_add(state.reset_ms).div_ceil(1_000);
+                headers.push(their_limit, state.limit.to_string());
+                headers.push(their_remaining, state.remaining.to_string());
+                headers.push(their_reset, period::rfc3339(at_s.saturating_mul(1_000)));
+            }
+        }
+    }
+}
+
+/// A duration as OpenAI writes it: `12ms`, `1s`, `6m0s`, `1h0m0s`.
 fn duration(ms: u64) -> String {
     match ms {
         0..=999 => format!("{ms}ms"),
@@ -133,7 +186,13 @@ fn duration(ms: u64) -> String {
                 format!("{}.{}s", tenths / 10, tenths % 10)
             }
         }
-        _ => format!("{}m{}s", ms / 60_000, ms % 60_000 / 1000),
+        60_000..=3_599_999 => format!("{}m{}s", ms / 60_000, ms % 60_000 / 1000),
+        _ => format!(
+            "{}h{}m{}s",
+            ms / 3_600_000,
+            ms % 3_600_000 / 60_000,
+            ms % 60_000 / 1000
+        ),
     }
 }
 
@@ -149,6 +208,7 @@ mod tests {
             (1000, "1s"),
             (1500, "1.5s"),
             (360_000, "6m0s"),
+            (3_661_000, "1h1m1s"),
         ] {
             assert_eq!(duration(ms), text);
         }

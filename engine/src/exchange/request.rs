@@ -1,6 +1,7 @@
 //! From the request's head to the moment it goes on or is answered here.
 
 use super::{Ask, Endpoint, Env, Exchange, Forward, State, Step, Wishes};
+use crate::address;
 use crate::cache_key::sha256_hex;
 use crate::headers::Headers;
 use crate::keys::{Presented, Standing, presented};
@@ -10,6 +11,12 @@ use crate::wire::{self, Admission, Grant, KeyAnswer, KeyLookup};
 const CONFIG_HEADERS: [&str; 2] = ["x-weir-config", "x-portkey-config"];
 
 impl Exchange {
+    /// The peer's address, `IP:PORT`, as Envoy knows it. Comes before the head, and only when
+    /// [`wire::Governed::addresses`] asks for it.
+    pub fn on_peer(&mut self, peer: &[u8]) {
+        self.address = address::network(peer).unwrap_or_default();
+    }
+
     /// The request's head. Whatever is refused here is refused before a body is read.
     pub fn on_head(&mut self, env: &mut Env<'_>, headers: Headers, end: bool) -> Step {
         self.head = headers;
@@ -129,17 +136,20 @@ impl Exchange {
                 self.forward(env, grant)
             }
             Some(Admission::Cached(cached)) => {
-                self.rate = cached.rate;
+                (self.rate, self.rate_ms) = (cached.rate, env.now_ms);
                 self.replay(&cached.answer)
             }
-            Some(Admission::Refused(refused)) => self.refused(&refused),
+            Some(Admission::Refused(refused)) => {
+                self.rate_ms = env.now_ms;
+                self.refused(&refused)
+            }
             None if grace => self.forward(env, Grant::default()),
             None => self.refuse(Code::StateUnavailable, None),
         }
     }
 
     fn forward(&mut self, env: &mut Env<'_>, grant: Grant) -> Step {
-        self.rate = grant.rate;
+        (self.rate, self.rate_ms) = (grant.rate, env.now_ms);
         self.held_nano = grant.hold_nano;
         self.output_cap = grant.output_cap;
         self.credentials = grant.credentials;

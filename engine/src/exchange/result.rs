@@ -15,7 +15,7 @@ impl Exchange {
         result: Option<(NanoUsd, Usage)>,
         length: Option<usize>,
     ) -> Headers {
-        let ours = self.rate.is_some();
+        let ours = !self.rate.is_empty();
         let mut headers = self.answer.head.filtered(|name| {
             name != b":status"
                 && name != b"x-envoy-attempt-count"

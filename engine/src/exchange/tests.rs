@@ -229,7 +229,7 @@ fn a_key_is_asked_for_once_and_its_refusal_is_the_callers() {
         code: "key_revoked".into(),
         message: String::new(),
         retry_after_s: None,
-        rate: None,
+        rate: Rates::default(),
     };
     let step = exchange.on_key(&mut world.env(), Some(KeyAnswer::Refused(refused)));
     assert_eq!(refusal(step), (401, "key_revoked".into()));
@@ -443,7 +443,10 @@ fn a_hit_is_free_and_replayed_as_it_was_asked_for() {
             ..Usage::default()
         },
     };
-    let cached = Admission::Cached(Cached { answer, rate: None });
+    let cached = Admission::Cached(Cached {
+        answer,
+        rate: Rates::default(),
+    });
     let Step::Reply(reply) = exchange.on_admission(&mut world.env(), Some(cached)) else {
         panic!("no reply")
     };
@@ -497,6 +500,7 @@ fn a_request_says_as_much_of_itself_as_limits_ask_for() {
         });
         let mut exchange = Exchange::new("wr-1".into(), world.now_ms);
         let head = head("POST", "/v1/chat/completions", extra);
+        exchange.on_peer(b"192.0.2.7:4711");
         if let Step::Ask(_) = exchange.on_head(&mut world.env(), head, false) {
             let known = KeyAnswer::Known(KeyRecord {
                 id: "key_1".into(),
@@ -523,10 +527,14 @@ fn a_request_says_as_much_of_itself_as_limits_ask_for() {
         users: true,
         models: true,
         tags: vec!["team".into(), "n".into(), "odd".into()],
+        addresses: true,
     };
     let (tags, _, sharing) = admitted(all.clone(), &header, &body);
     assert_eq!(tags, ["team=y", "n=7"]);
-    assert_eq!(sharing, "key_1\nada\nteam=y\nn=7\nopenai\ngpt-4o-mini");
+    assert_eq!(
+        sharing,
+        "key_1\nada\n192.0.2.7\nteam=y\nn=7\nopenai\ngpt-4o-mini"
+    );
     let (tags, ..) = admitted(all, &[("x-weir-metadata", "not JSON")], &body);
     assert_eq!(tags, ["team=x", "n=7"]);
 }

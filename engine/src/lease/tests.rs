@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ledger::{Answer, Budget, Ledger, Scope, ScopeId};
+use crate::limit::Room;
 use crate::period::Period;
 use crate::wire::Quote;
 
@@ -14,6 +15,7 @@ fn admit(exchange: String, cap: u64) -> Admit {
         sharing: "key".into(),
         user: String::new(),
         tags: Vec::new(),
+        address: String::new(),
         exchange,
         key: "key".into(),
         at_ms: 0,
@@ -39,12 +41,16 @@ fn grant(amount_nano: NanoUsd, requests: Option<u64>) -> Grant {
             requests,
             until_ms: 5_000,
             hard: true,
+            ..LeaseGrant::default()
         }),
-        rate: requests.map(|_| RateState {
-            limit: 1_000,
-            remaining: 500,
-            reset_ms: 30_000,
-        }),
+        rate: Rates {
+            requests: requests.map(|_| RateState {
+                limit: 1_000,
+                remaining: 500,
+                reset_ms: 30_000,
+            }),
+            tokens: None,
+        },
         ..Grant::default()
     }
 }
@@ -56,7 +62,7 @@ fn a_lease_admits_until_it_is_used_up_or_over() {
     leases.learn("key", &mut grant(250, Some(3)), 0);
     let (id, first) = leases.admit(&admit("a".into(), 90), 1_000).unwrap();
     assert_eq!((id.as_str(), first.hold_nano), ("lease-a", 100));
-    let rate = first.rate.unwrap();
+    let rate = first.rate.requests.unwrap();
     assert_eq!((rate.remaining, rate.reset_ms), (502, 29_000));
     leases.admit(&admit("b".into(), 90), 1_000).unwrap();
     assert!(
@@ -92,6 +98,7 @@ fn what_ends_is_told_once_and_forgotten_when_nothing_runs() {
         keep_nano,
         done,
         requests,
+        ..LeaseState::default()
     };
     assert_eq!(states, [state(100, false, 0)]);
     assert!(leases.admit(&admit("b".into(), 1), 100 + IDLE_MS).is_none());
@@ -117,24 +124,68 @@ fn leases_are_for_busy_keys_far_from_their_limits() {
     assert_eq!(demand.rps(1_900), DEMAND_RPS_MIN - 1);
     assert_eq!(demand.rps(2_999), DEMAND_RPS_MIN - 1);
     assert_eq!(demand.rps(3_000), 0);
-    assert_eq!(size(DEMAND_RPS_MIN - 1, 10, None, None), None);
-    assert_eq!(size(20, 10, None, None), Some((1_000, None)));
-    assert_eq!(size(1_000_000, 10, None, None), Some((10_000, None)));
+    let sized = |rps, left: Option<NanoUsd>, requests: Option<u64>| {
+        let room = Room {
+            requests,
+            ..Room::default()
+        };
+        size(rps, 10, left, &room, 1).map(|slice| (slice.amount_nano, slice.requests))
+    };
+    assert_eq!(sized(DEMAND_RPS_MIN - 1, None, None), None);
+    assert_eq!(sized(20, None, None), Some((1_000, None)));
+    assert_eq!(sized(1_000_000, None, None), Some((10_000, None)));
     assert_eq!(
-        size(20, 10, Some(1_600_000), Some(1_600)),
+        sized(20, Some(1_600_000), Some(1_600)),
         Some((1_000, Some(100)))
     );
-    assert_eq!(size(20, 10, Some(3_200), None), Some((200, None)));
+    assert_eq!(sized(20, Some(3_200), None), Some((200, None)));
+    assert_eq!(sized(20, Some(2_559), None), None, "money near its limit");
     assert_eq!(
-        size(20, 10, Some(2_559), None),
-        None,
-        "money near its limit"
-    );
-    assert_eq!(
-        size(20, 10, None, Some(255)),
+        sized(20, None, Some(255)),
         None,
         "requests near their limit"
     );
+    let room = |tokens, running| Room {
+        tokens: Some(tokens),
+        running: Some(running),
+        ..Room::default()
+    };
+    let slice = size(20, 10, None, &room(64_000, 1_000), 40).unwrap();
+    assert_eq!((slice.tokens, slice.running), (Some(4_000), Some(62)));
+    assert_eq!(size(20, 10, None, &room(10_239, 1_000), 40), None);
+    assert_eq!(size(20, 10, None, &room(10_240, 255), 40), None);
+}
+
+#[test]
+fn tokens_and_running_exchanges_are_given_out_too() {
+    let mut leases = Leases::default();
+    let mut granted = grant(10_000, Some(9));
+    let lease = granted.lease.as_mut().unwrap();
+    (lease.tokens, lease.running) = (Some(25), Some(2));
+    leases.learn("key", &mut granted, 0);
+    let ask = |name: &str, tokens_in| Admit {
+        tokens_in,
+        ..admit(name.into(), 90)
+    };
+    assert!(leases.admit(&ask("large", 26), 10).is_none());
+    leases.admit(&ask("a", 10), 10).unwrap();
+    leases.admit(&ask("b", 10), 10).unwrap();
+    assert!(leases.admit(&ask("c", 1), 10).is_none(), "two run");
+    leases.settle("key", "lease-a", 100, 50);
+    leases.admit(&ask("d", 1), 10).unwrap();
+    leases.retire_all();
+    let told = |leases: &mut Leases| {
+        let states = leases.states(20);
+        leases.told(&states);
+        let told = states.iter();
+        told.map(|it| (it.running, it.done, it.requests, it.tokens))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut leases), [(2, false, 0, 0)]);
+    leases.settle("key", "lease-a", 100, 100);
+    assert_eq!(told(&mut leases), [(1, false, 0, 0)]);
+    leases.settle("key", "lease-a", 100, 100);
+    assert_eq!(told(&mut leases), [(0, true, 6, 4)]);
 }
 
 #[derive(Clone, Debug)]
@@ -196,15 +247,16 @@ impl World {
         };
         let (left, _) = self.ledger.room(&self.scopes, self.now_ms);
         let mut grant = Grant::default();
-        if let Some((amount_nano, _)) = size(100, hold_nano, left, None) {
+        if let Some(slice) = size(100, hold_nano, left, &Room::default(), 1) {
+            let amount_nano = slice.amount_nano;
             let lease = format!("lease-{id}");
             assert!(self.ledger.lease(&lease, &id, amount_nano, 0));
             grant.lease = Some(LeaseGrant {
                 id: lease,
                 amount_nano,
-                requests: None,
                 until_ms: self.now_ms + LEASE_MS,
                 hard: true,
+                ..LeaseGrant::default()
             });
         }
         worker.leases.learn("key", &mut grant, self.now_ms);

@@ -25,6 +25,8 @@ pub enum Scope {
     Tag(String),
     /// What a named budget bounds together, by its id.
     Pool(String),
+    /// What comes from one client address, or one network of them. It has limits and no budget.
+    Ip(String),
 }
 
 impl Scope {
@@ -41,6 +43,7 @@ impl Scope {
             Scope::Model(_) => "model",
             Scope::Tag(_) => "tag",
             Scope::Pool(_) => "pool",
+            Scope::Ip(_) => "ip",
         }
     }
 
@@ -56,7 +59,8 @@ impl Scope {
             | Scope::Provider(name)
             | Scope::Model(name)
             | Scope::Tag(name)
-            | Scope::Pool(name) => name,
+            | Scope::Pool(name)
+            | Scope::Ip(name) => name,
         }
     }
 
@@ -74,6 +78,7 @@ impl Scope {
             "model" => Scope::Model(name),
             "tag" => Scope::Tag(name),
             "pool" => Scope::Pool(name),
+            "ip" => Scope::Ip(name),
             _ => return None,
         })
     }
@@ -107,6 +112,7 @@ mod tests {
             Scope::User("a:b".into()),
             Scope::Tag("env=prod".into()),
             Scope::Model("meta/llama:8b".into()),
+            Scope::Ip("2001:db8::/64".into()),
         ] {
             assert_eq!(Scope::parse(&scope.to_string()), Some(scope));
         }

@@ -19,6 +19,7 @@ mod budget;
 mod calendar;
 mod model;
 mod provider;
+mod rate_limit;
 mod vault;
 mod virtual_key;
 
@@ -30,6 +31,8 @@ const TOKENS_MAX: u64 = 1_000_000_000;
 const DAY_MS: u64 = 86_400_000;
 /// Seconds of the longest cache entry: one year.
 const CACHE_TTL_S_MAX: u64 = 31_536_000;
+/// Proxies in front of Envoy.
+const TRUSTED_HOPS_MAX: u64 = 16;
 /// Worker threads of Envoy.
 const WORKERS_MAX: u64 = 1024;
 
@@ -56,6 +59,10 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
     let listen = top
         .member("listen")
         .and_then(|field| address(&field, reader));
+    let trusted_hops = top
+        .member("trusted_hops")
+        .and_then(|field| reader.integer(&field, 0, TRUSTED_HOPS_MAX))
+        .and_then(|hops| hops.try_into().ok());
     let data = top
         .member("data")
         .and_then(|field| reader.text(&field))
@@ -70,6 +77,7 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
     let models = model::models(&mut top, &names, &providers, catalogue, reader);
     let defaults = defaults(&mut top, &names, reader);
     let budgets = budget::budgets(&mut top, reader);
+    let rate_limits = rate_limit::rate_limits(&mut top, reader);
     let calendar = calendar::calendar(&mut top, reader);
     let webhook = alert::webhook(&mut top, &data, reader);
     let virtual_keys = virtual_key::virtual_keys(&mut top, &names, reader);
@@ -79,6 +87,7 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
     top.finish(reader);
     Some(Config {
         listen: listen.unwrap_or_else(|| ([0, 0, 0, 0], 8000).into()),
+        trusted_hops: trusted_hops.unwrap_or(0),
         data,
         admin_token,
         vaults: Vec::new(),
@@ -86,6 +95,7 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
         models,
         defaults,
         budgets,
+        rate_limits,
         calendar,
         webhook,
         virtual_keys,

@@ -32,6 +32,8 @@ mod virtual_keys;
 mod tests;
 
 pub(super) use file_keys::upsert as upsert_file_keys;
+#[cfg(test)]
+pub(super) use virtual_keys::new_key;
 
 /// A body on this interface. Above it: `413 request_too_large`.
 const BODY_BYTES_MAX: usize = 256 * 1024;

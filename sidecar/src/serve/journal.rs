@@ -5,12 +5,14 @@
 //! of power the ledger is still exact; only holds may be missing, and their settlements charge
 //! without them. Settlements are not written here: the ledger's table says what was settled.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use engine::ledger::{Hold, Ledger};
+use engine::ledger::{Hold, Ledger, Scope};
+use engine::limit::{Counted, Limits};
 use engine::usage::NanoUsd;
 use serde::{Deserialize, Serialize};
 
@@ -46,10 +48,19 @@ enum Line<'a> {
         user: &'a str,
         #[serde(rename = "g", skip_serializing_if = "<[_]>::is_empty")]
         tags: &'a [String],
+        /// Scopes with limits that it counts in.
+        #[serde(rename = "q", skip_serializing_if = "Vec::is_empty")]
+        limited: Vec<String>,
+        /// Requests, tokens and running exchanges that it counts there.
+        #[serde(rename = "w", skip_serializing_if = "Option::is_none")]
+        counted: Option<(u64, u64, u64)>,
     },
     /// An exchange has cost this much so far.
     #[serde(rename = "r")]
     Renewed(Vec<(&'a str, NanoUsd)>),
+    /// A lease has ended.
+    #[serde(rename = "e")]
+    Ended(&'a str),
 }
 
 /// The open journal.
@@ -79,10 +90,17 @@ impl Journal {
         })
     }
 
-    /// Notes one hold.
-    pub(crate) fn hold(&mut self, exchange: &str, hold: &Hold) -> io::Result<()> {
+    /// Notes one hold and what it counts in `limits`.
+    pub(crate) fn hold(&mut self, exchange: &str, hold: &Hold, limits: &Limits) -> io::Result<()> {
         self.line.clear();
-        write_hold(&mut self.line, exchange, hold)?;
+        write_hold(&mut self.line, exchange, hold, limits)?;
+        self.append()
+    }
+
+    /// Notes that a lease has ended. Ends of exchanges stand in the ledger's table.
+    pub(crate) fn end(&mut self, lease: &str) -> io::Result<()> {
+        self.line.clear();
+        write_line(&mut self.line, &Line::Ended(lease))?;
         self.append()
     }
 
@@ -106,11 +124,11 @@ impl Journal {
     }
 
     /// Rewrites the journal with the holds of `ledger` alone.
-    pub(crate) fn compact(&mut self, ledger: &Ledger) -> io::Result<()> {
+    pub(crate) fn compact(&mut self, ledger: &Ledger, limits: &Limits) -> io::Result<()> {
         let fresh = self.path.with_extension("new");
         let mut lines = Vec::new();
         for (exchange, hold) in ledger.holds() {
-            write_hold(&mut lines, exchange, hold)?;
+            write_hold(&mut lines, exchange, hold, limits)?;
         }
         let _stale = fs::remove_file(&fresh);
         let mut file = OpenOptions::new()
@@ -132,7 +150,9 @@ impl Journal {
     }
 }
 
-fn write_hold(out: &mut Vec<u8>, exchange: &str, hold: &Hold) -> io::Result<()> {
+fn write_hold(out: &mut Vec<u8>, exchange: &str, hold: &Hold, limits: &Limits) -> io::Result<()> {
+    let pass = limits.pass_of(exchange);
+    let scopes = pass.map(|pass| limits.scopes_of(pass).map(Scope::to_string).collect());
     let line = Line::Held {
         exchange,
         key: &hold.key,
@@ -145,6 +165,8 @@ fn write_hold(out: &mut Vec<u8>, exchange: &str, hold: &Hold) -> io::Result<()> 
         user: &hold.user,
         tags: &hold.tags,
         lease_requests: hold.lease_requests,
+        limited: scopes.unwrap_or_default(),
+        counted: pass.map(|pass| (pass.requests, pass.tokens, pass.running)),
     };
     write_line(out, &line)
 }
@@ -155,54 +177,33 @@ fn write_line(out: &mut Vec<u8>, line: &Line<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// A hold as a journal tells of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Noted {
+    /// Its scopes are empty: the reader knows them by the key.
+    pub(crate) hold: Hold,
+    /// Scopes with limits that it counts in.
+    pub(crate) limited: Vec<Scope>,
+    /// What it counts there.
+    pub(crate) counted: Counted,
+}
+
 /// Reads a journal: holds by exchange, the last word on each; a torn last line is passed over.
-/// Their scopes are empty: the reader knows them by the key.
-pub(crate) fn replay(path: &Path) -> io::Result<Vec<(String, Hold)>> {
+pub(crate) fn replay(path: &Path) -> io::Result<Vec<(String, Noted)>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let mut holds = std::collections::HashMap::new();
+    let mut holds: HashMap<String, Noted> = HashMap::new();
     for line in BufReader::new(file).split(b'\n') {
         match serde_json::from_slice::<OwnedLine>(&line?) {
-            Ok(OwnedLine::Held {
-                x,
-                k,
-                p,
-                m,
-                a,
-                c,
-                t,
-                n,
-                l,
-                u,
-                g,
-            }) => {
-                if a == 0 && l.is_some() {
-                    // The last word on a lease that was given back.
-                    holds.remove(&x);
-                    continue;
-                }
-                let hold = Hold {
-                    amount_nano: a,
-                    metered_nano: c,
-                    admitted_ms: t,
-                    expires_ms: 0,
-                    scopes: Vec::new(),
-                    key: k,
-                    provider: p,
-                    model: m,
-                    tokens_in: n,
-                    user: u,
-                    tags: g,
-                    lease_requests: l,
-                };
-                holds.insert(x, hold);
+            Ok(OwnedLine::Held(held)) => {
+                holds.insert(held.x.clone(), held.noted());
             }
             Ok(OwnedLine::Renewed(live)) => {
                 for (exchange, cost) in live {
-                    if let Some(hold) = holds.get_mut(&exchange) {
+                    if let Some(Noted { hold, .. }) = holds.get_mut(&exchange) {
                         hold.metered_nano = if hold.lease_requests.is_some() {
                             cost
                         } else {
@@ -211,6 +212,9 @@ pub(crate) fn replay(path: &Path) -> io::Result<Vec<(String, Hold)>> {
                         hold.amount_nano = hold.amount_nano.max(cost);
                     }
                 }
+            }
+            Ok(OwnedLine::Ended(lease)) => {
+                holds.remove(&lease);
             }
             Err(_) => {}
         }
@@ -222,28 +226,72 @@ pub(crate) fn replay(path: &Path) -> io::Result<Vec<(String, Hold)>> {
 #[derive(Deserialize)]
 enum OwnedLine {
     #[serde(rename = "h")]
-    Held {
-        x: String,
-        k: String,
-        p: String,
-        m: String,
-        a: NanoUsd,
-        c: NanoUsd,
-        t: u64,
-        n: u64,
-        #[serde(default)]
-        l: Option<u64>,
-        #[serde(default)]
-        u: String,
-        #[serde(default)]
-        g: Vec<String>,
-    },
+    Held(Box<OwnedHold>),
     #[serde(rename = "r")]
     Renewed(Vec<(String, NanoUsd)>),
+    #[serde(rename = "e")]
+    Ended(String),
+}
+
+#[derive(Deserialize)]
+struct OwnedHold {
+    x: String,
+    k: String,
+    p: String,
+    m: String,
+    a: NanoUsd,
+    c: NanoUsd,
+    t: u64,
+    n: u64,
+    #[serde(default)]
+    l: Option<u64>,
+    #[serde(default)]
+    u: String,
+    #[serde(default)]
+    g: Vec<String>,
+    #[serde(default)]
+    q: Vec<String>,
+    #[serde(default)]
+    w: (u64, u64, u64),
+}
+
+impl OwnedHold {
+    fn noted(self) -> Noted {
+        let (requests, tokens, running) = self.w;
+        Noted {
+            limited: self
+                .q
+                .iter()
+                .filter_map(|text| Scope::parse(text))
+                .collect(),
+            counted: Counted {
+                at_ms: self.t,
+                requests,
+                tokens,
+                running,
+            },
+            hold: Hold {
+                amount_nano: self.a,
+                metered_nano: self.c,
+                admitted_ms: self.t,
+                expires_ms: 0,
+                scopes: Vec::new(),
+                key: self.k,
+                provider: self.p,
+                model: self.m,
+                tokens_in: self.n,
+                user: self.u,
+                tags: self.g,
+                lease_requests: self.l,
+            },
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use engine::limit::{Bound, Measure};
+
     use super::*;
 
     #[test]
@@ -265,8 +313,19 @@ mod tests {
             tags: vec!["env=prod".into()],
             lease_requests: None,
         };
-        journal.hold("a", &hold).unwrap();
-        journal.hold("b", &hold).unwrap();
+        let mut limits = Limits::default();
+        let bounds = [Bound {
+            measure: Measure::Running,
+            limit: 9,
+            window_ms: 0,
+        }];
+        let scope = Scope::Tag("env=prod".into());
+        let place = limits.open(&scope, &bounds, 5).unwrap();
+        limits.pass("a", vec![place], 3, 5);
+        journal.hold("a", &hold, &limits).unwrap();
+        journal.hold("b", &hold, &limits).unwrap();
+        journal.hold("lease", &hold, &limits).unwrap();
+        journal.end("lease").unwrap();
         journal
             .renew(&[("b".into(), 120), ("gone".into(), 1)])
             .unwrap();
@@ -283,14 +342,40 @@ mod tests {
             metered_nano: 120,
             ..hold.clone()
         };
-        assert_eq!(holds, [("a".into(), hold.clone()), ("b".into(), raised)]);
+        let counted = Counted {
+            at_ms: 5,
+            requests: 1,
+            tokens: 3,
+            running: 1,
+        };
+        let first = Noted {
+            hold: hold.clone(),
+            limited: vec![scope],
+            counted,
+        };
+        let second = Noted {
+            hold: raised,
+            limited: Vec::new(),
+            counted: Counted {
+                at_ms: 5,
+                ..Counted::default()
+            },
+        };
+        assert_eq!(holds, [("a".into(), first.clone()), ("b".into(), second)]);
 
         let mut ledger = Ledger::default();
         ledger.restore("a".into(), hold, 9);
-        journal.compact(&ledger).unwrap();
+        journal.compact(&ledger, &limits).unwrap();
         journal.renew(&[("a".into(), 50)]).unwrap();
         let holds = replay(&path).unwrap();
-        assert_eq!((holds.len(), holds[0].1.metered_nano), (1, 50));
+        assert_eq!(
+            (
+                holds.len(),
+                holds[0].1.hold.metered_nano,
+                &holds[0].1.limited
+            ),
+            (1, 50, &first.limited)
+        );
         assert!(replay(&folder.path().join("none")).unwrap().is_empty());
     }
 }

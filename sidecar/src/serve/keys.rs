@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use engine::lease::Demand;
 use engine::ledger::{Budget, Ledger, Scope, ScopeId, Thresholds};
-use engine::limit::RateWindow;
+use engine::limit::Bound;
 use engine::period::Period;
 use engine::reply::Code;
 use engine::usage::NanoUsd;
 use engine::wire::{KeyRecord, PiiAction};
 
-use crate::config::Membership;
+use crate::config::{KeyLimits, Membership};
 
 /// A virtual key as the store keeps it. The key itself is not here: only its hash is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,8 @@ pub(crate) struct VirtualKey {
     pub(crate) sealed: Option<Vec<u8>>,
     /// Requests per minute.
     pub(crate) rate_limit: Option<u64>,
+    /// Further limits of that kind.
+    pub(crate) limits: KeyLimits,
     /// Spend allowed in a window of `period`.
     pub(crate) budget_limit_nano: Option<NanoUsd>,
     /// Period of that spend.
@@ -97,7 +99,8 @@ pub(crate) struct Entry {
     pub(crate) credentials: Vec<(String, String)>,
     /// Global and the key's own.
     pub(crate) scopes: [ScopeId; 2],
-    pub(crate) rate: RateWindow,
+    /// Its own limits on requests, tokens and what runs.
+    pub(crate) bounds: Vec<Bound>,
     /// How fast it is used.
     pub(crate) demand: Demand,
 }
@@ -110,7 +113,7 @@ pub(crate) struct KeyTable {
 }
 
 impl KeyTable {
-    /// Adds a key or replaces it; the requests counted against its limit stay.
+    /// Adds a key or replaces it.
     pub(crate) fn put(&mut self, key: VirtualKey, real_api_key: Option<&str>, ledger: &mut Ledger) {
         let own = ledger.open(Scope::Key(key.id.clone()));
         let scopes = [ledger.open(Scope::Global), own];
@@ -127,12 +130,12 @@ impl KeyTable {
             self.id_by_hash.remove(&old.key.hash);
         }
         self.id_by_hash.insert(key.hash.clone(), key.id.clone());
-        let demand = old.as_ref().map(|old| old.demand).unwrap_or_default();
+        let demand = old.map(|old| old.demand).unwrap_or_default();
         let entry = Entry {
             record: key.record(),
             credentials: provider_key.into_iter().collect(),
             scopes,
-            rate: old.map(|old| old.rate).unwrap_or_default(),
+            bounds: key.limits.bounds(key.rate_limit),
             demand,
             key: Arc::new(key),
         };

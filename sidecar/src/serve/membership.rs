@@ -1,4 +1,4 @@
-//! Whose budgets an exchange counts against.
+//! Whose an exchange is, and whose budgets it counts against.
 
 use engine::ledger::{Budget, Ledger, Scope, ScopeId};
 use engine::price;
@@ -25,6 +25,8 @@ pub(crate) struct Party<'a> {
     pub(crate) tags: &'a [String],
     /// Where it goes: all planned targets, or the one that served.
     pub(crate) targets: Targets<'a>,
+    /// Whence it comes; empty when no limit asks.
+    pub(crate) address: &'a str,
 }
 
 /// Providers and models.
@@ -63,46 +65,16 @@ impl Rules {
             return Vec::new();
         }
         let mut found: Vec<Scope> = Vec::new();
-        let mut add = |scope: Scope| {
-            if !scope.name().is_empty() && !found.contains(&scope) {
-                found.push(scope);
-            }
-        };
-        let Membership {
-            tenant,
-            teams,
-            tier,
-            tags,
-            ..
-        } = party.membership;
-        add(Scope::Tenant(tenant.clone()));
-        teams.iter().cloned().map(Scope::Team).for_each(&mut add);
-        add(Scope::User(party.user().to_owned()));
-        add(Scope::Tier(tier.clone().unwrap_or_default()));
+        party.candidates(&mut found);
+        let teams = &party.membership.teams;
         let pools = self.0.iter().filter(|rule| rule.scope == BudgetScope::Pool);
         for pool in pools {
             let shares = |team: &String| pool.teams.contains(team);
             if pool.teams.is_empty() || teams.iter().any(shares) {
-                add(Scope::Pool(pool.name.clone().unwrap_or_default()));
-            }
-        }
-        let named = |tag: &&String| {
-            let name = tag.split('=').next();
-            !tags.iter().any(|own| own.split('=').next() == name)
-        };
-        for tag in tags.iter().chain(party.tags.iter().filter(named)) {
-            add(Scope::Tag(tag.clone()));
-        }
-        match party.targets {
-            Targets::Planned(quotes) => {
-                for quote in quotes {
-                    add(Scope::Provider(quote.provider.clone()));
-                    add(Scope::Model(quote.model.clone()));
+                let pool = Scope::Pool(pool.name.clone().unwrap_or_default());
+                if !pool.name().is_empty() && !found.contains(&pool) {
+                    found.push(pool);
                 }
-            }
-            Targets::Served(provider, model) => {
-                add(Scope::Provider(provider.to_owned()));
-                add(Scope::Model(model.to_owned()));
             }
         }
         let tier = party.membership.tier.as_deref();
@@ -160,6 +132,7 @@ impl Rules {
             users: has(BudgetScope::User),
             models: has(BudgetScope::Provider) || has(BudgetScope::Model),
             tags,
+            addresses: false,
         }
     }
 
@@ -247,14 +220,22 @@ impl BudgetConfig {
     }
 
     fn bounds(&self, scope: &Scope) -> bool {
-        let named = |name: &str| match (self.scope, name.strip_suffix("=*")) {
-            (BudgetScope::Tag, Some(any)) => scope
-                .name()
-                .split_once('=')
-                .is_some_and(|(tag, _)| tag == any),
-            _ => name == scope.name(),
-        };
-        self.kind() == scope.kind() && self.name.as_deref().is_none_or(named)
+        self.kind() == scope.kind()
+            && names(self.name.as_deref(), self.scope == BudgetScope::Tag, scope)
+    }
+}
+
+/// Whether a rule's `name` is that of `scope`; without a name it is for all of them.
+pub(super) fn names(name: Option<&str>, is_tag: bool, scope: &Scope) -> bool {
+    let Some(name) = name else {
+        return true;
+    };
+    match name.strip_suffix("=*").filter(|_| is_tag) {
+        Some(any) => {
+            let tag = scope.name().split_once('=');
+            tag.is_some_and(|(tag, _)| tag == any)
+        }
+        None => name == scope.name(),
     }
 }
 
@@ -271,12 +252,54 @@ impl<'a> Party<'a> {
             user,
             tags,
             targets,
+            address: "",
+        }
+    }
+
+    /// Scopes that it belongs to, besides everybody's, the key's own, its address's and those of
+    /// pools. Providers and models are the last.
+    pub(super) fn candidates(&self, found: &mut Vec<Scope>) {
+        let mut add = |scope: Scope| {
+            if !scope.name().is_empty() && !found.contains(&scope) {
+                found.push(scope);
+            }
+        };
+        let Membership {
+            tenant,
+            teams,
+            tier,
+            tags,
+            ..
+        } = self.membership;
+        add(Scope::Tenant(tenant.clone()));
+        teams.iter().cloned().map(Scope::Team).for_each(&mut add);
+        add(Scope::User(self.user().to_owned()));
+        add(Scope::Tier(tier.clone().unwrap_or_default()));
+        let named = |tag: &&String| {
+            let name = tag.split('=').next();
+            !tags.iter().any(|own| own.split('=').next() == name)
+        };
+        for tag in tags.iter().chain(self.tags.iter().filter(named)) {
+            add(Scope::Tag(tag.clone()));
+        }
+        match self.targets {
+            Targets::Planned(quotes) => {
+                for quote in quotes {
+                    add(Scope::Provider(quote.provider.clone()));
+                    add(Scope::Model(quote.model.clone()));
+                }
+            }
+            Targets::Served(provider, model) => {
+                add(Scope::Provider(provider.to_owned()));
+                add(Scope::Model(model.to_owned()));
+            }
         }
     }
 
     /// The user of the key, or the one that the request names.
-    fn user(&self) -> &'a str {
-        self.membership.user.as_deref().unwrap_or(self.user)
+    pub(super) fn user(&self) -> &'a str {
+        let named = self.user.trim_start_matches(char::is_control);
+        self.membership.user.as_deref().unwrap_or(named)
     }
 }
 
@@ -353,13 +376,14 @@ mod tests {
             user: "ada",
             tags: &tags,
             targets: Targets::Served("a", "m"),
+            address: "",
         };
         let names = |party: &Party<'_>| -> Vec<String> {
             rules.scopes(party).iter().map(Scope::to_string).collect()
         };
         assert_eq!(
             names(&party),
-            ["team:x", "team:z", "user:ada", "pool:ai", "tag:env=prod"]
+            ["team:x", "team:z", "user:ada", "tag:env=prod", "pool:ai"]
         );
         let own = Membership {
             user: Some("bob".into()),

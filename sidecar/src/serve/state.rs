@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::cache_key::sha256_hex;
-use engine::lease;
-use engine::ledger::{Answer, Ask, Hold, Ledger, Scope, ScopeId};
+use engine::ledger::{Answer, Ask, Ledger, Scope, ScopeId};
+use engine::limit::{Exceeded, Limits};
 use engine::period::Period;
 use engine::reply::Code;
 use engine::usage::NanoUsd;
 use engine::wire::{
-    Admission, Admit, Grant, KeyAnswer, LeaseGrant, LeaseState, Policy, PolicyAnswer, PolicyPoll,
-    RateState, Refused, Renew, Renewed, UsageRecord,
+    Admission, Admit, Grant, KeyAnswer, Policy, PolicyAnswer, PolicyPoll, Rates, Refused, Renew,
+    Renewed, UsageRecord,
 };
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 use super::cache::Cache;
 use super::journal::Journal;
 use super::keys::KeyTable;
+use super::limits::LimitRules;
 use super::log::Log;
 use super::membership::{Party, Rules, Targets};
 use super::metrics::{Gauges, Metrics};
@@ -50,6 +51,10 @@ pub(crate) struct Core {
     pub(crate) global: ScopeId,
     /// Budgets above those of keys.
     pub(crate) rules: Rules,
+    /// What counts against limits on requests, tokens and what runs.
+    pub(crate) limits: Limits,
+    /// Those limits, besides the keys' own.
+    pub(crate) limit_rules: LimitRules,
     /// Whether workers may get leases.
     leases: bool,
     vms: HashMap<String, u64>,
@@ -123,8 +128,8 @@ pub(crate) enum CachedReply {
     Cached {
         #[serde(serialize_with = "as_stored")]
         answer: Arc<RawValue>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        rate: Option<RateState>,
+        #[serde(skip_serializing_if = "Rates::is_empty")]
+        rate: Rates,
     },
 }
 
@@ -172,7 +177,7 @@ impl Core {
         journal: Journal,
         policy: CompiledPolicy,
         keys_version: u64,
-        rules: Rules,
+        (rules, limit_rules): (Rules, LimitRules),
         leases: bool,
     ) -> Core {
         let global = ledger.open(Scope::Global);
@@ -186,6 +191,8 @@ impl Core {
             keys_version,
             global,
             rules,
+            limits: Limits::default(),
+            limit_rules,
             leases,
             vms,
         }
@@ -193,7 +200,9 @@ impl Core {
 
     /// Puts a policy in force; what its requests have to say of themselves follows from the rules.
     pub(crate) fn set_policy(&mut self, mut policy: Policy) -> Result<(), serde_json::Error> {
-        policy.defaults.governed = self.rules.governed();
+        let governed = &mut policy.defaults.governed;
+        *governed = self.rules.governed();
+        self.limit_rules.govern(governed);
         self.policy = CompiledPolicy::new(policy)?;
         Ok(())
     }
@@ -257,22 +266,31 @@ impl Core {
         if let Some(code) = entry.key.refusal(now_ms) {
             return refuse(refused(code));
         }
-        let limit = entry.key.rate_limit;
-        let mut rate = None;
-        if let Some(limit) = limit {
-            let (fits, state) = entry.rate.check(limit, now_ms);
-            rate = Some(state);
-            if !fits {
-                return refuse(rate_refusal(limit, state));
-            }
+        let party = Party {
+            address: &admit.address,
+            ..Party::of(
+                &entry.key,
+                &admit.user,
+                &admit.tags,
+                Targets::Planned(&admit.targets),
+            )
+        };
+        let limits = &mut self.limits;
+        let Some(limited) = self.limit_rules.open(entry, &party, limits, now_ms) else {
+            return refuse(refused(Code::StateUnavailable));
+        };
+        if let Err(exceeded) = limits.check(limited.callers(), admit.tokens_in, now_ms) {
+            return refuse(rate_refusal(&exceeded, limits.rates(limited.all(), now_ms)));
         }
         let asked = admit.cache.as_ref().filter(|cache| cache.read);
         if let Some(answer) = asked.and_then(|ask| self.cache.get(&ask.key, now_ms)) {
-            let rate = limit.map(|limit| entry.rate.count(limit, now_ms));
+            limits.count(limited.callers(), now_ms);
+            let rate = limits.rates(limited.callers(), now_ms);
             return AdmitReply::Cached(CachedReply::Cached { answer, rate });
         }
-        let planned = Targets::Planned(&admit.targets);
-        let party = Party::of(&entry.key, &admit.user, &admit.tags, planned);
+        if let Err(exceeded) = limits.check(limited.targets(), admit.tokens_in, now_ms) {
+            return refuse(rate_refusal(&exceeded, limits.rates(limited.all(), now_ms)));
+        }
         let more = self.rules.scopes(&party);
         let tier = entry.key.membership.tier.as_deref();
         let Some(more) = self.rules.open(more, tier, &mut self.ledger) else {
@@ -295,106 +313,43 @@ impl Core {
                 hold_nano,
                 output_cap,
             } => {
-                let hold = self.ledger.hold(&admit.exchange);
-                let noted = hold.map(|hold| self.journal.hold(&admit.exchange, hold));
-                if !matches!(noted, Some(Ok(()))) {
+                let places = limited.all().to_vec();
+                limits.pass(&admit.exchange, places, admit.tokens_in, now_ms);
+                let credentials = entry.credentials.clone();
+                entry.demand.note(1, now_ms);
+                if self.note(&admit.exchange).is_err() {
                     self.ledger.cancel(&admit.exchange);
+                    self.limits.cancel(&admit.exchange, now_ms);
                     return refuse(refused(Code::StateUnavailable));
                 }
-                let rate = limit.map(|limit| entry.rate.count(limit, now_ms));
                 let mut grant = Grant {
                     hold_nano,
                     output_cap,
-                    credentials: entry.credentials.clone(),
-                    rate,
+                    credentials,
+                    rate: Rates::default(),
                     lease: None,
                 };
-                entry.demand.note(1, now_ms);
                 if self.leases && admit.cache.is_none() {
                     self.lease(admit, &scopes, &mut grant, now_ms);
                 }
+                grant.rate = self.limits.rates(limited.all(), now_ms);
                 AdmitReply::Decided(Admission::Granted(grant))
             }
             Answer::Refused(overdrawn) => refuse(Refused {
                 code: Code::BudgetExceeded.row().name.to_owned(),
                 message: overdrawn.message(),
                 retry_after_s: overdrawn.retry_after_s,
-                rate,
+                rate: self.limits.rates(limited.all(), now_ms),
             }),
             Answer::Full => refuse(refused(Code::StateUnavailable)),
         }
     }
 
-    /// Adds a lease to `grant` when the key is used fast and far from its limits.
-    fn lease(&mut self, admit: &Admit, scopes: &[ScopeId], grant: &mut Grant, now_ms: u64) {
-        let Some(entry) = self.keys.by_id_mut(&admit.key) else {
-            return;
-        };
-        let (left, window_end_ms) = self.ledger.room(scopes, now_ms);
-        let left_requests = grant.rate.map(|rate| rate.remaining);
-        let rps = entry.demand.rps(now_ms);
-        let Some((amount_nano, requests)) = lease::size(rps, grant.hold_nano, left, left_requests)
-        else {
-            return;
-        };
-        let id = format!("lease-{}", admit.exchange);
-        let counted = requests.unwrap_or(0);
-        let held = self
-            .ledger
-            .lease(&id, &admit.exchange, amount_nano, counted);
-        let hold = self.ledger.hold(&id).filter(|_| held);
-        if !matches!(hold.map(|hold| self.journal.hold(&id, hold)), Some(Ok(()))) {
-            self.ledger.cancel(&id);
-            return;
-        }
-        if let (Some(requests), Some(limit)) = (requests, entry.key.rate_limit) {
-            grant.rate = Some(entry.rate.lease(limit, requests, now_ms));
-        }
-        let until_ms = now_ms.saturating_add(lease::LEASE_MS);
-        grant.lease = Some(LeaseGrant {
-            id,
-            amount_nano,
-            requests,
-            until_ms: until_ms.min(window_end_ms.unwrap_or(u64::MAX)),
-            hard: left.is_some(),
-        });
-    }
-
-    /// Takes back what leases that have ended do not need.
-    pub(crate) fn lease_states(&mut self, states: &[LeaseState], now_ms: u64) {
-        for state in states {
-            let Some(hold) = self.ledger.hold(&state.id) else {
-                continue;
-            };
-            if let Some(entry) = self.keys.by_id_mut(&hold.key).filter(|_| state.done) {
-                entry.rate.give_back(state.requests, now_ms);
-            }
-            self.ledger.shrink(&state.id, state.keep_nano);
-            // An unwritten line leaves more held after a restart, until it expires.
-            let hold = self.ledger.hold(&state.id);
-            let _unwritten = hold.map(|hold| self.journal.hold(&state.id, hold));
-            if state.done {
-                self.ledger.cancel(&state.id);
-            }
-        }
-    }
-
-    /// Holds that nobody renewed and that somebody has to pay for. A lease of which nothing was used
-    /// is given up here.
-    pub(crate) fn expire(&mut self, now_ms: u64) -> Vec<(String, Hold)> {
-        let late = self.ledger.expire(now_ms);
-        let (unused, owed): (Vec<_>, Vec<_>) = late
-            .into_iter()
-            .partition(|(_, hold)| hold.lease_requests.is_some() && hold.metered_nano == 0);
-        for (id, hold) in unused {
-            let nothing = Hold {
-                amount_nano: 0,
-                ..hold
-            };
-            let _unwritten = self.journal.hold(&id, &nothing);
-            self.ledger.cancel(&id);
-        }
-        owed
+    /// Notes a hold and what it counts, as they are now.
+    pub(super) fn note(&mut self, id: &str) -> std::io::Result<()> {
+        let hold = self.ledger.hold(id);
+        let hold = hold.ok_or(std::io::ErrorKind::NotFound)?;
+        self.journal.hold(id, hold, &self.limits)
     }
 
     /// Extends the holds of running exchanges.
@@ -499,19 +454,16 @@ fn refused(code: Code) -> Refused {
         code: code.row().name.to_owned(),
         message,
         retry_after_s: None,
-        rate: None,
+        rate: Rates::default(),
     }
 }
 
-fn rate_refusal(limit: u64, state: RateState) -> Refused {
-    let wait_s = state.reset_ms.div_ceil(1_000);
+fn rate_refusal(exceeded: &Exceeded, rate: Rates) -> Refused {
     Refused {
         code: Code::RateLimitExceeded.row().name.to_owned(),
-        message: format!(
-            "Rate limit reached: {limit} requests per minute. Please try again in {wait_s}s."
-        ),
-        retry_after_s: Some(wait_s),
-        rate: Some(state),
+        message: exceeded.message(),
+        retry_after_s: exceeded.retry_after_s(),
+        rate,
     }
 }
 

@@ -41,7 +41,7 @@ fn a_key_lives_changes_and_ends() {
         granted["granted"]["credentials"],
         json!([["local", "sk-first"]])
     );
-    assert_eq!(granted["granted"]["rate"]["remaining"], 99);
+    assert_eq!(granted["granted"]["rate"]["requests"]["remaining"], 99);
 
     let version = |service: &Service| {
         let poll = json!({"version": 0, "vm": "a"});
@@ -121,7 +121,7 @@ fn the_file_s_key_has_its_limit() {
         if expect == "refused" {
             let refused = &answer["refused"];
             assert_eq!(refused["code"], "rate_limit_exceeded");
-            assert_eq!(refused["rate"]["remaining"], 0);
+            assert_eq!(refused["rate"]["requests"]["remaining"], 0);
             assert!(
                 refused["retry_after_s"]
                     .as_u64()
@@ -142,10 +142,13 @@ fn what_a_budget_refuses_does_not_count_as_a_request() {
             .internal("admit", &admit(exchange, &id, 1_001))
             .good();
         assert_eq!(answer["refused"]["code"], "budget_exceeded");
-        assert_eq!(answer["refused"]["rate"]["remaining"], 2);
+        assert_eq!(answer["refused"]["rate"]["requests"]["remaining"], 2);
     }
     let answer = service.internal("admit", &admit("d", &id, 1_000)).good();
-    assert_eq!(answer["granted"]["rate"]["remaining"], 1, "{answer}");
+    assert_eq!(
+        answer["granted"]["rate"]["requests"]["remaining"], 1,
+        "{answer}"
+    );
 }
 
 #[test]

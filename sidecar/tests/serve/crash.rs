@@ -231,7 +231,10 @@ fn a_restart_does_not_lift_a_rate_limit() {
 
     let service = Service::start(folder.path());
     let last = service.internal("admit", &admit("d", &key, HOLD)).good();
-    assert_eq!(last["granted"]["rate"]["remaining"], 0, "{last}");
+    assert_eq!(
+        last["granted"]["rate"]["requests"]["remaining"], 0,
+        "{last}"
+    );
     let over = service.internal("admit", &admit("e", &key, HOLD)).good();
     assert_eq!(over["refused"]["code"], "rate_limit_exceeded", "{over}");
     assert_eq!(service.terminate(), Some(0));

@@ -5,10 +5,10 @@ use engine::route::RouteConfig;
 use super::super::document::Value;
 use super::super::reader::{Field, Object, Reader, SecretSource};
 use super::super::secret::unfit;
-use super::super::{Membership, Secret, VirtualKeyConfig};
-use super::{Names, optional_secret, pii_input, reference};
+use super::super::{KeyLimits, Membership, Secret, VirtualKeyConfig};
+use super::{Names, optional_secret, pii_input, rate_limit, reference};
 
-/// Requests per minute of one key.
+/// Requests per minute of one key, or at the same time.
 const RATE_LIMIT_MAX: u64 = 1_000_000_000;
 
 pub(super) fn virtual_keys(
@@ -60,6 +60,12 @@ fn virtual_key(
     let rate_limit = object
         .member("rate_limit")
         .and_then(|field| reader.integer(&field, 1, RATE_LIMIT_MAX));
+    let limits = KeyLimits {
+        rate_limits: rate_limit::of_key(&mut object, reader),
+        max_concurrent: object
+            .member("max_concurrent")
+            .and_then(|field| reader.integer(&field, 1, RATE_LIMIT_MAX)),
+    };
     let budget_limit_nano = object
         .member("budget_limit_usd")
         .and_then(|field| reader.usd(&field));
@@ -87,6 +93,7 @@ fn virtual_key(
         provider: provider.filter(|name| names.present.contains(name)),
         real_api_key,
         rate_limit,
+        limits,
         budget_limit_nano,
         budget_period: period.unwrap_or_default(),
         membership,

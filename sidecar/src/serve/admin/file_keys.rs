@@ -77,6 +77,7 @@ fn wanted(
     key.name.clone_from(&entry.name);
     key.provider.clone_from(&entry.provider);
     key.rate_limit = entry.rate_limit;
+    key.limits.clone_from(&entry.limits);
     key.budget_limit_nano = entry.budget_limit_nano;
     key.period = entry.budget_period;
     key.membership.clone_from(&entry.membership);

@@ -9,6 +9,7 @@ use engine::reply::Code;
 use engine::route::RouteConfig;
 use engine::usage::NanoUsd;
 use engine::wire::PiiAction;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -16,7 +17,7 @@ use serde_json::value::RawValue;
 use super::super::keys::VirtualKey;
 use super::super::store::keys::pii_action;
 use super::Refusal;
-use crate::config::Membership;
+use crate::config::{KEY_RATES_MAX, Membership, PER, PER_S_MAX, RATE_MAX, RateConfig};
 
 /// A name, an environment label or a tenant, in bytes.
 const NAME_BYTES_MAX: usize = 200;
@@ -30,7 +31,7 @@ const TEAMS_MAX: usize = 100;
 const METADATA_BYTES_MAX: usize = 16 * 1024;
 /// Places that an exponent may move the point by.
 const EXPONENT_MAX: u32 = 30;
-/// Requests per minute of one key.
+/// Requests per minute of one key, or at the same time.
 const RATE_LIMIT_MAX: u64 = 1_000_000_000;
 
 /// The members that have not been read yet, as they were written: money must not pass through a
@@ -42,6 +43,53 @@ pub(super) struct Members(BTreeMap<String, Box<RawValue>>);
 pub(super) struct Extra {
     /// The provider's key: to be set, to be removed, or not mentioned.
     pub(super) real_api_key: Option<Option<String>>,
+}
+
+/// An entry of `rate_limits`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rate {
+    requests: Option<u64>,
+    tokens: Option<u64>,
+    concurrent: Option<u64>,
+    per: Option<Per>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Per {
+    Word(String),
+    Seconds(u64),
+}
+
+impl Rate {
+    fn checked(self) -> Result<RateConfig, String> {
+        let limits = [self.requests, self.tokens, self.concurrent];
+        if limits == [None; 3] {
+            return Err("needs requests, tokens or concurrent".to_owned());
+        }
+        let fits = |limit: &u64| (1..=RATE_MAX).contains(limit);
+        if !limits.iter().flatten().all(fits) {
+            return Err(format!("must be whole numbers from 1 to {RATE_MAX}"));
+        }
+        let seconds = match self.per {
+            None => Some(RateConfig::default().per_s),
+            Some(Per::Seconds(seconds)) => {
+                Some(seconds).filter(|seconds| (1..=PER_S_MAX).contains(seconds))
+            }
+            Some(Per::Word(word)) => {
+                let known = PER.iter().find(|(name, _)| *name == word);
+                known.map(|(_, seconds)| *seconds)
+            }
+        };
+        let wanted = || format!("per must be second, minute, hour, day or 1 to {PER_S_MAX}");
+        Ok(RateConfig {
+            requests: self.requests,
+            tokens: self.tokens,
+            concurrent: self.concurrent,
+            per_s: seconds.ok_or_else(wanted)?,
+        })
+    }
 }
 
 impl Members {
@@ -72,6 +120,12 @@ impl Members {
         }
         if let Some(limit) = self.number("rate_limit", 1, RATE_LIMIT_MAX)? {
             key.rate_limit = limit;
+        }
+        if let Some(limits) = self.rate_limits()? {
+            key.limits.rate_limits = limits;
+        }
+        if let Some(most) = self.number("max_concurrent", 1, RATE_LIMIT_MAX)? {
+            key.limits.max_concurrent = most;
         }
         if let Some(limit) = self.money("budget_limit_usd")? {
             key.budget_limit_nano = limit;
@@ -127,6 +181,25 @@ impl Members {
         header_safe(name, &key)?;
         self.finish()?;
         Ok(key)
+    }
+
+    /// `[{"requests": 100, "tokens": 100000, "concurrent": 5, "per": "hour"}]`
+    fn rate_limits(&mut self) -> Result<Option<Vec<RateConfig>>, Refusal> {
+        const WANTED: &str =
+            "a list of {requests, tokens, concurrent, per: second, minute, hour, day or seconds}";
+        let Some(given) = self.take::<Vec<Rate>>("rate_limits", WANTED)? else {
+            return Ok(None);
+        };
+        let given = given.unwrap_or_default();
+        if given.len() > KEY_RATES_MAX {
+            let most = format!("at most {KEY_RATES_MAX}");
+            return Err(Refusal::member("rate_limits", most));
+        }
+        let rates = given.into_iter().enumerate().map(|(at, rate)| {
+            rate.checked()
+                .map_err(|what| Refusal::member(&format!("rate_limits[{at}]"), what))
+        });
+        rates.collect::<Result<_, _>>().map(Some)
     }
 
     fn lifetime(&mut self, key: &mut VirtualKey, now_ms: u64) -> Result<(), Refusal> {

@@ -9,8 +9,8 @@ use engine::period::{self, Period};
 use engine::reply::Code;
 use hyper::StatusCode;
 use serde::Serialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::super::keys::VirtualKey;
 use super::super::log::Level;
@@ -19,7 +19,7 @@ use super::super::store::{self, seal};
 use super::members::Members;
 use super::{Interface, Refusal, Reply, usd};
 use crate::clock;
-use crate::config::Membership;
+use crate::config::{KeyLimits, Membership, RateConfig};
 
 /// Random characters of a virtual key: 238 bits.
 const KEY_CHARS: usize = 40;
@@ -36,6 +36,10 @@ struct Shown<'a> {
     name: &'a str,
     provider: Option<&'a str>,
     rate_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rate_limits: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_concurrent: Option<u64>,
     budget_limit_usd: Option<Box<RawValue>>,
     budget_period: Cow<'static, str>,
     spent_usd: Option<Box<RawValue>>,
@@ -97,6 +101,8 @@ impl Interface {
             name: &key.name,
             provider: key.provider.as_deref(),
             rate_limit: key.rate_limit,
+            rate_limits: key.limits.rate_limits.iter().map(rate).collect(),
+            max_concurrent: key.limits.max_concurrent,
             budget_limit_usd: key.budget_limit_nano.and_then(usd),
             budget_period: key.period.name(),
             spent_usd: usd(spend.spent_nano),
@@ -354,8 +360,21 @@ pub(super) async fn revoke(interface: &Interface, name: &str) -> Reply {
     super::json(StatusCode::OK, &body)
 }
 
+/// A limit as it is given.
+fn rate(rate: &RateConfig) -> Value {
+    let per = rate.per().map_or_else(Value::from, Value::from);
+    let given = [
+        ("requests", rate.requests),
+        ("tokens", rate.tokens),
+        ("concurrent", rate.concurrent),
+    ];
+    let given = given.into_iter();
+    let members = given.filter_map(|(name, limit)| Some((name.to_owned(), limit?.into())));
+    members.chain([("per".to_owned(), per)]).collect()
+}
+
 /// A key that may do everything.
-pub(super) fn new_key(id: String, secret: &str, now_ms: u64) -> VirtualKey {
+pub(in super::super) fn new_key(id: String, secret: &str, now_ms: u64) -> VirtualKey {
     VirtualKey {
         id,
         masked: mask(secret),
@@ -364,6 +383,7 @@ pub(super) fn new_key(id: String, secret: &str, now_ms: u64) -> VirtualKey {
         provider: None,
         sealed: None,
         rate_limit: None,
+        limits: KeyLimits::default(),
         budget_limit_nano: None,
         period: Period::default(),
         is_active: true,

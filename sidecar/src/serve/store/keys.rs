@@ -3,13 +3,23 @@
 use engine::period::Period;
 use engine::wire::PiiAction;
 use rusqlite::{Connection, Row, named_params};
+use serde::{Deserialize, Serialize};
 
 use super::super::keys::VirtualKey;
-use crate::config::Membership;
+use crate::config::{KeyLimits, Membership};
 
 const COLUMNS: &str = "id, virtual_key, key_hash, name, provider, real_api_key, rate_limit, \
     budget_limit_nano, budget_period, is_active, revoked_at_ms, expires_at_ms, created_at_ms, \
     rotated_at_ms, models, pii_input, config, metadata, environment, tenant, from_file, membership";
+
+/// The column `membership`.
+#[derive(Default, Serialize, Deserialize)]
+struct Terms {
+    #[serde(flatten)]
+    membership: Membership,
+    #[serde(flatten)]
+    limits: KeyLimits,
+}
 
 /// Every key.
 pub(crate) fn all(db: &Connection) -> rusqlite::Result<Vec<VirtualKey>> {
@@ -51,7 +61,11 @@ pub(crate) fn put(db: &mut Connection, key: &VirtualKey) -> rusqlite::Result<u64
             ":environment": key.environment,
             ":tenant": key.membership.tenant,
             ":file": key.from_file,
-            ":membership": serde_json::to_string(&key.membership).unwrap_or_default(),
+            ":membership": serde_json::to_string(&Terms {
+                membership: key.membership.clone(),
+                limits: key.limits.clone(),
+            })
+            .unwrap_or_default(),
         },
     )?;
     step.execute(
@@ -83,7 +97,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<VirtualKey> {
     let period: String = row.get("budget_period")?;
     let models: String = row.get("models")?;
     let pii: Option<String> = row.get("pii_input")?;
-    let membership: String = row.get("membership")?;
+    let terms: String = row.get("membership")?;
+    let terms: Terms = serde_json::from_str(&terms).unwrap_or_default();
     Ok(VirtualKey {
         id: row.get("id")?,
         masked: row.get("virtual_key")?,
@@ -106,8 +121,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<VirtualKey> {
         environment: row.get("environment")?,
         membership: Membership {
             tenant: row.get("tenant")?,
-            ..serde_json::from_str(&membership).unwrap_or_default()
+            ..terms.membership
         },
+        limits: terms.limits,
         from_file: row.get("from_file")?,
     })
 }

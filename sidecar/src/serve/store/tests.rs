@@ -8,7 +8,6 @@ use engine::wire::{CacheStatus, Ending, Policy, Quote, Settle, UsageRecord};
 use super::super::journal::Journal;
 use super::super::keys::KeyTable;
 use super::super::log::{Level, Log};
-use super::super::membership::Rules;
 use super::super::metrics::Metrics;
 use super::super::state::Spent;
 use super::super::state::{CompiledPolicy, Core, Shared};
@@ -255,7 +254,7 @@ fn shared(folder: &Path) -> Arc<Shared> {
         journal,
         policy,
         1,
-        Rules::default(),
+        Default::default(),
         true,
     );
     let log = Log {

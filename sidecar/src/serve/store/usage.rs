@@ -170,21 +170,57 @@ pub(crate) fn is_settled(db: &Connection, exchange: &str) -> rusqlite::Result<bo
     db.prepare_cached(sql)?.exists([exchange])
 }
 
-/// Requests that were let through since `from_ms`, by minute and key, in order of time.
-pub(crate) fn admitted_since(
+/// Requests of one kind that were let through in one stretch of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    /// The first of them.
+    pub(crate) at_ms: u64,
+    pub(crate) key: String,
+    pub(crate) user: String,
+    pub(crate) tags: Vec<String>,
+    pub(crate) provider: String,
+    pub(crate) model: String,
+    /// Whether the cache answered them.
+    pub(crate) cached: bool,
+    pub(crate) requests: u64,
+    pub(crate) tokens: u64,
+}
+
+/// Requests that were let through from `from_ms` and before `to_ms`, those of one kind and minute
+/// together, or with `by_second` those of one second.
+pub(crate) fn admitted(
     db: &Connection,
     from_ms: u64,
-) -> rusqlite::Result<Vec<(u64, String, u64)>> {
-    let sql = "SELECT MIN(timestamp), key_id, COUNT(*) FROM llm_usage_log \
-               WHERE timestamp >= ? AND ending <> 'refused' \
-               GROUP BY substr(timestamp, 1, 16), key_id ORDER BY 1";
+    to_ms: u64,
+    by_second: bool,
+) -> rusqlite::Result<Vec<Admitted>> {
+    let sql = "SELECT MIN(timestamp), key_id, user_id, tags, provider, model, cache = 'hit', \
+               COUNT(*), SUM(total_tokens) FROM llm_usage_log \
+               WHERE timestamp >= ? AND timestamp < ? AND ending <> 'refused' \
+               GROUP BY substr(timestamp, 1, ?), 2, 3, 4, 5, 6, 7";
     let mut statement = db.prepare(sql)?;
-    let rows = statement.query_map([period::sql(from_ms)], |row| {
-        let at: String = row.get(0)?;
-        let count: i64 = row.get(2)?;
-        let count = u64::try_from(count).unwrap_or(0);
-        Ok((period::parse(&at).unwrap_or(0), row.get(1)?, count))
-    })?;
+    let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
+    // `2026-11-21 12:00:00.000` up to its minutes or seconds.
+    let letters = if by_second { 19 } else { 16 };
+    let rows = statement.query_map(
+        params![period::sql(from_ms), period::sql(to_ms), letters],
+        |row| {
+            let at: String = row.get(0)?;
+            let tags: String = row.get(3)?;
+            let cached = row.get(6)?;
+            Ok(Admitted {
+                at_ms: period::parse(&at).unwrap_or(0),
+                key: row.get(1)?,
+                user: row.get(2)?,
+                tags: serde_json::from_str(&tags).unwrap_or_default(),
+                provider: row.get(4)?,
+                model: row.get(5)?,
+                cached,
+                requests: unsigned(row.get(7)?),
+                tokens: if cached { 0 } else { unsigned(row.get(8)?) },
+            })
+        },
+    )?;
     rows.collect()
 }
 

@@ -328,6 +328,7 @@ impl Thread {
                     let taken_back = old.cost_nano.saturating_neg();
                     core.ledger.charge(&stood, *charged_ms, taken_back);
                 }
+                core.settle_limits(record, matches!(written, Written::New), now_ms);
                 let ledger = &mut core.ledger;
                 match written {
                     Written::New if record.key.is_empty() => ledger.cancel(&record.exchange),
@@ -356,10 +357,13 @@ impl Thread {
                 core.lease_states(state, now_ms);
             }
             let Core {
-                journal, ledger, ..
+                journal,
+                ledger,
+                limits,
+                ..
             } = &mut *core;
             if journal.is_full()
-                && let Err(error) = journal.compact(ledger)
+                && let Err(error) = journal.compact(ledger, limits)
             {
                 let fields = serde_json::json!({"error": error.to_string()});
                 self.shared.log.line(
