@@ -45,7 +45,7 @@ impl Adapter {
 impl Context for Adapter {}
 
 impl HttpContext for Adapter {
-    fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
+    fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
         let id = host::header(Map::Request, HEADER_EXCHANGE);
         let id = id.as_deref().and_then(|id| std::str::from_utf8(id).ok());
         self.exchange = id
@@ -60,6 +60,9 @@ impl HttpContext for Adapter {
             return Action::Pause;
         };
         host::set_headers(Map::Request, &forward.headers);
+        if end {
+            return Action::Continue;
+        }
         self.body = forward.body;
         // The head goes out with the body: from here on both are still ours to change, and the
         // host keeps the request's headers writable for the decision on the answer.

@@ -17,6 +17,10 @@ async fn calls_pass_through() {
         config["providers"][0]["calls"] = json!({
             "audio": 0.006, "images": 0.04, "files": "free", "batches": 0.5, "moderations": "free",
         });
+        let mut second = config["providers"][0].clone();
+        second["name"] = json!("second");
+        let providers = config["providers"].as_array_mut().expect("providers");
+        providers.push(second);
         let models = config["models"].as_array_mut().expect("models");
         models.push(json!({
             "id": "whisper", "provider": "openai", "model": "whisper-1",
@@ -36,6 +40,7 @@ async fn calls_pass_through() {
             stored_responses,
             a_budget_ends_calls,
             what_no_provider_takes_is_not_found,
+            calls_fall_over_too,
             a_cut_answer_is_cut_for_the_client,
         ]
     );
@@ -221,6 +226,31 @@ async fn what_no_provider_takes_is_not_found(gateway: Arc<Gateway>) {
     nobody.send().await.refused(401, "missing_api_key");
     let put = call(&gateway, "PUT", "/v1/files").await;
     put.refused(405, "method_not_allowed");
+}
+
+async fn calls_fall_over_too(gateway: Arc<Gateway>) {
+    let route = json!({"strategy": "fallback", "targets": [
+        {"provider": "second", "on_errors": ["500", "503"]}, {"provider": "openai"},
+    ]});
+    let list = Ask {
+        builder: gateway.http.get(gateway.url("/v1/files")),
+    };
+    let list = list.key(KEY).config(&route).send().await;
+    list.good();
+    assert_eq!(list.header("x-weir-provider"), Some("second"));
+    use e2e::behaviour::Behaviour;
+    let mark = marker();
+    let broken = Behaviour {
+        status: Some(503),
+        ..Behaviour::default()
+    };
+    gateway.provider.next(1, &mark, broken).await;
+    let body = json!({"model": "tts-1", "input": mark, "voice": "alloy"});
+    let answer = post(&gateway, KEY, "/v1/audio/speech", &body);
+    let answer = answer.config(&route).send().await;
+    answer.good();
+    assert_eq!(answer.header("x-weir-provider"), Some("openai"));
+    assert_eq!(gateway.provider.requests(&mark).await.len(), 2);
 }
 
 async fn a_cut_answer_is_cut_for_the_client(gateway: Arc<Gateway>) {

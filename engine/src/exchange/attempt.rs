@@ -24,6 +24,8 @@ pub(super) struct Progress {
     pub(super) since_ms: u64,
     /// Why the last attempt's `200` is none, when it is not.
     pub(super) failure: Option<Failure>,
+    /// Status of an answer whose body tells whether asking again can help.
+    judged: Option<u16>,
     answered: bool,
     stream: bool,
     started: bool,
@@ -91,6 +93,7 @@ impl Exchange {
         };
         progress.at = target;
         progress.failure = None;
+        progress.judged = None;
         self.progress.next = self.without_answer();
         let (headers, body) = self.upstream(env).ok()?;
         Some(Forward { headers, body })
@@ -137,6 +140,11 @@ impl Exchange {
         self.progress.answered = true;
         self.progress.stream = event_stream;
         if status >= 400 {
+            let again_here = self.with_status(status) == Some(self.progress.at);
+            if again_here && status == TOO_MANY && !end {
+                self.progress.judged = Some(status);
+                return AttemptStep::Hold;
+            }
             return self.decide(status, None);
         }
         if self.through().is_some() {
@@ -151,11 +159,24 @@ impl Exchange {
 
     /// Whether the next event needs the bytes of the attempt's answer.
     pub fn wants_attempt_body(&self, end: bool) -> bool {
-        end || self.progress.stream
+        end || (self.progress.stream && self.progress.judged.is_none())
     }
 
     /// The body of an attempt's answer as far as it is here.
     pub fn on_attempt_body(&mut self, so_far: &[u8], end: bool) -> AttemptStep {
+        if let Some(status) = self.progress.judged {
+            if !end {
+                return AttemptStep::Hold;
+            }
+            self.progress.judged = None;
+            let dialect = self.target().map(|target| target.provider.dialect);
+            let dialect = dialect.unwrap_or_default();
+            if dialect::decode_error(dialect, status, so_far).is_final {
+                // A used-up account stays used up: of this target there are no more tries.
+                self.progress.tries_here = u32::MAX;
+            }
+            return self.decide(status, None);
+        }
         if self.progress.stream {
             return match self.first_event(so_far, end) {
                 None | Some(FirstEvent::Good) => AttemptStep::Pass,
@@ -204,6 +225,9 @@ impl Exchange {
         }
     }
 }
+
+/// The status of limits that pass with time, and of quotas that do not.
+const TOO_MANY: u16 = 429;
 
 fn empty_answer() -> (u16, Vec<u8>) {
     let row = Code::UpstreamInvalidAnswer.row();

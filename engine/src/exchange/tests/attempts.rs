@@ -19,7 +19,13 @@ fn an_answered_error_retries_here_then_falls_on() {
         status: None,
         same_target: true,
     };
-    assert_eq!(exchange.on_attempt_head(429, false, false), again);
+    // The body decides: a quota that is used up would stay so.
+    assert_eq!(
+        exchange.on_attempt_head(429, false, false),
+        AttemptStep::Hold
+    );
+    assert!(!exchange.wants_attempt_body(false) && exchange.wants_attempt_body(true));
+    assert_eq!(exchange.on_attempt_body(SLOW_DOWN, true), again);
     exchange.on_attempt(&world.env()).expect("attempt");
     let on = AttemptStep::Retry {
         target: "anthropic".into(),
@@ -36,6 +42,26 @@ fn an_answered_error_retries_here_then_falls_on() {
         (&body["model"], &body["max_tokens"]),
         (&json!("claude-3-sonnet"), &json!(1000))
     );
+}
+
+const SLOW_DOWN: &[u8] = br#"{"error":{"message":"slow down","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#;
+const USED_UP: &[u8] = br#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#;
+
+#[test]
+fn a_used_up_quota_is_not_asked_again_and_falls_on() {
+    let mut world = World::new();
+    let (mut exchange, _) = world.granted(&[("x-weir-config", FALLBACK)], &chat("x"));
+    exchange.on_attempt(&world.env()).expect("attempt");
+    assert_eq!(
+        exchange.on_attempt_head(429, false, false),
+        AttemptStep::Hold
+    );
+    let on = AttemptStep::Retry {
+        target: "anthropic".into(),
+        status: None,
+        same_target: false,
+    };
+    assert_eq!(exchange.on_attempt_body(USED_UP, true), on);
 }
 
 /// The cap that each of two attempts sends.
