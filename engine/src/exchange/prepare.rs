@@ -12,6 +12,10 @@ use crate::route::RouteConfig;
 use crate::tokens::Encoding;
 use crate::wire::{Admit, CacheAsk, CacheStatus, KeyRecord, Price, Quote};
 
+/// Members that name something which goes on at the provider: the same question has another answer
+/// the next time.
+const STATES: [&str; 2] = ["container", "conversation"];
+
 impl Exchange {
     /// What to ask the sidecar for, or the answer when it needs not be asked.
     pub(super) fn prepare(&mut self, env: &mut Env<'_>) -> Result<Admit, Box<Step>> {
@@ -225,7 +229,13 @@ impl Exchange {
                 Some((String::new(), request.root, WITHOUT_INFLUENCE))
             }
             (endpoint @ (Endpoint::Conversation(_) | Endpoint::Embeddings), _, Some(call)) => {
-                Some((format!("{}\n", endpoint.name()), call.root, &[]))
+                let goes_on = STATES.iter().any(|name| {
+                    let state = json::member(&self.body, call.root, name);
+                    state.is_some_and(|state| {
+                        json::kind(&self.body, state) != Some(json::Kind::Null)
+                    })
+                });
+                (!goes_on).then(|| (format!("{}\n", endpoint.name()), call.root, [].as_slice()))
             }
             _ => None,
         }

@@ -347,3 +347,35 @@ fn responses_reach_a_provider_that_serves_them_as_they_came() {
         }
     }
 }
+
+#[test]
+fn what_goes_on_at_the_provider_is_not_cached() {
+    for (more, cached) in [
+        ("", true),
+        (r#","conversation":null"#, true),
+        (r#","conversation":"conv_1""#, false),
+    ] {
+        let mut world = world();
+        let body = format!(r#"{{"model":"gpt-4o-mini","input":"hi"{more}}}"#);
+        let request = Request {
+            method: "POST",
+            path: "/v1/responses",
+            kind: "application/json",
+            body: body.as_bytes(),
+        };
+        let provider = Provider {
+            serves: vec![crate::ingress::Ingress::Responses],
+            ..Provider::clone(world.policy.provider("openai").expect("provider"))
+        };
+        world.policy = PolicyIndex::new(Policy {
+            providers: vec![provider],
+            models: world.policy.listed().map(|m| Model::clone(m)).collect(),
+            defaults: Defaults {
+                cache_ttl_s: Some(60),
+                ..world.policy.defaults().clone()
+            },
+        });
+        let (_, step) = begin(&mut world, &request, &[]);
+        assert_eq!(admit(&step).cache.is_some(), cached, "{body}");
+    }
+}
