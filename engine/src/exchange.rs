@@ -26,6 +26,7 @@ use crate::wire::{CachePut, CacheStatus, Ending, KeyRecord, PiiAction, Rates};
 
 mod answer;
 mod attempt;
+mod decoding;
 mod membership;
 mod models;
 mod native;

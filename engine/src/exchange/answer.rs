@@ -1,19 +1,17 @@
 //! The answer on its way to the client: decoded once, metered, priced, written in OpenAI's form.
 
-use super::native::Native;
 use super::result::{metadata, with_metadata};
-use super::stream::{AnswerStream, Encoded, write_comment};
+use super::stream::{AnswerStream, write_comment};
 use super::{Answer, AnswerBody, AnswerHead, AnswerMode, Endpoint, Env, Exchange, State};
-use crate::dialect::{self, DecodeError, FirstEvent, Form, StreamDecoder};
+use crate::dialect::{self, DecodeError, FirstEvent};
 use crate::headers::Headers;
-use crate::ingress::{self, Ingress, StreamEncoder};
-use crate::json;
+use crate::ingress::Ingress;
 use crate::limits;
 use crate::price;
 use crate::reply::Code;
 use crate::tokens::Encoding;
 use crate::usage::{NanoUsd, Usage};
-use crate::wire::{CachePut, CachedAnswer, Dialect, Ending};
+use crate::wire::{CachePut, CachedAnswer, Ending};
 
 impl Exchange {
     /// The head of the answer. `details` is Envoy's own word on who made it, asked for only when
@@ -115,60 +113,6 @@ impl Exchange {
         }
     }
 
-    /// Reads a complete answer of the current target as what the call to it was.
-    pub(super) fn read_answer(
-        &self,
-        created_s: u64,
-        body: Vec<u8>,
-    ) -> Result<dialect::Answer, DecodeError> {
-        let target = self.target().ok_or(DecodeError::Invalid)?;
-        let (dialect, model) = (target.provider.dialect, target.model.as_str());
-        match self.form(target) {
-            Form::Chat => dialect::decode_answer(dialect, model, created_s, body),
-            Form::Embeddings => {
-                let context = dialect::embeddings::Context {
-                    request: &self.body,
-                    model,
-                    tokens_in: self.tokens_in,
-                };
-                dialect::embeddings::decode_answer(dialect, &context, body)
-            }
-            Form::Native(_) if self.endpoint == Some(Endpoint::CountTokens) => count(body),
-            Form::Native(Ingress::Messages) => {
-                let read = dialect::decode_answer(dialect, model, created_s, body.clone())?;
-                Ok(dialect::Answer { body, ..read })
-            }
-            Form::Native(Ingress::Responses) => dialect::responses::decode_answer(body),
-            Form::Native(_) => dialect::decode_answer(Dialect::Openai, model, created_s, body),
-            Form::Through(_) => Ok(dialect::Answer {
-                body,
-                usage: None,
-                text: String::new(),
-            }),
-        }
-    }
-
-    /// The form that the provider's answer has to be turned into.
-    fn translation(&self) -> Option<Ingress> {
-        let ingress = self.endpoint.and_then(Endpoint::ingress)?;
-        let form = self.target().map(|target| self.form(target));
-        (form == Some(Form::Chat)).then_some(ingress)
-    }
-
-    fn context<'a>(&'a self, created_s: u64) -> ingress::Context<'a> {
-        ingress::Context {
-            exchange: &self.id,
-            created_s,
-            model: self.model_asked(),
-            tokens_in: self.tokens_in,
-            echo: self
-                .translated
-                .as_ref()
-                .map(|translated| translated.echo.as_slice())
-                .unwrap_or_default(),
-        }
-    }
-
     fn document(&mut self, env: &mut Env<'_>, body: Vec<u8>) -> AnswerBody {
         let created_s = env.now_ms / 1000;
         let answer = match self.read_answer(created_s, body) {
@@ -212,49 +156,6 @@ impl Exchange {
             self.endpoint,
             Some(Endpoint::Chat | Endpoint::Conversation(Ingress::Completions))
         )
-    }
-
-    /// Judges a stream by its beginning, as what the call was.
-    pub(super) fn first_event(&self, so_far: &[u8], end: bool) -> Option<FirstEvent> {
-        let target = self.target()?;
-        Some(match self.form(target) {
-            Form::Native(Ingress::Responses) => dialect::responses::first_event(so_far, end),
-            Form::Native(Ingress::Completions) => {
-                dialect::first_event(Dialect::Openai, so_far, end)
-            }
-            _ => dialect::first_event(target.provider.dialect, so_far, end),
-        })
-    }
-
-    /// What decodes the stream, and what becomes of it.
-    fn open(&self, created_s: u64) -> Option<AnswerStream> {
-        let target = self.target()?;
-        let (dialect, model) = (target.provider.dialect, target.model.as_str());
-        let decoder =
-            |dialect, usage| StreamDecoder::new(dialect, model, created_s, &self.id, usage);
-        Some(match (self.form(target), self.translation()) {
-            (Form::Native(Ingress::Completions), _) => {
-                AnswerStream::Decoded(Box::new(decoder(Dialect::Openai, self.shows_usage())))
-            }
-            (Form::Native(ingress), _) => {
-                AnswerStream::Native(Native::new(ingress, decoder(dialect, false)))
-            }
-            (_, Some(ingress)) => {
-                let encoder = StreamEncoder::new(ingress, &self.context(created_s));
-                let decoder = decoder(dialect, true);
-                AnswerStream::Encoded(Box::new(Encoded::new(ingress, decoder, encoder)))
-            }
-            _ => AnswerStream::Decoded(Box::new(decoder(dialect, self.shows_usage()))),
-        })
-    }
-
-    /// Whether the client asked for a chunk with the usage.
-    pub(super) fn shows_usage(&self) -> bool {
-        match (&self.call, &self.request) {
-            (Some(call), _) => call.include_usage,
-            (None, Some(request)) => request.include_usage,
-            (None, None) => false,
-        }
     }
 
     fn stream_head(&mut self, env: &mut Env<'_>, body: Vec<u8>, end: bool) -> AnswerBody {
@@ -496,17 +397,4 @@ impl Exchange {
             .unwrap_or_default();
         metadata(hit, provider, cost, usage)
     }
-}
-
-/// The answer to a question for a count: it costs nothing.
-fn count(body: Vec<u8>) -> Result<dialect::Answer, DecodeError> {
-    let root = json::document(&body).map_err(|_| DecodeError::Invalid)?;
-    let tokens = json::member(&body, root, "input_tokens");
-    let tokens = tokens.and_then(|tokens| json::number_u64(&body, tokens));
-    tokens.ok_or(DecodeError::Invalid)?;
-    Ok(dialect::Answer {
-        body,
-        usage: Some(Usage::default()),
-        text: String::new(),
-    })
 }

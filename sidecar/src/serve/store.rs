@@ -105,3 +105,13 @@ pub(crate) fn keys_version(db: &Connection) -> rusqlite::Result<u64> {
         .and_then(|version| u64::try_from(version).ok())
         .unwrap_or(1))
 }
+
+/// A number as SQLite takes it.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The opposite of [`signed`].
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}

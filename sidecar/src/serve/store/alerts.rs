@@ -5,6 +5,8 @@ use engine::period::Period;
 use engine::usage::NanoUsd;
 use rusqlite::{Connection, Row, params};
 
+use super::{signed, unsigned};
+
 /// A threshold that was reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Alert {
@@ -109,12 +111,4 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Alert> {
         limit_nano: row.get(6)?,
         reached_ms: unsigned(row.get(7)?),
     })
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
 }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row, named_params};
 use serde::{Deserialize, Serialize};
 
 use super::super::keys::VirtualKey;
+use super::signed;
 use crate::config::{KeyLimits, Membership};
 
 const COLUMNS: &str = "id, virtual_key, key_hash, name, provider, real_api_key, rate_limit, \
@@ -126,10 +127,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<VirtualKey> {
         limits: terms.limits,
         from_file: row.get("from_file")?,
     })
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn unsigned(number: Option<i64>) -> Option<u64> {

@@ -8,6 +8,7 @@ use engine::usage::NanoUsd;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::super::state::Spent;
+use super::signed;
 
 /// Adds a cost to some scopes' day.
 pub(crate) fn add(
@@ -98,8 +99,4 @@ pub(crate) fn rebase(
     )?;
     step.commit()?;
     Ok(true)
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

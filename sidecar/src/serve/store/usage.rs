@@ -6,6 +6,7 @@ use engine::wire::{CacheStatus, Ending, UsageRecord};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::super::state::Spent;
+use super::signed;
 
 /// What writing a record came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,8 +243,4 @@ fn cache_name(cache: CacheStatus) -> &'static str {
         CacheStatus::Refresh => "refresh",
         CacheStatus::Off => "off",
     }
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
