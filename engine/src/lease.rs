@@ -40,6 +40,7 @@ pub struct Leases {
 #[derive(Debug)]
 struct Lease {
     granted: LeaseGrant,
+    skipped: Vec<usize>,
     credentials: Vec<(String, String)>,
     rate: Rates,
     at_ms: u64,
@@ -95,6 +96,7 @@ impl Leases {
         let grant = Grant {
             hold_nano,
             output_cap,
+            skipped: lease.skipped.clone(),
             credentials: lease.credentials.clone(),
             rate: lease.rate_now(now_ms),
             lease: None,
@@ -114,6 +116,7 @@ impl Leases {
             left_nano: granted.amount_nano,
             requests: granted.requests,
             tokens: granted.tokens,
+            skipped: grant.skipped.clone(),
             credentials: grant.credentials.clone(),
             rate: grant.rate,
             at_ms: now_ms,

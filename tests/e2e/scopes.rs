@@ -21,6 +21,7 @@ async fn budgets_of_every_scope() {
             {"scope": "user", "tier": "premium", "limit_usd": 0.0004, "period": "weekly"},
             {"scope": "tag", "name": "env=test", "limit_usd": 0.0002, "thresholds": [0.25, 0.5]},
             {"scope": "model", "name": "o4-mini", "limit_usd": 0.003},
+            {"scope": "provider", "name": "anthropic", "limit_usd": 0.00001},
             {"scope": "tenant", "name": "acme", "limit_usd": 0.0002, "hard": false, "thresholds": [0.5]},
             {"budget_id": "ai", "user_groups": ["pool-a", "pool-b"], "total_budget": 0.0002},
         ]);
@@ -35,6 +36,7 @@ async fn budgets_of_every_scope() {
             users_have_each_their_own,
             tags_come_from_metadata_or_key,
             a_model_has_its_own,
+            a_provider_without_budget_is_left_for_the_next,
             soft_budgets_only_tell,
             pools_are_shared_by_their_teams,
             limits_change_while_requests_run,
@@ -156,6 +158,22 @@ async fn a_model_has_its_own(gateway: Arc<Gateway>) {
         .send()
         .await;
     other.good();
+}
+
+async fn a_provider_without_budget_is_left_for_the_next(gateway: Arc<Gateway>) {
+    let common = key(&gateway, json!({})).await;
+    let alone = gateway.chat_as(&common, &request("claude-3-sonnet"));
+    let refused = alone.send().await;
+    refused.refused(429, "budget_exceeded");
+    let route = json!({"strategy": "fallback", "targets": [
+        {"provider": "anthropic", "model": "claude-3-sonnet"},
+        {"provider": "openai", "model": "gpt-4o-mini"},
+    ]});
+    let ask = gateway.chat_as(&common, &request("gpt-4o-mini"));
+    let answer = ask.config(&route).send().await;
+    answer.good();
+    assert_eq!(answer.header("x-weir-provider"), Some("openai"));
+    assert_eq!(answer.header("x-weir-attempts"), Some("1"));
 }
 
 async fn soft_budgets_only_tell(gateway: Arc<Gateway>) {

@@ -148,11 +148,23 @@ impl Exchange {
         }
     }
 
+    /// Takes targets off the plan, never all of them.
+    fn skip(&mut self, skipped: &[usize]) {
+        if skipped.len() >= self.plan.targets.len() {
+            return;
+        }
+        let mut place = 0..;
+        self.plan
+            .targets
+            .retain(|_| place.next().is_none_or(|place| !skipped.contains(&place)));
+    }
+
     fn forward(&mut self, env: &mut Env<'_>, grant: Grant) -> Step {
         (self.rate, self.rate_ms) = (grant.rate, env.now_ms);
         self.held_nano = grant.hold_nano;
         self.output_cap = grant.output_cap;
         self.credentials = grant.credentials;
+        self.skip(&grant.skipped);
         self.state = State::Forwarded;
         if self.has_adapter() {
             let headers = self.routing_headers();

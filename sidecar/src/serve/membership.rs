@@ -1,8 +1,8 @@
 //! Whose an exchange is, and whose budgets it counts against.
 
-use engine::ledger::{Budget, Ledger, Scope, ScopeId};
+use engine::ledger::{self, Ask, Budget, Ledger, Scope, ScopeId};
 use engine::price;
-use engine::wire::{Governed, Quote};
+use engine::wire::{Admit, Governed, Quote};
 
 use super::keys::VirtualKey;
 use crate::config::{BudgetConfig, BudgetScope, Membership};
@@ -80,6 +80,49 @@ impl Rules {
         let tier = party.membership.tier.as_deref();
         found.retain(|scope| !self.budgets(scope, tier).is_empty());
         found
+    }
+
+    /// Places of planned targets whose provider's or model's own budgets do not cover the request,
+    /// while those of another do: a request goes where there is money for it.
+    pub(crate) fn exhausted(&self, admit: &Admit, ledger: &mut Ledger, now_ms: u64) -> Vec<usize> {
+        let by_target =
+            |rule: &BudgetConfig| matches!(rule.scope, BudgetScope::Provider | BudgetScope::Model);
+        if admit.targets.len() < 2 || !self.0.iter().any(by_target) {
+            return Vec::new();
+        }
+        let mut short = |quote: &Quote| {
+            let scopes = [
+                Scope::Provider(quote.provider.clone()),
+                Scope::Model(quote.model.clone()),
+            ];
+            let ids: Vec<ScopeId> = scopes
+                .iter()
+                .filter_map(|scope| ledger.place_of(scope))
+                .collect();
+            let (left, _) = ledger.room(&ids, now_ms);
+            let ask = Ask {
+                exchange: &admit.exchange,
+                key: &admit.key,
+                scopes: &ids,
+                quotes: std::slice::from_ref(quote),
+                output_cap: admit.output_cap,
+                choices: admit.choices,
+                tokens_in: admit.tokens_in,
+                user: "",
+                tags: &[],
+            };
+            ledger::worst(&ask, left).is_none()
+        };
+        let places = admit.targets.iter().enumerate();
+        let found: Vec<usize> = places
+            .filter(|(_, quote)| short(quote))
+            .map(|(place, _)| place)
+            .collect();
+        if found.len() < admit.targets.len() {
+            found
+        } else {
+            Vec::new()
+        }
     }
 
     /// Opens these scopes in the ledger with their budgets. `None` when there are too many.

@@ -11,8 +11,8 @@ use engine::period::Period;
 use engine::reply::Code;
 use engine::usage::NanoUsd;
 use engine::wire::{
-    Admission, Admit, Grant, KeyAnswer, Policy, PolicyAnswer, PolicyPoll, Rates, Refused, Renew,
-    Renewed, UsageRecord,
+    Admission, Admit, Grant, KeyAnswer, Policy, PolicyAnswer, PolicyPoll, Quote, Rates, Refused,
+    Renew, Renewed, UsageRecord,
 };
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -291,6 +291,19 @@ impl Core {
         if let Err(exceeded) = limits.check(limited.targets(), admit.tokens_in, now_ms) {
             return refuse(rate_refusal(&exceeded, limits.rates(limited.all(), now_ms)));
         }
+        let skipped = self.rules.exhausted(admit, &mut self.ledger, now_ms);
+        let kept: Vec<Quote>;
+        let mut quotes = admit.targets.as_slice();
+        if !skipped.is_empty() {
+            let places = quotes.iter().enumerate();
+            let asked = places.filter(|(place, _)| !skipped.contains(place));
+            kept = asked.map(|(_, quote)| quote.clone()).collect();
+            quotes = &kept;
+        }
+        let party = Party {
+            targets: Targets::Planned(quotes),
+            ..party
+        };
         let more = self.rules.scopes(&party);
         let tier = entry.key.membership.tier.as_deref();
         let Some(more) = self.rules.open(more, tier, &mut self.ledger) else {
@@ -301,7 +314,7 @@ impl Core {
             exchange: &admit.exchange,
             key: &admit.key,
             scopes: &scopes,
-            quotes: &admit.targets,
+            quotes,
             output_cap: admit.output_cap,
             choices: admit.choices,
             tokens_in: admit.tokens_in,
@@ -325,6 +338,7 @@ impl Core {
                 let mut grant = Grant {
                     hold_nano,
                     output_cap,
+                    skipped,
                     credentials,
                     rate: Rates::default(),
                     lease: None,

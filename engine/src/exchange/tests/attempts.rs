@@ -168,3 +168,25 @@ fn plans_end_where_their_rules_end() {
         .collect();
     assert_eq!(tries, ["openai", TARGET_NONE]);
 }
+
+#[test]
+fn a_target_without_budget_is_not_asked() {
+    let mut world = World::new();
+    let grant = Grant {
+        skipped: vec![0],
+        ..Grant::default()
+    };
+    let extra = [("x-weir-config", FALLBACK)];
+    let (exchange, forward) = world.granted_as(&extra, &chat("x"), grant);
+    assert!(!exchange.has_adapter());
+    assert_eq!(
+        forward.headers.text(HEADER_TARGET),
+        Some("anthropic/direct")
+    );
+    let all = Grant {
+        skipped: vec![0, 1],
+        ..Grant::default()
+    };
+    let (exchange, _) = world.granted_as(&extra, &chat("x"), all);
+    assert!(exchange.has_adapter(), "somebody has to be asked");
+}
