@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use engine::guard::detectors;
+use engine::ingress::Ingress;
 use engine::price::{CATALOGUE, parse_catalogue, usd};
 use engine::reply::{Code, Row, TABLE};
 use engine::route::RouteConfig;
@@ -12,6 +13,8 @@ use engine::wire::Model;
 
 use crate::config::Config;
 use crate::{help, serve};
+
+mod forms;
 
 /// Root of the repository.
 pub(crate) fn root() -> PathBuf {
@@ -144,6 +147,21 @@ fn generated_tables_are_fresh() {
         ("docs/models.md", "models", models()),
         ("docs/operations.md", "metrics", metrics()),
         ("docs/operations.md", "commands", commands()),
+        (
+            "docs/clients.md",
+            "messages",
+            forms::members(Ingress::Messages),
+        ),
+        (
+            "docs/clients.md",
+            "responses",
+            forms::members(Ingress::Responses),
+        ),
+        (
+            "docs/clients.md",
+            "completions",
+            forms::members(Ingress::Completions),
+        ),
     ] {
         let document = documents.entry(path).or_insert_with(|| read(path));
         *document = with_table(document, name, &table);
