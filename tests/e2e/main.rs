@@ -27,6 +27,7 @@ mod paste;
 mod pii;
 mod providers;
 mod rate_limits;
+mod rate_scopes;
 mod responses;
 mod routing;
 mod scopes;

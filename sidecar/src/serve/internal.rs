@@ -2,6 +2,7 @@
 //! a decision goes to the writer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use engine::wire::{
@@ -15,12 +16,16 @@ use serde_json::value::RawValue;
 
 use super::cache;
 use super::listen::{self, Answer};
-use super::state::Shared;
+use super::state::{AdmitReply, Shared};
 use super::store::writer::{Failure, Writer};
 use crate::clock;
 
 /// A body on this interface. Above it: `413`.
 const BODY_BYTES_MAX: usize = cache::ENTRY_BYTES_MAX + 64 * 1024;
+/// How long an admission waits for another exchange's end before it is refused because too many run.
+const BUSY_MAX: Duration = Duration::from_millis(100);
+/// How often it looks.
+const BUSY_STEP: Duration = Duration::from_millis(5);
 const JSON: &str = "application/json";
 
 /// [`engine::wire::CachePut`] with the answer left as it came.
@@ -50,6 +55,10 @@ pub(crate) async fn handle(
             Ok(settled) => json(&settled),
             Err(Failure::Malformed) => listen::empty(StatusCode::BAD_REQUEST),
             Err(Failure::Unavailable) => listen::empty(StatusCode::SERVICE_UNAVAILABLE),
+        },
+        Some(Path::Admit) => match serde_json::from_slice(&body) {
+            Ok(admit) => admission(&shared, &admit).await,
+            Err(_) => listen::empty(StatusCode::BAD_REQUEST),
         },
         Some(path) => {
             decide(&shared, path, &body).unwrap_or_else(|_| listen::empty(StatusCode::BAD_REQUEST))
@@ -82,14 +91,23 @@ impl Path {
     }
 }
 
+/// Whoever sends one request after the other is not to be refused because the end of the one before is
+/// still on its way: filters tell of it some milliseconds after the client has the answer.
+async fn admission(shared: &Shared, admit: &Admit) -> Answer {
+    let mut waited = Duration::ZERO;
+    loop {
+        let reply = shared.core().admit(admit, clock::now_ms());
+        if !matches!(reply, AdmitReply::Busy(_)) || waited >= BUSY_MAX {
+            return json(&reply);
+        }
+        tokio::time::sleep(BUSY_STEP).await;
+        waited = waited.saturating_add(BUSY_STEP);
+    }
+}
+
 fn decide(shared: &Shared, path: Path, body: &Bytes) -> Result<Answer, serde_json::Error> {
     let now_ms = clock::now_ms();
     Ok(match path {
-        Path::Admit => {
-            let admit: Admit = serde_json::from_slice(body)?;
-            let reply = shared.core().admit(&admit, now_ms);
-            json(&reply)
-        }
         Path::Key => {
             let lookup: KeyLookup = serde_json::from_slice(body)?;
             let reply = shared.core().key(&lookup.key_hash, now_ms);
@@ -113,7 +131,7 @@ fn decide(shared: &Shared, path: Path, body: &Bytes) -> Result<Answer, serde_jso
                 .put(put.key, put.answer.into(), put.ttl_s, now_ms);
             listen::empty(StatusCode::NO_CONTENT)
         }
-        Path::Settle => listen::empty(StatusCode::NOT_FOUND),
+        Path::Admit | Path::Settle => listen::empty(StatusCode::NOT_FOUND),
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::cache_key::sha256_hex;
 use engine::ledger::{Answer, Ask, Ledger, Scope, ScopeId};
-use engine::limit::{Exceeded, Limits};
+use engine::limit::{Exceeded, Limits, Measure};
 use engine::period::Period;
 use engine::reply::Code;
 use engine::usage::NanoUsd;
@@ -118,6 +118,8 @@ pub(crate) fn number(text: &str) -> i64 {
 #[serde(untagged)]
 pub(crate) enum AdmitReply {
     Decided(Admission),
+    /// A refusal because too many run: the end of one may be on its way.
+    Busy(Admission),
     Cached(CachedReply),
 }
 
@@ -280,7 +282,7 @@ impl Core {
             return refuse(refused(Code::StateUnavailable));
         };
         if let Err(exceeded) = limits.check(limited.callers(), admit.tokens_in, now_ms) {
-            return refuse(rate_refusal(&exceeded, limits.rates(limited.all(), now_ms)));
+            return rate_refusal(&exceeded, limits.rates(limited.all(), now_ms));
         }
         let asked = admit.cache.as_ref().filter(|cache| cache.read);
         if let Some(answer) = asked.and_then(|ask| self.cache.get(&ask.key, now_ms)) {
@@ -289,7 +291,7 @@ impl Core {
             return AdmitReply::Cached(CachedReply::Cached { answer, rate });
         }
         if let Err(exceeded) = limits.check(limited.targets(), admit.tokens_in, now_ms) {
-            return refuse(rate_refusal(&exceeded, limits.rates(limited.all(), now_ms)));
+            return rate_refusal(&exceeded, limits.rates(limited.all(), now_ms));
         }
         let skipped = self.rules.exhausted(admit, &mut self.ledger, now_ms);
         let kept: Vec<Quote>;
@@ -472,12 +474,16 @@ fn refused(code: Code) -> Refused {
     }
 }
 
-fn rate_refusal(exceeded: &Exceeded, rate: Rates) -> Refused {
-    Refused {
+fn rate_refusal(exceeded: &Exceeded, rate: Rates) -> AdmitReply {
+    let refused = Admission::Refused(Refused {
         code: Code::RateLimitExceeded.row().name.to_owned(),
         message: exceeded.message(),
         retry_after_s: exceeded.retry_after_s(),
         rate,
+    });
+    match exceeded.bound.measure {
+        Measure::Running => AdmitReply::Busy(refused),
+        Measure::Requests | Measure::Tokens => AdmitReply::Decided(refused),
     }
 }
 
