@@ -1,6 +1,7 @@
 use super::*;
 
 mod dialects;
+mod rates;
 mod vaults;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {

@@ -5,4 +5,6 @@ mod admin;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod process;

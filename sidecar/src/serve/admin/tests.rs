@@ -50,7 +50,14 @@ fn every_member_is_read() {
     assert_eq!(apply("{}"), Ok(key()));
     let at = apply(r#"{"expires_at": "1970-01-01T00:00:07Z"}"#).unwrap();
     assert_eq!(at.expires_at_ms, Some(7_000));
-    let cleared = apply(r#"{"rate_limit": null, "budget_limit_usd": null, "expires_at": null}"#);
+    let limits = r#"{"rate_limits": [{"tokens": 9, "per": 90}, {"requests": 2}],
+        "max_concurrent": 4}"#;
+    let bounds = apply(limits).unwrap().limits.bounds(None);
+    let bounds: Vec<_> = bounds.iter().map(|it| (it.limit, it.window_ms)).collect();
+    assert_eq!(bounds, [(4, 0), (9, 90_000), (2, 60_000)]);
+    let cleared = apply(
+        r#"{"rate_limits": null, "max_concurrent": null, "rate_limit": null, "budget_limit_usd": null, "expires_at": null}"#,
+    );
     assert_eq!(cleared, Ok(key()));
 }
 
@@ -95,6 +102,12 @@ fn the_member_at_fault_is_named() {
     check(r#"{"rate_limit": -1}"#, "rate_limit");
     check(r#"{"rate_limit": 0}"#, "rate_limit");
     check(r#"{"rate_limit": 1.5}"#, "rate_limit");
+    check(r#"{"max_concurrent": 0}"#, "max_concurrent");
+    check(r#"{"rate_limits": {"requests": 1}}"#, "rate_limits");
+    check(r#"{"rate_limits": [{"reqests": 1}]}"#, "rate_limits");
+    let second = r#"{"rate_limits": [{"requests": 1}, {"tokens": 1, "per": 0}]}"#;
+    check(second, "rate_limits[1]");
+    check(r#"{"rate_limits": [{"per": "day"}]}"#, "rate_limits[0]");
     check(r#"{"budget_limit_usd": "lots"}"#, "budget_limit_usd");
     check(r#"{"budget_period": "hourly"}"#, "budget_period");
     check(r#"{"expires_at": "tomorrow"}"#, "expires_at");
