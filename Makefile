@@ -63,7 +63,7 @@ fuzz: ## random inputs for the engine's readers, FUZZ_SECONDS (60) for each of t
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
 
 bench-engine: ## the engine's parts and whole exchanges, natively
-	@cargo bench -q -p weir-bench --bench engine
+	@cargo bench -q -p weir-bench --bench engine --bench limits
 
 fmt: ## format the code
 	@cargo fmt --all

@@ -18,6 +18,7 @@ async fn leases_hold_what_they_promise() {
     most_requests_of_a_busy_key_need_no_call(&gateway).await;
     a_limit_is_used_up_and_never_exceeded(&gateway).await;
     a_request_limit_is_used_up_and_never_exceeded(&gateway).await;
+    tokens_and_places_are_leased_too(&gateway).await;
     a_revoked_key_ends_its_leases(&gateway).await;
 }
 
@@ -177,6 +178,43 @@ async fn a_request_limit_is_used_up_and_never_exceeded(gateway: &Arc<Gateway>) {
     assert!(good >= LIMIT, "{good} of {LIMIT}");
     ledger::settled(gateway, &id, good).await;
     assert!(admissions(gateway).await.0 > before.0, "no lease was given");
+}
+
+async fn tokens_and_places_are_leased_too(gateway: &Arc<Gateway>) {
+    // Each request is nine prompt tokens or more, and answers some.
+    const TOKENS: f64 = 100_000.0;
+    let limits = json!([{"requests": 5_000, "tokens": TOKENS, "concurrent": 400, "per": "day"}]);
+    let (key, record) = gateway
+        .new_key(json!({"provider": "openai", "rate_limits": limits}))
+        .await;
+    let id = record["id"].as_str().expect("id").to_owned();
+    let before = admissions(gateway).await;
+    let storm = storm(gateway, &key, false, Duration::from_secs(4)).await;
+    assert_eq!(storm.refused, 0);
+    assert!(admissions(gateway).await.0 > before.0, "no lease was given");
+    ledger::settled(gateway, &id, storm.good).await;
+    let db = rusqlite::Connection::open(gateway.ledger()).expect("the ledger");
+    let sql = "SELECT SUM(total_tokens) FROM llm_usage_log WHERE key_id = ?";
+    let used: f64 = db.query_row(sql, [&id], |row| row.get(0)).expect("a sum");
+    // What was leased and not used comes back, and each place.
+    let started = Instant::now();
+    loop {
+        let answer = gateway
+            .chat_as(&key, &prompt("gpt-4o-mini", "hi"))
+            .send()
+            .await;
+        let left = TOKENS - answer.number("x-ratelimit-remaining-tokens");
+        let requests = 5_000.0 - answer.number("x-ratelimit-remaining-requests");
+        let since = requests - storm.good as f64;
+        if since >= 1.0 && since < 40.0 && left >= used && left < used + since * 20.0 {
+            break;
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(9),
+            "{answer}, {used} used"
+        );
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
 }
 
 fn now_ms() -> u128 {
