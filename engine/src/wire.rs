@@ -176,7 +176,7 @@ pub struct Grant {
     /// of a budget does not cover the model's maximum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_cap: Option<u64>,
-    /// Places of planned targets that are not to be asked: their own budgets are used up.
+    /// Places of planned targets that are not to be asked: their own budgets or limits are used up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<usize>,
     /// The key's own provider credentials, by provider name; they win over the provider's.

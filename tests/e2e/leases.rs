@@ -182,8 +182,9 @@ async fn a_request_limit_is_used_up_and_never_exceeded(gateway: &Arc<Gateway>) {
 
 async fn tokens_and_places_are_leased_too(gateway: &Arc<Gateway>) {
     // Each request is nine prompt tokens or more, and answers some.
-    const TOKENS: f64 = 100_000.0;
-    let limits = json!([{"requests": 5_000, "tokens": TOKENS, "concurrent": 400, "per": "day"}]);
+    const TOKENS: u32 = 10_000_000;
+    let limits =
+        json!([{"requests": 1_000_000, "tokens": TOKENS, "concurrent": 400, "per": "day"}]);
     let (key, record) = gateway
         .new_key(json!({"provider": "openai", "rate_limits": limits}))
         .await;
@@ -203,10 +204,10 @@ async fn tokens_and_places_are_leased_too(gateway: &Arc<Gateway>) {
             .chat_as(&key, &prompt("gpt-4o-mini", "hi"))
             .send()
             .await;
-        let left = TOKENS - answer.number("x-ratelimit-remaining-tokens");
-        let requests = 5_000.0 - answer.number("x-ratelimit-remaining-requests");
+        let left = f64::from(TOKENS) - answer.number("x-ratelimit-remaining-tokens");
+        let requests = 1_000_000.0 - answer.number("x-ratelimit-remaining-requests");
         let since = requests - storm.good as f64;
-        if since >= 1.0 && since < 40.0 && left >= used && left < used + since * 20.0 {
+        if (1.0..40.0).contains(&since) && (used..used + since * 20.0).contains(&left) {
             break;
         }
         assert!(

@@ -178,6 +178,16 @@ async fn a_provider_counts_what_it_serves(gateway: Arc<Gateway>) {
     .await;
     assert_eq!(count, 3, "{refused}");
     reached(&refused, "3 requests", "this provider");
+    // Another target takes what it has no room for.
+    let route = json!({"strategy": "fallback", "targets": [
+        {"provider": "ollama", "model": "llama3:8b"},
+        {"provider": "openai", "model": "gpt-4o-mini"},
+    ]});
+    let ask = ask(&gateway, &key, &marker()).config(&route);
+    let answer = ask.send().await;
+    answer.good();
+    assert_eq!(answer.header("x-weir-provider"), Some("openai"));
+    assert_eq!(answer.header("x-weir-attempts"), Some("1"));
     body["user"] = json!("llama3");
     body["model"] = json!("gpt-4o-mini");
     gateway.chat_as(&key, &body).send().await.good();

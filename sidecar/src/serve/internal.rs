@@ -2,6 +2,7 @@
 //! a decision goes to the writer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,9 +24,11 @@ use crate::clock;
 /// A body on this interface. Above it: `413`.
 const BODY_BYTES_MAX: usize = cache::ENTRY_BYTES_MAX + 64 * 1024;
 /// How long an admission waits for another exchange's end before it is refused because too many run.
-const BUSY_MAX: Duration = Duration::from_millis(100);
+const BUSY_MAX: Duration = Duration::from_millis(500);
 /// How often it looks.
-const BUSY_STEP: Duration = Duration::from_millis(5);
+const BUSY_STEP: Duration = Duration::from_millis(10);
+/// Admissions that wait so at one time. Further ones are refused at once.
+const BUSY_WAITING_MAX: usize = 100;
 const JSON: &str = "application/json";
 
 /// [`engine::wire::CachePut`] with the answer left as it came.
@@ -94,14 +97,38 @@ impl Path {
 /// Whoever sends one request after the other is not to be refused because the end of the one before is
 /// still on its way: filters tell of it some milliseconds after the client has the answer.
 async fn admission(shared: &Shared, admit: &Admit) -> Answer {
+    let first = shared.core().admit(admit, clock::now_ms());
+    if !matches!(first, AdmitReply::Busy(_)) {
+        return json(&first);
+    }
+    let Some(_place) = Waiting::enter(&shared.busy) else {
+        return json(&first);
+    };
     let mut waited = Duration::ZERO;
     loop {
+        tokio::time::sleep(BUSY_STEP).await;
+        waited = waited.saturating_add(BUSY_STEP);
         let reply = shared.core().admit(admit, clock::now_ms());
         if !matches!(reply, AdmitReply::Busy(_)) || waited >= BUSY_MAX {
             return json(&reply);
         }
-        tokio::time::sleep(BUSY_STEP).await;
-        waited = waited.saturating_add(BUSY_STEP);
+    }
+}
+
+/// A place among the admissions that wait, given back when dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Waiting<'_> {
+    fn enter(count: &AtomicUsize) -> Option<Waiting<'_>> {
+        let place = Waiting(count);
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        (before < BUSY_WAITING_MAX).then_some(place)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use engine::ledger::Scope;
 use engine::limit::{Bound, Limits, Place, Served};
-use engine::wire::{Governed, UsageRecord};
+use engine::wire::{Admit, Governed, Quote, UsageRecord};
 
 use super::keys::Entry;
 use super::membership::{Party, names};
@@ -81,6 +81,30 @@ impl LimitRules {
             }
         }
         Some(limited)
+    }
+
+    /// Places of planned targets whose provider's or model's own limits are reached.
+    pub(crate) fn full(
+        &self,
+        entry: &Entry,
+        admit: &Admit,
+        limits: &mut Limits,
+        now_ms: u64,
+    ) -> Vec<usize> {
+        let mut fits = |quote: &Quote| {
+            let scopes = [
+                Scope::Provider(quote.provider.clone()),
+                Scope::Model(quote.model.clone()),
+            ];
+            scopes.iter().all(|scope| {
+                let bounds = self.bounds(scope, entry);
+                let place = limits.open(scope, &bounds, now_ms);
+                place.is_some_and(|place| limits.check(&[place], admit.tokens_in, now_ms).is_ok())
+            })
+        };
+        let places = admit.targets.iter().enumerate();
+        let full = places.filter(|(_, quote)| !fits(quote));
+        full.map(|(place, _)| place).collect()
     }
 
     /// Opens one scope, with its limits as far as they are known without an exchange.

@@ -1,7 +1,8 @@
 //! What the two interfaces and the writer share: everything that decides, behind one lock.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::cache_key::sha256_hex;
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     /// Whether the last write to the store succeeded.
     store_works: AtomicBool,
+    /// Admissions that wait for a running exchange to end.
+    pub(crate) busy: AtomicUsize,
 }
 
 /// Everything that decides.
@@ -151,6 +154,7 @@ impl Shared {
             metrics: Mutex::new(metrics),
             log,
             store_works: AtomicBool::new(true),
+            busy: AtomicUsize::new(0),
         }
     }
 
@@ -278,7 +282,7 @@ impl Core {
             )
         };
         let limits = &mut self.limits;
-        let Some(limited) = self.limit_rules.open(entry, &party, limits, now_ms) else {
+        let Some(mut limited) = self.limit_rules.open(entry, &party, limits, now_ms) else {
             return refuse(refused(Code::StateUnavailable));
         };
         if let Err(exceeded) = limits.check(limited.callers(), admit.tokens_in, now_ms) {
@@ -290,22 +294,26 @@ impl Core {
             let rate = limits.rates(limited.callers(), now_ms);
             return AdmitReply::Cached(CachedReply::Cached { answer, rate });
         }
+        let mut skipped = Vec::new();
         if let Err(exceeded) = limits.check(limited.targets(), admit.tokens_in, now_ms) {
-            return rate_refusal(&exceeded, limits.rates(limited.all(), now_ms));
+            skipped = self.limit_rules.full(entry, admit, limits, now_ms);
+            if skipped.len() >= admit.targets.len() {
+                return rate_refusal(&exceeded, limits.rates(limited.all(), now_ms));
+            }
         }
-        let skipped = self.rules.exhausted(admit, &mut self.ledger, now_ms);
-        let kept: Vec<Quote>;
-        let mut quotes = admit.targets.as_slice();
-        if !skipped.is_empty() {
-            let places = quotes.iter().enumerate();
-            let asked = places.filter(|(place, _)| !skipped.contains(place));
-            kept = asked.map(|(_, quote)| quote.clone()).collect();
-            quotes = &kept;
-        }
+        let broke = self.rules.exhausted(admit, &mut self.ledger, now_ms);
+        let (kept, skipped) = chosen(&admit.targets, skipped, &broke);
+        let quotes = kept.as_ref();
         let party = Party {
             targets: Targets::Planned(quotes),
             ..party
         };
+        if !skipped.is_empty() {
+            let Some(fewer) = self.limit_rules.open(entry, &party, limits, now_ms) else {
+                return refuse(refused(Code::StateUnavailable));
+            };
+            limited = fewer;
+        }
         let more = self.rules.scopes(&party);
         let tier = entry.key.membership.tier.as_deref();
         let Some(more) = self.rules.open(more, tier, &mut self.ledger) else {
@@ -458,6 +466,25 @@ impl Core {
 
 fn as_stored<S: Serializer>(answer: &Arc<RawValue>, serializer: S) -> Result<S::Ok, S::Error> {
     RawValue::serialize(answer, serializer)
+}
+
+/// The planned targets that are left, and the places of those that are not, for `full` ones have no room.
+/// Those without budget stay when no other is left: they are what the refusal is about.
+fn chosen<'a>(
+    planned: &'a [Quote],
+    full: Vec<usize>,
+    broke: &[usize],
+) -> (Cow<'a, [Quote]>, Vec<usize>) {
+    if full.is_empty() && broke.is_empty() {
+        return (planned.into(), full);
+    }
+    let both = |place: &usize| full.contains(place) || broke.contains(place);
+    let all: Vec<usize> = (0..planned.len()).filter(both).collect();
+    let skipped = if all.len() < planned.len() { all } else { full };
+    let left = planned.iter().enumerate();
+    let left = left.filter(|(place, _)| !skipped.contains(place));
+    let left: Vec<Quote> = left.map(|(_, quote)| quote.clone()).collect();
+    (left.into(), skipped)
 }
 
 fn refuse(refused: Refused) -> AdmitReply {
