@@ -72,7 +72,7 @@ impl Account {
             let Some(bound) = self.bounds.get(at).copied() else {
                 break;
             };
-            let Some(wait_ms) = self.wait(&bound, tokens, now_ms) else {
+            let Some((wait_ms, remaining)) = self.wait(&bound, tokens, now_ms) else {
                 continue;
             };
             let longer =
@@ -83,29 +83,31 @@ impl Account {
                     kind: self.scope.kind(),
                     tokens,
                     wait_ms,
+                    remaining,
                 });
             }
         }
         worst
     }
 
-    /// `None` when it fits, else how long it does not: `None` again for ever.
-    fn wait(&mut self, bound: &Bound, tokens: u64, now_ms: u64) -> Option<Option<u64>> {
+    /// `None` when it fits, else how long it does not (`None` again for ever) and what is left.
+    fn wait(&mut self, bound: &Bound, tokens: u64, now_ms: u64) -> Option<(Option<u64>, u64)> {
         let more = match bound.measure {
             Measure::Running => {
                 let full = self.running >= bound.limit;
-                return full.then_some(Some(RUNNING_WAIT_MS));
+                return full.then_some((Some(RUNNING_WAIT_MS), 0));
             }
             Measure::Requests => 1,
             // Without a token of its own it is still refused while others are over the limit.
             Measure::Tokens => tokens.max(1),
         };
         let (limit, length_ms) = (bound.limit, bound.window_ms);
-        let window = self.window(bound)?;
+        let window = find(&mut self.tracks, bound)?;
         if window.fits(more, limit, length_ms, now_ms) {
             return None;
         }
-        Some(window.wait_ms(more, limit, length_ms, now_ms))
+        let left = window.state(limit, length_ms, now_ms).remaining;
+        Some((window.wait_ms(more, limit, length_ms, now_ms), left))
     }
 
     pub(super) fn states(&mut self, now_ms: u64) -> impl Iterator<Item = (Measure, RateState)> {
@@ -175,10 +177,6 @@ impl Account {
     pub(super) fn is_idle(&mut self, now_ms: u64) -> bool {
         let idle = |track: &mut Track| track.window.is_idle(track.window_ms, now_ms);
         self.pins == 0 && self.seen_ms < now_ms && self.tracks.iter_mut().all(idle)
-    }
-
-    fn window(&mut self, bound: &Bound) -> Option<&mut Window> {
-        find(&mut self.tracks, bound)
     }
 }
 

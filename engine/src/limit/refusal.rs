@@ -1,6 +1,7 @@
 //! How a limit that is reached is told.
 
 use super::{Bound, Measure};
+use crate::wire::{RateState, Rates};
 
 /// A limit that an exchange does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,12 +14,28 @@ pub struct Exceeded {
     pub tokens: u64,
     /// Milliseconds until it fits; `None` when it never will.
     pub wait_ms: Option<u64>,
+    /// What the limit leaves; 0 of running exchanges.
+    pub remaining: u64,
 }
 
 impl Exceeded {
     /// Whole seconds until it fits.
     pub fn retry_after_s(&self) -> Option<u64> {
         self.wait_ms.map(|ms| ms.div_ceil(1_000))
+    }
+
+    /// Puts the limit's own state into `rates`, to be free when it fits.
+    pub fn tell(&self, rates: &mut Rates) {
+        let told = match self.bound.measure {
+            Measure::Requests => &mut rates.requests,
+            Measure::Tokens => &mut rates.tokens,
+            Measure::Running => return,
+        };
+        *told = Some(RateState {
+            limit: self.bound.limit,
+            remaining: self.remaining,
+            reset_ms: self.wait_ms.unwrap_or(self.bound.window_ms),
+        });
     }
 
     /// The sentence for the caller.

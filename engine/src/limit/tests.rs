@@ -54,6 +54,13 @@ fn an_exchange_counts_everywhere_or_nowhere() {
     assert!(admit(&mut limits, "b", &[ada, all], 1, NOW));
     let refused = limits.check(&[ada, all], 1, NOW).unwrap_err();
     assert_eq!((refused.kind, refused.bound), ("global", requests(2)));
+    let mut told = limits.rates(&[ada], NOW);
+    refused.tell(&mut told);
+    let told = told.requests.unwrap();
+    assert_eq!(
+        (told.limit, told.remaining, told.reset_ms),
+        (2, 0, MINUTE + MINUTE / 2)
+    );
     let rates = limits.rates(&[ada], NOW);
     assert_eq!(rates.requests.unwrap().remaining, 1);
     assert_eq!(limits.rates(&[ada, all], NOW).requests.unwrap().limit, 2);

@@ -501,7 +501,8 @@ fn refused(code: Code) -> Refused {
     }
 }
 
-fn rate_refusal(exceeded: &Exceeded, rate: Rates) -> AdmitReply {
+fn rate_refusal(exceeded: &Exceeded, mut rate: Rates) -> AdmitReply {
+    exceeded.tell(&mut rate);
     let refused = Admission::Refused(Refused {
         code: Code::RateLimitExceeded.row().name.to_owned(),
         message: exceeded.message(),
