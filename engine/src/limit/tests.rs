@@ -210,11 +210,12 @@ fn a_restored_count_is_the_one_that_was() {
 
 #[derive(Clone, Debug)]
 enum Op {
-    /// A request; the sidecar's answer to it may be lost.
+    /// Some requests; the sidecar's answers to them may be lost.
     Ask {
         worker: usize,
         tokens: u64,
         heard: bool,
+        times: u8,
     },
     End {
         worker: usize,
@@ -231,12 +232,12 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let worker = 0usize..2;
     let heard = prop::bool::weighted(0.9);
     let op = prop_oneof![
-        12 => (worker.clone(), 0u64..30, heard).prop_map(|(worker, tokens, heard)| Op::Ask { worker, tokens, heard }),
+        12 => (worker.clone(), prop_oneof![Just(1u64), 0u64..30], heard, 1u8..60).prop_map(|(worker, tokens, heard, times)| Op::Ask { worker, tokens, heard, times }),
         6 => (worker.clone(), 0u64..50).prop_map(|(worker, output)| Op::End { worker, output }),
         4 => (worker, heard).prop_map(|(worker, heard)| Op::Tell { worker, heard }),
         2 => prop_oneof![1u64..1_000, 1_000u64..40_000].prop_map(Op::Wait),
     ];
-    proptest::collection::vec(op, 1..500)
+    proptest::collection::vec(op, 1..120)
 }
 
 #[derive(Default)]
@@ -398,7 +399,9 @@ proptest! {
         };
         for op in ops {
             match op {
-                Op::Ask { worker, tokens, heard } => world.ask(worker, tokens, heard),
+                Op::Ask { worker, tokens, heard, times } => {
+                    (0..times).for_each(|_| world.ask(worker, tokens, heard));
+                }
                 Op::End { worker, output } => world.end(worker, output),
                 Op::Tell { worker, heard } => world.tell(worker, heard),
                 Op::Wait(ms) => world.now_ms += ms,
