@@ -97,7 +97,17 @@ pub(crate) fn reader(path: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(db)
 }
 
-/// The version of all keys, which grows with each change of one.
+/// Counts one change of keys, or of budgets above them: workers that see the version move give up what
+/// they have leased. Returns the new version.
+pub(crate) fn next_keys_version(db: &Connection) -> rusqlite::Result<u64> {
+    db.execute(
+        "UPDATE meta SET value = value + 1 WHERE name = 'keys_version'",
+        [],
+    )?;
+    keys_version(db)
+}
+
+/// The version of all keys and of the budgets above them, which grows with each change of one.
 pub(crate) fn keys_version(db: &Connection) -> rusqlite::Result<u64> {
     let sql = "SELECT value FROM meta WHERE name = 'keys_version'";
     let version: Option<i64> = db.query_row(sql, [], |row| row.get(0)).optional()?;

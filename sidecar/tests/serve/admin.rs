@@ -59,6 +59,11 @@ fn a_key_lives_changes_and_ends() {
     assert!(!rotated.text.contains("sk-"), "{rotated:?}");
     rotated.good();
     assert!(version(&service) > before);
+    // Workers give up what they have leased when limits change, those above keys too.
+    let before = version(&service);
+    let limit = json!({"scope": "global", "limit_usd": 900});
+    service.admin("PUT", "/admin/budgets", Some(limit)).good();
+    assert!(version(&service) > before);
     let granted = service.internal("admit", &admit("b", id, 5)).good();
     assert_eq!(
         granted["granted"]["credentials"],

@@ -173,10 +173,12 @@ async fn change(
 
 fn adopt(shared: &Shared, file: &Rules, db: &mut rusqlite::Connection) -> rusqlite::Result<()> {
     let rules = file.replaced_by(&store::rules::all(db)?);
+    let version = store::next_keys_version(db)?;
     let calendar = {
         let mut core = shared.core();
         // These types have string keys and finite numbers only: writing them cannot fail.
         let _written = core.set_rules(rules);
+        core.keys_version = core.keys_version.max(version);
         core.ledger.calendar().clone()
     };
     let basis = shared.core().rules.basis();

@@ -181,7 +181,8 @@ impl Interface {
                     ..
                 } = &mut *core;
                 keys.put(key.clone(), real_api_key.as_deref(), ledger);
-                *keys_version = version;
+                // A later change may have been adopted before this one.
+                *keys_version = version.max(*keys_version);
             }
             Err(error) => {
                 let fields = json!({"error": error.to_string()});

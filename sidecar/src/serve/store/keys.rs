@@ -69,11 +69,7 @@ pub(crate) fn put(db: &mut Connection, key: &VirtualKey) -> rusqlite::Result<u64
             .unwrap_or_default(),
         },
     )?;
-    step.execute(
-        "UPDATE meta SET value = value + 1 WHERE name = 'keys_version'",
-        [],
-    )?;
-    let version = super::keys_version(&step)?;
+    let version = super::next_keys_version(&step)?;
     step.commit()?;
     Ok(version)
 }
