@@ -17,10 +17,17 @@ async fn calls_pass_through() {
         config["providers"][0]["calls"] = json!({
             "audio": 0.006, "images": 0.04, "files": "free", "batches": 0.5, "moderations": "free",
         });
+        let base = config["providers"][0]["base_url"].as_str().unwrap_or_default();
+        let base = base.trim_end_matches("/v1").to_owned();
+        let azure = json!({"name": "azure", "dialect": "azure", "base_url": format!("{base}/azure"),
+            "api_version": "2024-10-21", "api_key": "az-key", "calls": {"audio": 0.01},
+            "default_price": "free"});
+        let azure_v1 = json!({"name": "azure-v1", "dialect": "azure", "default_price": "free",
+            "base_url": format!("{base}/azure/openai/v1"), "api_key": "az-key", "calls": {"audio": 0.01}});
         let mut second = config["providers"][0].clone();
         second["name"] = json!("second");
         let providers = config["providers"].as_array_mut().expect("providers");
-        providers.push(second);
+        providers.extend([second, azure, azure_v1]);
         let models = config["models"].as_array_mut().expect("models");
         models.push(json!({
             "id": "whisper", "provider": "openai", "model": "whisper-1",
@@ -41,6 +48,7 @@ async fn calls_pass_through() {
             a_budget_ends_calls,
             what_no_provider_takes_is_not_found,
             calls_fall_over_too,
+            azure_has_paths_of_its_own,
             a_cut_answer_is_cut_for_the_client,
         ]
     );
@@ -251,6 +259,38 @@ async fn calls_fall_over_too(gateway: Arc<Gateway>) {
     answer.good();
     assert_eq!(answer.header("x-weir-provider"), Some("openai"));
     assert_eq!(gateway.provider.requests(&mark).await.len(), 2);
+}
+
+async fn azure_has_paths_of_its_own(gateway: Arc<Gateway>) {
+    for (provider, speech, responses) in [
+        (
+            "azure",
+            "/azure/openai/deployments/tts/audio/speech?api-version=2024-10-21",
+            "/azure/openai/responses?api-version=2024-10-21",
+        ),
+        (
+            "azure-v1",
+            "/azure/openai/v1/audio/speech",
+            "/azure/openai/v1/responses",
+        ),
+    ] {
+        let mark = marker();
+        let body = json!({"model": format!("{provider}/tts"), "input": mark, "voice": "alloy"});
+        let answer = post(&gateway, KEY, "/v1/audio/speech", &body).send().await;
+        answer.good();
+        assert_eq!(answer.header("x-weir-cost-usd"), Some("0.01"));
+        let seen = FakeProvider::only(gateway.provider.requests(&mark).await);
+        assert_eq!(
+            (seen.path.as_str(), seen.header("api-key")),
+            (speech, Some("az-key"))
+        );
+        let mark = marker();
+        let body = json!({"model": format!("{provider}/gpt"), "input": mark, "odd": [1]});
+        let answer = post(&gateway, KEY, "/v1/responses", &body).send().await;
+        let seen = FakeProvider::only(gateway.provider.requests(&mark).await);
+        assert_eq!(seen.path, responses, "{answer}");
+        assert_eq!(seen.json()["odd"], json!([1]), "it goes as it came");
+    }
 }
 
 async fn a_cut_answer_is_cut_for_the_client(gateway: Arc<Gateway>) {
