@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use engine::exchange::{AnswerHead, Step};
+use engine::ingress::Ingress;
 use engine::wire::{self, CachePut};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
@@ -15,6 +16,8 @@ use crate::vm::{self, Shared};
 /// How long the sidecar may take before a request is answered without it.
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Filter state of requests in Anthropic's form: `local_reply_config` looks for `wasm.` and this name.
+const MARK_MESSAGES: &str = "weir_messages";
 /// Requests watched at one time until the first body has come.
 const BODILESS_MAX: usize = 1_000;
 
@@ -51,6 +54,7 @@ impl Policy {
                 Action::Pause
             }
             Some(Step::Forward(forward)) => {
+                self.mark();
                 host::set_headers(Map::Request, &forward.headers);
                 if let Some(body) = &forward.body {
                     host::set_bytes(Buffer::RequestBody, body);
@@ -84,6 +88,16 @@ impl Policy {
                 exchange.on_admission(env, serde_json::from_slice(body).ok())
             }
         })
+    }
+
+    /// Envoy replies past the filters when an answer breaks off while its head is held: what shape its
+    /// client expects must then be known without them, and the path is the provider's by then.
+    fn mark(&self) {
+        let exchange = self.exchange.as_ref();
+        let form = exchange.and_then(|exchange| exchange.try_borrow().ok()?.client_form());
+        if form == Some(Ingress::Messages) {
+            host::mark(MARK_MESSAGES, "1");
+        }
     }
 
     /// Without `allow_on_headers_stop_iteration` no body ever comes, and nothing says so.

@@ -21,6 +21,7 @@ async fn every_fault_has_a_defined_ending() {
             answers_that_are_none,
             answers_that_break_off,
             half_an_answer_falls_over,
+            half_a_message_is_anthropics_error,
             streams_that_fail_at_once,
             streams_that_fail_on_the_way,
             the_shape_of_an_interrupted_stream,
@@ -182,6 +183,23 @@ async fn answers_that_break_off(gateway: Arc<Gateway>) {
                 "half an answer looked whole, {model}: {answer}"
             );
             assert_error_body(&answer);
+        }
+    }
+}
+
+async fn half_a_message_is_anthropics_error(gateway: Arc<Gateway>) {
+    let config = json!({"request_timeout": 1500}).to_string();
+    for fault in ["fault-hang", "fault-reset-mid", "fault-cut", "fault-stall"] {
+        for model in on_both(fault) {
+            let mut body = prompt(&model, "one two three four five six");
+            body["max_tokens"] = json!(50);
+            let ask = gateway.post("/v1/messages", &body);
+            let answer = ask.header("x-weir-config", &config).send().await;
+            assert!(answer.status >= 500, "{model}: {answer}");
+            let error = answer.json();
+            assert_eq!(error["type"], "error", "{model}: {answer}");
+            assert!(error["error"]["type"].is_string(), "{model}: {answer}");
+            assert!(error["error"]["message"].is_string(), "{model}: {answer}");
         }
     }
 }

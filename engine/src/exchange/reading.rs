@@ -166,7 +166,7 @@ impl Exchange {
     }
 
     /// What the client speaks, when it is not Chat Completions.
-    pub(super) fn client_form(&self) -> Option<Ingress> {
+    pub fn client_form(&self) -> Option<Ingress> {
         match self.endpoint? {
             // Both makers' clients ask at one path.
             Endpoint::Models if self.head.get("anthropic-version").is_some() => {
