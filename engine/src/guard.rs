@@ -14,6 +14,7 @@ mod checksum;
 mod credential;
 mod cue;
 mod date;
+mod detectors;
 mod inspect;
 mod kind;
 mod mail;
@@ -25,12 +26,15 @@ mod scanner;
 mod shape;
 mod table;
 mod token;
+mod window;
 
 #[cfg(test)]
 mod tests;
 
+pub use detectors::{AllowList, CustomDetector, DetectorError, Detectors, GuardConfig};
 pub use inspect::{Inspection, inspect};
 pub use kind::{Detector, Evidence, Kind, detectors};
+pub use window::Window;
 
 /// One piece of personal data in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,7 +25,7 @@ pub struct Inspection {
 /// never to a [`Place::Label`].
 pub fn inspect(body: &[u8], texts: &[Text], action: PiiAction, edits: &mut Edits) -> Inspection {
     let mut inspector = Inspector {
-        counts: [0; Kind::ALL.len()],
+        counts: Vec::new(),
         findings: Vec::new(),
         edits: (action == PiiAction::Redact).then_some(edits),
         edits_made: false,
@@ -33,15 +33,15 @@ pub fn inspect(body: &[u8], texts: &[Text], action: PiiAction, edits: &mut Edits
     for text in texts {
         inspector.text(body, text);
     }
-    let counted = Kind::ALL.iter().copied().zip(inspector.counts);
+    inspector.counts.sort_unstable();
     Inspection {
-        counts: counted.filter(|(_, count)| *count > 0).collect(),
+        counts: inspector.counts,
         edits_made: inspector.edits_made,
     }
 }
 
 struct Inspector<'a> {
-    counts: [u32; Kind::ALL.len()],
+    counts: Vec<(Kind, u32)>,
     findings: Vec<Finding>,
     edits: Option<&'a mut Edits>,
     edits_made: bool,
@@ -85,8 +85,13 @@ impl Inspector<'_> {
         scan(text, &mut self.findings);
         self.findings.retain(|finding| finding.start >= from);
         for finding in &self.findings {
-            if let Some(count) = self.counts.get_mut(finding.kind as usize) {
-                *count = count.saturating_add(1);
+            match self
+                .counts
+                .iter_mut()
+                .find(|(kind, _)| *kind == finding.kind)
+            {
+                Some((_, count)) => *count = count.saturating_add(1),
+                None => self.counts.push((finding.kind, 1)),
             }
         }
         &self.findings

@@ -1,26 +1,5 @@
 //! The table of detectors: what is looked for, how it is named, and how sure it must be.
 
-/// What a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Kind {
-    ApiKey,
-    Card,
-    Cccd,
-    Cmnd,
-    Crypto,
-    DateOfBirth,
-    Email,
-    Iban,
-    Ip,
-    Name,
-    Passport,
-    Phone,
-    Secret,
-    Ssn,
-    UrlCredentials,
-}
-
 /// What a detector believes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Evidence {
@@ -50,6 +29,16 @@ pub struct Detector {
 
 macro_rules! detectors {
     ($($kind:ident $name:literal $evidence:ident $what:literal $example:literal;)*) => {
+        /// What a finding is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $($kind,)*
+            /// A detector of the configuration, by its place there. Its name and token are
+            /// [`Detectors::name`](super::Detectors::name) and
+            /// [`Detectors::token`](super::Detectors::token).
+            Custom(u16),
+        }
+
         const DETECTORS: &[Detector] = &[$(Detector {
             kind: Kind::$kind,
             name: $name,
@@ -60,17 +49,21 @@ macro_rules! detectors {
         }),*];
 
         impl Kind {
-            /// Every kind, in the order of the table.
+            /// Every built-in kind, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$kind),*];
 
-            /// Name in counts, headers and metrics, such as `EMAIL`.
+            /// Name in counts, headers and metrics, such as `EMAIL`; `CUSTOM` for one of the
+            /// configuration.
             pub const fn name(self) -> &'static str {
-                match self { $(Self::$kind => $name),* }
+                match self { $(Self::$kind => $name,)* Self::Custom(_) => "CUSTOM" }
             }
 
             /// What stands in the text after redaction, such as `[EMAIL_REDACTED]`.
             pub const fn token(self) -> &'static str {
-                match self { $(Self::$kind => concat!("[", $name, "_REDACTED]")),* }
+                match self {
+                    $(Self::$kind => concat!("[", $name, "_REDACTED]"),)*
+                    Self::Custom(_) => "[CUSTOM_REDACTED]",
+                }
             }
         }
     };
@@ -124,7 +117,7 @@ detectors! {
         "postgres://app:s3cr3tpw@db.example.com/prod";
 }
 
-/// The table of detectors.
+/// The table of built-in detectors.
 pub const fn detectors() -> &'static [Detector] {
     DETECTORS
 }
