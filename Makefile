@@ -8,7 +8,7 @@ WASM := $(CARGO_TARGET_DIR)/wasm32-wasip1/release/weir_filter.wasm
 SAY := @printf '\033[1m[weir]\033[0m %s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm build run test check fmt bench bench-engine fuzz
+.PHONY: help setup servers wasm build run test check fmt bench bench-engine fuzz
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ help: ## list these commands
 setup: ## fetch what is missing: the wasm target and Envoy
 	$(SAY) "Envoy: $$(scripts/envoy.sh)"
 	@command -v cargo >/dev/null || { echo "Rust is missing: see rustup.rs"; exit 1; }
+
+servers: ## Redis and PostgreSQL for the tests, from Debian's packages where missing
+	@scripts/servers.sh
 
 wasm: ## build the filter
 	$(SAY) "building the filter (about a minute the first time)"
@@ -43,7 +46,7 @@ check: wasm ## lints: format, clippy, imports of the wasm, dependencies of the e
 	  grep -E '^(proxy-wasm|tokio|hyper|axum|reqwest|rand|getrandom|chrono|time|mio|socket2) '; \
 	  then echo "the engine must not depend on these"; exit 1; fi
 
-test: setup build ## unit, golden, property and end-to-end tests through the real Envoy
+test: setup build servers ## unit, golden, property and end-to-end tests through the real Envoy
 	$(SAY) "building the tests"
 	@cargo build -q -p e2e --bins
 	$(SAY) "running the tests"

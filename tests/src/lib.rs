@@ -6,8 +6,9 @@ pub mod behaviour;
 pub mod cases;
 pub mod client;
 pub mod gateway;
-pub mod process;
 pub mod provider;
 pub mod setup;
 pub mod vault;
 pub mod vector;
+
+pub use test_servers::{postgres, process, redis};

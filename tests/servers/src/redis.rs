@@ -1,0 +1,216 @@
+//! A private Redis, alone or as a cluster.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::process::{Process, free_port};
+use crate::{eventually, program, signal};
+
+/// Hash slots of a cluster.
+const SLOTS: u32 = 16_384;
+
+/// A running server; dropping it ends it.
+pub struct Redis {
+    process: Process,
+    port: u16,
+    settings: Vec<String>,
+    folder: tempfile::TempDir,
+}
+
+impl Redis {
+    /// Starts one that keeps nothing on disk.
+    pub fn start() -> Redis {
+        Redis::start_with(&["--save", "", "--appendonly", "no"])
+    }
+
+    /// Starts one with these arguments, `--maxmemory 1mb` for example.
+    pub fn start_with(settings: &[&str]) -> Redis {
+        let folder = tempfile::Builder::new().prefix("weir-redis-").tempdir();
+        let folder = folder.expect("temp dir");
+        let port = free_port();
+        let settings: Vec<String> = settings.iter().map(|text| (*text).to_owned()).collect();
+        let process = launch(port, &settings, folder.path());
+        let redis = Redis {
+            process,
+            port,
+            settings,
+            folder,
+        };
+        redis.ready();
+        redis
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `redis://127.0.0.1:PORT/0`.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// `SIGKILL`: what it has not written to disk is lost.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same port and folder.
+    pub fn restart(&mut self) {
+        self.process.kill();
+        self.process = launch(self.port, &self.settings, self.folder.path());
+        self.ready();
+    }
+
+    /// `SIGSTOP`: connections stay open and nothing answers.
+    pub fn freeze(&self) {
+        signal("STOP", &[self.process.id()]);
+    }
+
+    /// Goes on after [`Redis::freeze`].
+    pub fn thaw(&self) {
+        signal("CONT", &[self.process.id()]);
+    }
+
+    /// The first line of the answer to a command in the inline protocol, `PING` for example.
+    ///
+    /// # Errors
+    /// It does not answer within two seconds, or with an error.
+    pub fn command(&self, line: &str) -> Result<String, String> {
+        let failed = |error: std::io::Error| error.to_string();
+        let address = ([127, 0, 0, 1], self.port).into();
+        let patience = Duration::from_secs(2);
+        let mut stream = TcpStream::connect_timeout(&address, patience).map_err(failed)?;
+        stream.set_read_timeout(Some(patience)).map_err(failed)?;
+        stream
+            .write_all(format!("{line}\r\n").as_bytes())
+            .map_err(failed)?;
+        let mut reader = BufReader::new(stream);
+        let mut answer = String::new();
+        reader.read_line(&mut answer).map_err(failed)?;
+        let answer = answer.trim_end();
+        if answer.starts_with('$') {
+            let mut text = String::new();
+            reader.read_line(&mut text).map_err(failed)?;
+            return Ok(text.trim_end().to_owned());
+        }
+        match answer.strip_prefix('-') {
+            Some(error) => Err(error.to_owned()),
+            None => Ok(answer.trim_start_matches(['+', ':']).to_owned()),
+        }
+    }
+
+    fn ready(&self) {
+        eventually("redis-server", &self.process.log, || {
+            let answer = self.command("PING")?;
+            if answer == "PONG" {
+                Ok(())
+            } else {
+                Err(answer)
+            }
+        });
+    }
+}
+
+fn launch(port: u16, settings: &[String], folder: &std::path::Path) -> Process {
+    let names = ["redis-server", "valkey-server"];
+    let server = program(&names, &[]).unwrap_or_else(|| {
+        panic!("there is no redis-server or valkey-server: scripts/servers.sh installs one")
+    });
+    let mut command = Command::new(server);
+    command
+        .args(["--bind", "127.0.0.1", "--protected-mode", "no"])
+        .args(["--port", &port.to_string()])
+        .arg("--dir")
+        .arg(folder)
+        .args(settings);
+    Process::start(&mut command, &log(folder))
+}
+
+fn log(folder: &std::path::Path) -> PathBuf {
+    folder.join("redis.log")
+}
+
+/// Redis Cluster of a few masters without replicas.
+pub struct Cluster {
+    /// Its nodes.
+    pub nodes: Vec<Redis>,
+}
+
+impl Cluster {
+    /// Starts `count` masters that share the slots.
+    pub fn start(count: usize) -> Cluster {
+        let settings = [
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--cluster-enabled",
+            "yes",
+        ];
+        let (mut nodes, mut buses) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            // Where nodes talk to each other.
+            let bus = free_port().to_string();
+            let own = ["--cluster-port", bus.as_str()];
+            nodes.push(Redis::start_with(&[&settings[..], &own].concat()));
+            buses.push(bus);
+        }
+        let said = |answer: Result<String, String>| answer.expect("a cluster's node answers");
+        let share = SLOTS.div_ceil(u32::try_from(count).expect("a few"));
+        for (index, node) in (0..).zip(&nodes) {
+            let last = ((index + 1) * share).min(SLOTS) - 1;
+            let first = index * share;
+            said(node.command(&format!("CLUSTER ADDSLOTSRANGE {first} {last}")));
+            said(node.command(&format!("CLUSTER SET-CONFIG-EPOCH {}", index + 1)));
+        }
+        for node in nodes.iter().skip(1) {
+            let (port, bus) = (nodes[0].port, &buses[0]);
+            said(node.command(&format!("CLUSTER MEET 127.0.0.1 {port} {bus}")));
+        }
+        for node in &nodes {
+            eventually("the cluster", &node.process.log, || {
+                let nodes = node.command("CLUSTER INFO")?;
+                let works = nodes.contains("cluster_state:ok");
+                works.then_some(()).ok_or(nodes)
+            });
+        }
+        Cluster { nodes }
+    }
+
+    /// The address of one node, which tells of the others.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.nodes[0].port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_forgets_when_killed_and_freezes_when_told() {
+        let mut redis = Redis::start();
+        redis.command("SET a 1").unwrap();
+        assert_eq!(redis.command("GET a").unwrap(), "1");
+        redis.freeze();
+        assert!(redis.command("PING").is_err());
+        redis.thaw();
+        assert_eq!(redis.command("GET a").unwrap(), "1");
+        redis.kill();
+        assert!(redis.command("PING").is_err());
+        redis.restart();
+        assert_eq!(redis.command("DBSIZE").unwrap(), "0");
+    }
+
+    #[test]
+    fn a_cluster_shares_the_slots() {
+        let cluster = Cluster::start(3);
+        let asked = cluster.nodes.iter().map(|node| node.command("SET a 1"));
+        let moved = asked.filter(Result::is_err).count();
+        assert_eq!(moved, 2);
+    }
+}
