@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::ledger::{Ledger, Scope};
-use rusqlite::Connection;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, watch};
@@ -46,6 +45,7 @@ use metrics::Metrics;
 use rotation::Rotation;
 use state::{CompiledPolicy, Core, Shared, Spent, number};
 use store::StoreError;
+use store::db::{Db, DbError};
 use store::seal::Sealer;
 use store::writer::Writer;
 
@@ -99,8 +99,8 @@ impl From<StoreError> for ServeError {
     }
 }
 
-impl From<rusqlite::Error> for ServeError {
-    fn from(error: rusqlite::Error) -> ServeError {
+impl From<DbError> for ServeError {
+    fn from(error: DbError) -> ServeError {
         ServeError::Store(error.into())
     }
 }
@@ -227,12 +227,7 @@ async fn bind(address: &crate::config::Address) -> Result<Listener, ServeError> 
 }
 
 /// Everything in memory, from the store, the journal and the configuration.
-fn load(
-    config: &Config,
-    db: &mut Connection,
-    sealer: &Sealer,
-    log: Log,
-) -> Result<Shared, ServeError> {
+fn load(config: &Config, db: &mut Db, sealer: &Sealer, log: Log) -> Result<Shared, ServeError> {
     admin::upsert_file_keys(config, db, sealer)?;
     let now_ms = clock::now_ms();
     let mut ledger = Ledger::new(config.calendar.clone());
@@ -296,7 +291,7 @@ fn load(
 
 /// What every scope has spent, from the store's sums. They are made anew when other scopes are
 /// counted than before, or in another calendar.
-fn restore_spend(core: &mut Core, db: &mut Connection) -> rusqlite::Result<()> {
+fn restore_spend(core: &mut Core, db: &mut Db) -> Result<(), DbError> {
     let calendar = core.ledger.calendar().clone();
     let basis = number(&format!("{}{calendar:?}", core.rules.basis()));
     store::spend::rebase(db, basis, &calendar, |spent| core.scopes(spent))?;

@@ -10,6 +10,7 @@ use tokio_rustls::TlsConnector;
 
 use super::log::{Level, Log};
 use super::store::alerts::{self, Alert};
+use super::store::db::Db;
 use super::store::writer::Writer;
 use crate::clock;
 use crate::config::WebhookConfig;
@@ -89,9 +90,7 @@ impl Webhook {
             for alert in untold {
                 match self.send(&alert).await {
                     Ok(()) => {
-                        let told = move |db: &mut rusqlite::Connection| {
-                            alerts::told(db, &alert, clock::now_ms())
-                        };
+                        let told = move |db: &mut Db| alerts::told(db, &alert, clock::now_ms());
                         // Told twice rather than never.
                         let _untold = writer.change(told).await;
                     }

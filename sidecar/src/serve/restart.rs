@@ -2,11 +2,11 @@
 
 use engine::ledger::Scope;
 use engine::limit::{Counted, Place};
-use rusqlite::Connection;
 
 use super::ServeError;
 use super::membership::{Party, Targets};
 use super::state::Core;
+use super::store::db::Db;
 use super::store::usage::{self, Admitted};
 
 /// Requests of so late are told apart by the second, earlier ones by the minute.
@@ -20,7 +20,7 @@ pub(super) type Open = (String, String, Vec<Scope>, Counted);
 /// from is not kept in the ledger, so what an address has finished is forgotten.
 pub(super) fn restore_limits(
     core: &mut Core,
-    db: &Connection,
+    db: &mut Db,
     open: Vec<Open>,
     now_ms: u64,
 ) -> Result<(), ServeError> {

@@ -12,6 +12,7 @@ use super::super::log::Level;
 use super::super::membership::Rules;
 use super::super::state::{Shared, number};
 use super::super::store;
+use super::super::store::db::{Db, DbError};
 use super::{Interface, Refusal, Reply, usd};
 use crate::clock;
 use crate::config;
@@ -146,7 +147,7 @@ pub(super) async fn remove(interface: &Interface, query: &str) -> Reply {
 /// spent before. Runs where records are written, so that none is missed in between.
 async fn change(
     interface: &Interface,
-    alter: impl FnOnce(&mut rusqlite::Connection) -> rusqlite::Result<bool> + Send + 'static,
+    alter: impl FnOnce(&mut Db) -> Result<bool, DbError> + Send + 'static,
 ) -> Reply {
     let shared = std::sync::Arc::clone(&interface.shared);
     let file = interface.file_rules.clone();
@@ -157,7 +158,7 @@ async fn change(
             if altered {
                 adopt(&shared, &file, db)?;
             }
-            Ok::<bool, rusqlite::Error>(altered)
+            Ok::<bool, DbError>(altered)
         })
         .await;
     match done {
@@ -171,7 +172,7 @@ async fn change(
     }
 }
 
-fn adopt(shared: &Shared, file: &Rules, db: &mut rusqlite::Connection) -> rusqlite::Result<()> {
+fn adopt(shared: &Shared, file: &Rules, db: &mut Db) -> Result<(), DbError> {
     let rules = file.replaced_by(&store::rules::all(db)?);
     let version = store::next_keys_version(db)?;
     let calendar = {

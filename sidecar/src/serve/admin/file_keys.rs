@@ -1,11 +1,10 @@
 //! Virtual keys that `weir.yaml` names: written to the store at start.
 
 use engine::cache_key::sha256_hex;
-use rusqlite::Connection;
 
 use super::super::ServeError;
 use super::super::keys::VirtualKey;
-use super::super::store::{self, seal::Sealer};
+use super::super::store::{self, db::Db, seal::Sealer};
 use super::Interface;
 use super::virtual_keys::{mask, new_key, random_text};
 use crate::clock;
@@ -19,7 +18,7 @@ const ID_CHARS: usize = 20;
 /// names another key.
 pub(in super::super) fn upsert(
     config: &Config,
-    db: &mut Connection,
+    db: &mut Db,
     sealer: &Sealer,
 ) -> Result<(), ServeError> {
     let known = store::keys::all(db)?;

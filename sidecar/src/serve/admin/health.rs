@@ -54,11 +54,8 @@ async fn store_answers(interface: &Interface, now_ms: u64) -> bool {
     }
     // A write of nothing: it takes the write lock and the disk as a settlement does.
     let write = interface.writer.change(|db| {
-        db.execute(
-            "UPDATE meta SET value = value WHERE name = 'keys_version'",
-            [],
-        )
-        .is_ok()
+        let sql = "UPDATE meta SET value = value WHERE name = 'keys_version'";
+        db.execute(sql, &[]).is_ok()
     });
     let works = matches!(
         tokio::time::timeout(STORE_PATIENCE, write).await,

@@ -4,11 +4,10 @@ use engine::period::{self, Period};
 use engine::reply::Code;
 use engine::usage::NanoUsd;
 use hyper::StatusCode;
-use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::super::store;
+use super::super::store::db::{Db, DbError};
 use super::{Interface, Refusal, Reply, usd};
 use crate::clock;
 
@@ -62,13 +61,13 @@ pub(super) async fn usage(interface: &Interface, query: &str) -> Reply {
     let (start, end) = (period::day(start_ms), period::day(end_ms));
     let path = interface.database.clone();
     let read = tokio::task::spawn_blocking(move || {
-        let db = store::reader(&path)?;
-        Ok::<_, rusqlite::Error>(Usage {
-            totals: sums(&db, "NULL", &start, &end)?.pop(),
-            by_day: sums(&db, "day", &start, &end)?,
-            by_key: sums(&db, "key_id", &start, &end)?,
-            by_provider: sums(&db, "provider", &start, &end)?,
-            by_model: sums(&db, "model", &start, &end)?,
+        let mut db = Db::reader(&path)?;
+        Ok::<_, DbError>(Usage {
+            totals: sums(&mut db, "NULL", &start, &end)?.pop(),
+            by_day: sums(&mut db, "day", &start, &end)?,
+            by_key: sums(&mut db, "key_id", &start, &end)?,
+            by_provider: sums(&mut db, "provider", &start, &end)?,
+            by_model: sums(&mut db, "model", &start, &end)?,
             start_date: start,
             end_date: end,
         })
@@ -80,23 +79,25 @@ pub(super) async fn usage(interface: &Interface, query: &str) -> Reply {
 }
 
 /// `column` is one of ours, never a caller's.
-fn sums(db: &Connection, column: &str, start: &str, end: &str) -> rusqlite::Result<Vec<Totals>> {
+fn sums(db: &mut Db, column: &str, start: &str, end: &str) -> Result<Vec<Totals>, DbError> {
+    let sum = |column: &str| format!("CAST(SUM({column}) AS BIGINT)");
     let sql = format!(
-        "SELECT {column}, SUM(requests), SUM(errors), SUM(cost_nano), SUM(prompt_tokens), \
-         SUM(completion_tokens) FROM usage_daily WHERE day BETWEEN ?1 AND ?2 \
-         GROUP BY 1 ORDER BY 4 DESC LIMIT ?3"
+        "SELECT {column}, {}, {}, {}, {}, {} FROM usage_daily WHERE day BETWEEN $1 AND $2 \
+         GROUP BY 1 ORDER BY 4 DESC LIMIT $3",
+        sum("requests"),
+        sum("errors"),
+        sum("cost_nano"),
+        sum("prompt_tokens"),
+        sum("completion_tokens"),
     );
-    let mut statement = db.prepare(&sql)?;
-    let rows = statement.query_map(params![start, end, ROWS_MAX], |row| {
-        let cost_nano: NanoUsd = row.get(3)?;
+    db.query(&sql, &[start.into(), end.into(), ROWS_MAX.into()], |row| {
         Ok(Totals {
-            name: row.get(0)?,
-            requests: row.get(1)?,
-            errors: row.get(2)?,
-            cost_usd: usd(cost_nano),
-            prompt_tokens: row.get(4)?,
-            completion_tokens: row.get(5)?,
+            name: row.take()?,
+            requests: row.take()?,
+            errors: row.take()?,
+            cost_usd: usd(row.take::<NanoUsd>()?),
+            prompt_tokens: row.take()?,
+            completion_tokens: row.take()?,
         })
-    })?;
-    rows.collect()
+    })
 }

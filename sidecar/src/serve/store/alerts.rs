@@ -3,9 +3,8 @@
 use engine::ledger::{Crossing, Scope};
 use engine::period::Period;
 use engine::usage::NanoUsd;
-use rusqlite::{Connection, Row, params};
 
-use super::{signed, unsigned};
+use super::db::{Db, DbError, Row, Value};
 
 /// A threshold that was reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,89 +25,84 @@ pub(crate) struct Alert {
 /// Notes crossings; those that were not known come back. `to_tell` says that somebody wants to be
 /// told of them.
 pub(crate) fn note(
-    db: &mut Connection,
+    db: &mut Db,
     crossings: Vec<Crossing>,
     now_ms: u64,
     to_tell: bool,
-) -> rusqlite::Result<Vec<Alert>> {
-    let step = db.transaction()?;
-    let mut fresh = Vec::new();
-    for crossing in crossings {
-        let alert = Alert {
-            scope: crossing.scope,
-            period: crossing.budget.period,
-            window_ms: crossing.window.start_ms,
-            resets_ms: crossing.window.end_ms,
-            threshold_ppm: crossing.threshold_ppm,
-            spent_nano: crossing.spent_nano,
-            limit_nano: crossing.budget.limit_nano,
-            reached_ms: now_ms,
-        };
-        let told_ms = (!to_tell).then(|| signed(now_ms));
-        let new = step
-            .prepare_cached(
-                "INSERT OR IGNORE INTO budget_alerts (scope, period, window_ms, threshold_ppm, \
-                 reached_ms, spent_nano, limit_nano, resets_ms, told_ms) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                alert.scope.to_string(),
-                alert.period.name(),
-                signed(alert.window_ms),
-                alert.threshold_ppm,
-                signed(now_ms),
-                alert.spent_nano,
-                alert.limit_nano,
-                alert.resets_ms.map(signed),
-                told_ms,
-            ])?;
-        if new == 1 {
-            fresh.push(alert);
+) -> Result<Vec<Alert>, DbError> {
+    db.transaction(|step| {
+        let mut fresh = Vec::new();
+        for crossing in crossings {
+            let alert = Alert {
+                scope: crossing.scope,
+                period: crossing.budget.period,
+                window_ms: crossing.window.start_ms,
+                resets_ms: crossing.window.end_ms,
+                threshold_ppm: crossing.threshold_ppm,
+                spent_nano: crossing.spent_nano,
+                limit_nano: crossing.budget.limit_nano,
+                reached_ms: now_ms,
+            };
+            let told_ms = (!to_tell).then_some(now_ms);
+            if insert(step, &alert, told_ms)? {
+                fresh.push(alert);
+            }
         }
-    }
-    step.commit()?;
-    Ok(fresh)
+        Ok(fresh)
+    })
+}
+
+/// Says whether it is new.
+fn insert(db: &mut Db, alert: &Alert, told_ms: Option<u64>) -> Result<bool, DbError> {
+    let sql = "INSERT INTO budget_alerts (scope, period, window_ms, threshold_ppm, reached_ms, \
+               spent_nano, limit_nano, resets_ms, told_ms) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+    let values = [
+        alert.scope.to_string().into(),
+        alert.period.name().into(),
+        alert.window_ms.into(),
+        alert.threshold_ppm.into(),
+        alert.reached_ms.into(),
+        alert.spent_nano.into(),
+        alert.limit_nano.into(),
+        alert.resets_ms.into(),
+        told_ms.into(),
+    ];
+    Ok(db.execute(sql, &values)? == 1)
 }
 
 /// The oldest alerts that nobody was told of.
-pub(crate) fn untold(db: &Connection, most: usize) -> rusqlite::Result<Vec<Alert>> {
-    let mut statement = db.prepare_cached(
-        "SELECT scope, period, window_ms, resets_ms, threshold_ppm, spent_nano, limit_nano, \
-         reached_ms FROM budget_alerts WHERE told_ms IS NULL ORDER BY reached_ms LIMIT ?",
-    )?;
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = statement.query_map([most], read)?;
-    rows.collect()
+pub(crate) fn untold(db: &mut Db, most: usize) -> Result<Vec<Alert>, DbError> {
+    let sql = "SELECT scope, period, window_ms, resets_ms, threshold_ppm, spent_nano, limit_nano, \
+               reached_ms FROM budget_alerts WHERE told_ms IS NULL ORDER BY reached_ms LIMIT $1";
+    db.query(sql, &[Value::from(most as u64)], read)
 }
 
 /// Somebody was told of `alert`.
-pub(crate) fn told(db: &Connection, alert: &Alert, now_ms: u64) -> rusqlite::Result<()> {
-    db.execute(
-        "UPDATE budget_alerts SET told_ms = ? \
-         WHERE scope = ? AND period = ? AND window_ms = ? AND threshold_ppm = ?",
-        params![
-            signed(now_ms),
-            alert.scope.to_string(),
-            alert.period.name(),
-            signed(alert.window_ms),
-            alert.threshold_ppm,
-        ],
-    )?;
+pub(crate) fn told(db: &mut Db, alert: &Alert, now_ms: u64) -> Result<(), DbError> {
+    let sql = "UPDATE budget_alerts SET told_ms = $1 \
+               WHERE scope = $2 AND period = $3 AND window_ms = $4 AND threshold_ppm = $5";
+    let values = [
+        now_ms.into(),
+        alert.scope.to_string().into(),
+        alert.period.name().into(),
+        alert.window_ms.into(),
+        alert.threshold_ppm.into(),
+    ];
+    db.execute(sql, &values)?;
     Ok(())
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Alert> {
-    let scope: String = row.get(0)?;
-    let period: String = row.get(1)?;
-    let resets: Option<i64> = row.get(3)?;
+fn read(row: &mut Row) -> Result<Alert, DbError> {
+    let (scope, period): (String, String) = (row.take()?, row.take()?);
     Ok(Alert {
         scope: Scope::parse(&scope).unwrap_or(Scope::Global),
         period: Period::from_name(&period).unwrap_or_default(),
-        window_ms: unsigned(row.get(2)?),
-        resets_ms: resets.map(unsigned),
-        threshold_ppm: row.get(4)?,
-        spent_nano: row.get(5)?,
-        limit_nano: row.get(6)?,
-        reached_ms: unsigned(row.get(7)?),
+        window_ms: row.take()?,
+        resets_ms: row.take()?,
+        threshold_ppm: row.take()?,
+        spent_nano: row.take()?,
+        limit_nano: row.take()?,
+        reached_ms: row.take()?,
     })
 }

@@ -2,11 +2,10 @@
 
 use engine::period::Period;
 use engine::wire::PiiAction;
-use rusqlite::{Connection, Row, named_params};
 use serde::{Deserialize, Serialize};
 
 use super::super::keys::VirtualKey;
-use super::signed;
+use super::db::{Db, DbError, Row};
 use crate::config::{KeyLimits, Membership};
 
 const COLUMNS: &str = "id, virtual_key, key_hash, name, provider, real_api_key, rate_limit, \
@@ -23,55 +22,64 @@ struct Terms {
 }
 
 /// Every key.
-pub(crate) fn all(db: &Connection) -> rusqlite::Result<Vec<VirtualKey>> {
-    let mut statement = db.prepare(&format!("SELECT {COLUMNS} FROM virtual_keys"))?;
-    let rows = statement.query_map([], read)?;
-    rows.collect()
+pub(crate) fn all(db: &mut Db) -> Result<Vec<VirtualKey>, DbError> {
+    db.query(&format!("SELECT {COLUMNS} FROM virtual_keys"), &[], read)
 }
 
 /// Writes a key, new or changed, and counts the change. The new version of all keys is returned
 /// once both are durable.
-pub(crate) fn put(db: &mut Connection, key: &VirtualKey) -> rusqlite::Result<u64> {
-    let step = db.transaction()?;
-    step.execute(
-        &format!(
-            "INSERT OR REPLACE INTO virtual_keys ({COLUMNS}) VALUES (:id, :masked, :hash, :name, \
-             :provider, :sealed, :rate_limit, :budget, :period, :active, :revoked, :expires, \
-             :created, :rotated, :models, :pii, :config, :metadata, :environment, :tenant, :file, \
-             :membership)"
-        ),
-        named_params! {
-            ":id": key.id,
-            ":masked": key.masked,
-            ":hash": key.hash,
-            ":name": key.name,
-            ":provider": key.provider,
-            ":sealed": key.sealed,
-            ":rate_limit": key.rate_limit.map(signed),
-            ":budget": key.budget_limit_nano,
-            ":period": key.period.name(),
-            ":active": key.is_active,
-            ":revoked": key.revoked_at_ms.map(signed),
-            ":expires": key.expires_at_ms.map(signed),
-            ":created": signed(key.created_at_ms),
-            ":rotated": key.rotated_at_ms.map(signed),
-            ":models": serde_json::to_string(&key.models).unwrap_or_default(),
-            ":pii": key.pii_input.map(pii_name),
-            ":config": key.config,
-            ":metadata": key.metadata,
-            ":environment": key.environment,
-            ":tenant": key.membership.tenant,
-            ":file": key.from_file,
-            ":membership": serde_json::to_string(&Terms {
-                membership: key.membership.clone(),
-                limits: key.limits.clone(),
-            })
-            .unwrap_or_default(),
-        },
-    )?;
-    let version = super::next_keys_version(&step)?;
-    step.commit()?;
-    Ok(version)
+pub(crate) fn put(db: &mut Db, key: &VirtualKey) -> Result<u64, DbError> {
+    db.transaction(|step| {
+        write(step, key)?;
+        super::next_keys_version(step)
+    })
+}
+
+fn write(step: &mut Db, key: &VirtualKey) -> Result<(), DbError> {
+    let terms = Terms {
+        membership: key.membership.clone(),
+        limits: key.limits.clone(),
+    };
+    let terms = serde_json::to_string(&terms).unwrap_or_default();
+    let models = serde_json::to_string(&key.models).unwrap_or_default();
+    let values = [
+        (&key.id).into(),
+        (&key.masked).into(),
+        (&key.hash).into(),
+        (&key.name).into(),
+        key.provider.as_ref().into(),
+        key.sealed.as_ref().into(),
+        key.rate_limit.into(),
+        key.budget_limit_nano.into(),
+        key.period.name().into(),
+        key.is_active.into(),
+        key.revoked_at_ms.into(),
+        key.expires_at_ms.into(),
+        key.created_at_ms.into(),
+        key.rotated_at_ms.into(),
+        models.into(),
+        key.pii_input.map(pii_name).into(),
+        key.config.as_ref().into(),
+        key.metadata.as_ref().into(),
+        key.environment.as_ref().into(),
+        (&key.membership.tenant).into(),
+        key.from_file.into(),
+        terms.into(),
+    ];
+    let set: Vec<String> = COLUMNS
+        .split(", ")
+        .map(|column| format!("{column} = excluded.{column}"))
+        .collect();
+    let places: Vec<String> = (1..=values.len())
+        .map(|place| format!("${place}"))
+        .collect();
+    let sql = format!(
+        "INSERT INTO virtual_keys ({COLUMNS}) VALUES ({}) ON CONFLICT (id) DO UPDATE SET {}",
+        places.join(", "),
+        set.join(", ")
+    );
+    step.execute(&sql, &values)?;
+    Ok(())
 }
 
 /// Name of a rule in the admin interface.
@@ -90,41 +98,41 @@ pub(crate) fn pii_action(name: &str) -> Option<PiiAction> {
         .find(|action| pii_name(*action) == name)
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<VirtualKey> {
-    let period: String = row.get("budget_period")?;
-    let models: String = row.get("models")?;
-    let pii: Option<String> = row.get("pii_input")?;
-    let terms: String = row.get("membership")?;
-    let terms: Terms = serde_json::from_str(&terms).unwrap_or_default();
-    Ok(VirtualKey {
-        id: row.get("id")?,
-        masked: row.get("virtual_key")?,
-        hash: row.get("key_hash")?,
-        name: row.get("name")?,
-        provider: row.get("provider")?,
-        sealed: row.get("real_api_key")?,
-        rate_limit: unsigned(row.get("rate_limit")?),
-        budget_limit_nano: row.get("budget_limit_nano")?,
-        period: Period::from_name(&period).unwrap_or_default(),
-        is_active: row.get("is_active")?,
-        revoked_at_ms: unsigned(row.get("revoked_at_ms")?),
-        expires_at_ms: unsigned(row.get("expires_at_ms")?),
-        created_at_ms: unsigned(row.get("created_at_ms")?).unwrap_or_default(),
-        rotated_at_ms: unsigned(row.get("rotated_at_ms")?),
-        models: serde_json::from_str(&models).unwrap_or_default(),
-        pii_input: pii.as_deref().and_then(pii_action),
-        config: row.get("config")?,
-        metadata: row.get("metadata")?,
-        environment: row.get("environment")?,
-        membership: Membership {
-            tenant: row.get("tenant")?,
-            ..terms.membership
-        },
-        limits: terms.limits,
-        from_file: row.get("from_file")?,
-    })
-}
-
-fn unsigned(number: Option<i64>) -> Option<u64> {
-    number.and_then(|number| u64::try_from(number).ok())
+fn read(row: &mut Row) -> Result<VirtualKey, DbError> {
+    let mut key = VirtualKey {
+        id: row.take()?,
+        masked: row.take()?,
+        hash: row.take()?,
+        name: row.take()?,
+        provider: row.take()?,
+        sealed: row.take()?,
+        rate_limit: row.take()?,
+        budget_limit_nano: row.take()?,
+        period: Period::from_name(&row.take::<String>()?).unwrap_or_default(),
+        is_active: row.take()?,
+        revoked_at_ms: row.take()?,
+        expires_at_ms: row.take()?,
+        created_at_ms: row.take()?,
+        rotated_at_ms: row.take()?,
+        models: serde_json::from_str(&row.take::<String>()?).unwrap_or_default(),
+        pii_input: row
+            .take::<Option<String>>()?
+            .as_deref()
+            .and_then(pii_action),
+        config: row.take()?,
+        metadata: row.take()?,
+        environment: row.take()?,
+        membership: Membership::default(),
+        limits: KeyLimits::default(),
+        from_file: false,
+    };
+    let tenant = row.take()?;
+    key.from_file = row.take()?;
+    let terms: Terms = serde_json::from_str(&row.take::<String>()?).unwrap_or_default();
+    key.membership = Membership {
+        tenant,
+        ..terms.membership
+    };
+    key.limits = terms.limits;
+    Ok(key)
 }

@@ -5,8 +5,8 @@
 //! still count every one of them, and so do the metrics.
 
 use engine::wire::{Ending, UsageRecord};
-use rusqlite::{Connection, Transaction};
 
+use super::db::{Db, DbError};
 use super::usage::Written;
 
 /// Rows of refusals that the ledger keeps: the latest ones, some 30 MB.
@@ -22,10 +22,9 @@ pub(crate) struct Refusals {
 
 impl Refusals {
     /// Counts those in the store.
-    pub(crate) fn count(db: &Connection, max: u64) -> rusqlite::Result<Refusals> {
+    pub(crate) fn count(db: &mut Db, max: u64) -> Result<Refusals, DbError> {
         let sql = "SELECT COUNT(*) FROM llm_usage_log WHERE ending = 'refused'";
-        let rows: i64 = db.query_row(sql, [], |row| row.get(0))?;
-        let rows = u64::try_from(rows).unwrap_or(0);
+        let rows = db.first(sql, &[], |row| row.take())?.unwrap_or(0);
         Ok(Refusals { rows, max })
     }
 
@@ -33,9 +32,9 @@ impl Refusals {
     /// number of rows to be kept in mind once the transaction is committed.
     pub(crate) fn trim<'a>(
         &self,
-        step: &Transaction<'_>,
+        step: &mut Db,
         records: impl Iterator<Item = (&'a UsageRecord, &'a Written)>,
-    ) -> rusqlite::Result<u64> {
+    ) -> Result<u64, DbError> {
         let new = records.filter(|(record, written)| {
             **written == Written::New && record.ending == Ending::Refused && !record.key.is_empty()
         });
@@ -46,10 +45,9 @@ impl Refusals {
         let excess = (rows - self.max).saturating_add(self.max / TRIMMED_PART);
         let sql = "DELETE FROM llm_usage_log WHERE exchange_id IN \
                    (SELECT exchange_id FROM llm_usage_log WHERE ending = 'refused' \
-                    ORDER BY timestamp LIMIT ?)";
-        let excess = i64::try_from(excess).unwrap_or(i64::MAX);
-        let gone = step.prepare_cached(sql)?.execute([excess])?;
-        Ok(rows.saturating_sub(gone as u64))
+                    ORDER BY timestamp LIMIT $1)";
+        let gone = step.execute(sql, &[excess.into()])?;
+        Ok(rows.saturating_sub(gone))
     }
 
     /// The transaction of a [`Refusals::trim`] was committed.

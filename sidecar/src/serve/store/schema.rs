@@ -1,8 +1,7 @@
 //! Tables, and how older ones become the present ones.
 
-use rusqlite::Connection;
-
 use super::StoreError;
+use super::db::Db;
 
 /// Version of the schema, in `PRAGMA user_version`.
 pub(super) const VERSION: i64 = 4;
@@ -120,17 +119,18 @@ CREATE TABLE budget_rules (identity TEXT PRIMARY KEY, document TEXT NOT NULL) WI
 ";
 
 /// Brings the database to [`VERSION`].
-pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
-    let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+pub(super) fn migrate(db: &mut Db) -> Result<(), StoreError> {
+    let version = db.first("PRAGMA user_version", &[], |row| row.take::<i64>())?;
+    let version = version.unwrap_or(0);
     if version > VERSION {
         return Err(StoreError::TooNew(version));
     }
     for (number, tables) in [(1, FIRST), (2, SECOND), (3, THIRD), (4, FOURTH)] {
         if version < number {
-            let step = db.transaction()?;
-            step.execute_batch(tables)?;
-            step.pragma_update(None, "user_version", number)?;
-            step.commit()?;
+            db.transaction(|step| {
+                step.batch(tables)?;
+                step.batch(&format!("PRAGMA user_version = {number}"))
+            })?;
         }
     }
     Ok(())

@@ -3,44 +3,43 @@
 use std::collections::HashMap;
 
 use engine::ledger::Scope;
-use engine::period::{self, Calendar, Period};
+use engine::period::{Calendar, Period};
 use engine::usage::NanoUsd;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::super::state::Spent;
-use super::signed;
+use super::db::{Db, DbError, Instant, Row};
 
 /// Adds a cost to some scopes' day.
 pub(crate) fn add(
-    step: &Transaction<'_>,
+    step: &mut Db,
     scopes: &[Scope],
     day_ms: u64,
     cost_nano: NanoUsd,
-) -> rusqlite::Result<()> {
+) -> Result<(), DbError> {
     if cost_nano == 0 {
         return Ok(());
     }
-    let mut statement = step.prepare_cached(
-        "INSERT INTO spend_daily VALUES (?1, ?2, ?3) \
-         ON CONFLICT DO UPDATE SET cost_nano = cost_nano + ?3",
-    )?;
+    let sql = "INSERT INTO spend_daily (scope, day_ms, cost_nano) VALUES ($1, $2, $3) \
+               ON CONFLICT (scope, day_ms) \
+               DO UPDATE SET cost_nano = spend_daily.cost_nano + excluded.cost_nano";
     for scope in scopes {
-        statement.execute(params![scope.to_string(), signed(day_ms), cost_nano])?;
+        let values = [scope.to_string().into(), day_ms.into(), cost_nano.into()];
+        step.execute(sql, &values)?;
     }
     Ok(())
 }
 
 /// Days and costs of each scope.
-pub(crate) fn all(db: &Connection) -> rusqlite::Result<HashMap<Scope, Vec<(u64, NanoUsd)>>> {
-    let mut statement = db.prepare("SELECT scope, day_ms, cost_nano FROM spend_daily")?;
-    let mut rows = statement.query([])?;
+pub(crate) fn all(db: &mut Db) -> Result<HashMap<Scope, Vec<(u64, NanoUsd)>>, DbError> {
+    let sql = "SELECT scope, day_ms, cost_nano FROM spend_daily";
+    let rows = db.query(sql, &[], |row| {
+        let scope: String = row.take()?;
+        Ok((Scope::parse(&scope), (row.take()?, row.take()?)))
+    })?;
     let mut found: HashMap<Scope, Vec<(u64, NanoUsd)>> = HashMap::new();
-    while let Some(row) = rows.next()? {
-        let name: String = row.get(0)?;
-        let day: i64 = row.get(1)?;
-        if let Some(scope) = Scope::parse(&name) {
-            let day_ms = u64::try_from(day).unwrap_or(0);
-            found.entry(scope).or_default().push((day_ms, row.get(2)?));
+    for (scope, day) in rows {
+        if let Some(scope) = scope {
+            found.entry(scope).or_default().push(day);
         }
     }
     Ok(found)
@@ -49,54 +48,57 @@ pub(crate) fn all(db: &Connection) -> rusqlite::Result<HashMap<Scope, Vec<(u64, 
 /// Makes the sums anew from the ledger when they stand for other scopes or another calendar than
 /// `basis`. Says whether it did.
 pub(crate) fn rebase(
-    db: &mut Connection,
+    db: &mut Db,
     basis: i64,
     calendar: &Calendar,
     scopes: impl Fn(&Spent<'_>) -> Vec<Scope>,
-) -> rusqlite::Result<bool> {
+) -> Result<bool, DbError> {
     let sql = "SELECT value FROM meta WHERE name = 'spend_basis'";
-    let known: Option<i64> = db.query_row(sql, [], |row| row.get(0)).optional()?;
+    let known: Option<i64> = db.first(sql, &[], |row| row.take())?;
     if known == Some(basis) {
         return Ok(false);
     }
-    let step = db.transaction()?;
-    let mut sums: HashMap<(Scope, u64), NanoUsd> = HashMap::new();
-    {
-        let mut statement = step.prepare(
-            "SELECT key_id, user_id, tags, provider, model, timestamp, cost_nano \
-             FROM llm_usage_log WHERE cost_nano <> 0",
-        )?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let tags: String = row.get(2)?;
-            let at: String = row.get(5)?;
-            let cost: NanoUsd = row.get(6)?;
-            let tags: Vec<String> = serde_json::from_str(&tags).unwrap_or_default();
-            let (key, user): (String, String) = (row.get(0)?, row.get(1)?);
-            let (provider, model): (String, String) = (row.get(3)?, row.get(4)?);
-            let spent = Spent {
-                key: &key,
-                user: &user,
-                tags: &tags,
-                provider: &provider,
-                model: &model,
-            };
-            let at_ms = period::parse(&at).unwrap_or(0);
-            let day_ms = calendar.window(Period::Daily, at_ms).start_ms;
-            for scope in scopes(&spent) {
-                let sum = sums.entry((scope, day_ms)).or_default();
-                *sum = sum.saturating_add(cost);
-            }
+    db.transaction(|step| {
+        let sums = summed(step, calendar, scopes)?;
+        step.execute("DELETE FROM spend_daily", &[])?;
+        for ((scope, day_ms), cost_nano) in sums {
+            add(step, &[scope], day_ms, cost_nano)?;
         }
-    }
-    step.execute("DELETE FROM spend_daily", [])?;
-    for ((scope, day_ms), cost_nano) in sums {
-        add(&step, &[scope], day_ms, cost_nano)?;
-    }
-    step.execute(
-        "INSERT OR REPLACE INTO meta VALUES ('spend_basis', ?)",
-        [basis],
-    )?;
-    step.commit()?;
-    Ok(true)
+        let sql = "INSERT INTO meta (name, value) VALUES ('spend_basis', $1) \
+                   ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        step.execute(sql, &[basis.into()])?;
+        Ok(true)
+    })
+}
+
+fn summed(
+    db: &mut Db,
+    calendar: &Calendar,
+    scopes: impl Fn(&Spent<'_>) -> Vec<Scope>,
+) -> Result<HashMap<(Scope, u64), NanoUsd>, DbError> {
+    let sql = "SELECT key_id, user_id, tags, provider, model, timestamp, cost_nano \
+               FROM llm_usage_log WHERE cost_nano <> 0";
+    let mut sums: HashMap<(Scope, u64), NanoUsd> = HashMap::new();
+    db.query(sql, &[], |row: &mut Row| {
+        let (key, user): (String, String) = (row.take()?, row.take()?);
+        let tags: String = row.take()?;
+        let tags: Vec<String> = serde_json::from_str(&tags).unwrap_or_default();
+        let (provider, model): (String, String) = (row.take()?, row.take()?);
+        let spent = Spent {
+            key: &key,
+            user: &user,
+            tags: &tags,
+            provider: &provider,
+            model: &model,
+        };
+        let Instant(at_ms) = row.take()?;
+        let cost: NanoUsd = row.take()?;
+        let day_ms = calendar.window(Period::Daily, at_ms).start_ms;
+        for scope in scopes(&spent) {
+            let sum = sums.entry((scope, day_ms)).or_default();
+            *sum = sum.saturating_add(cost);
+        }
+        Ok(())
+    })?;
+    Ok(sums)
 }

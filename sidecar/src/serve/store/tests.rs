@@ -11,6 +11,7 @@ use super::super::log::{Level, Log};
 use super::super::metrics::Metrics;
 use super::super::state::Spent;
 use super::super::state::{CompiledPolicy, Core, Shared};
+use super::db::Cell;
 use super::refusals::Refusals;
 use super::usage::{Written, write};
 use super::*;
@@ -49,15 +50,12 @@ fn record(exchange: &str, cost_nano: i64, ending: Ending) -> UsageRecord {
     }
 }
 
-fn put(db: &mut Connection, record: &UsageRecord) -> Written {
-    let step = db.transaction().unwrap();
-    let written = write(&step, record, NOON).unwrap();
-    step.commit().unwrap();
-    written
+fn put(db: &mut Db, record: &UsageRecord) -> Written {
+    db.transaction(|step| write(step, record, NOON)).unwrap()
 }
 
-fn row<T: rusqlite::types::FromSql>(db: &Connection, sql: &str) -> T {
-    db.query_row(sql, [], |row| row.get(0)).unwrap()
+fn row<T: Cell>(db: &mut Db, sql: &str) -> T {
+    db.first(sql, &[], |row| row.take()).unwrap().unwrap()
 }
 
 #[test]
@@ -76,10 +74,11 @@ fn a_record_counts_once() {
         Written::New
     );
     drop(db);
-    let db = open(&path).unwrap();
-    assert!(usage::is_settled(&db, "a").unwrap() && !usage::is_settled(&db, "c").unwrap());
+    let mut db = open(&path).unwrap();
+    assert!(usage::is_settled(&mut db, "a").unwrap());
+    assert!(!usage::is_settled(&mut db, "c").unwrap());
     assert_eq!(
-        row::<i64>(&db, "SELECT requests * 10 + errors FROM usage_daily"),
+        row::<i64>(&mut db, "SELECT requests * 10 + errors FROM usage_daily"),
         21
     );
 }
@@ -88,13 +87,13 @@ fn a_record_counts_once() {
 fn the_oldest_refusals_go_and_stay_counted() {
     let folder = tempfile::tempdir().unwrap();
     let mut db = open(&folder.path().join("weir.db")).unwrap();
-    let mut refusals = Refusals::count(&db, 20).unwrap();
+    let mut refusals = Refusals::count(&mut db, 20).unwrap();
     let mut settle = |name: String, ending: Ending, second: u64| {
         let record = record(&name, 0, ending);
-        let step = db.transaction().unwrap();
-        let written = write(&step, &record, NOON + second * 1_000).unwrap();
-        let rows = refusals.trim(&step, [(&record, &written)].into_iter());
-        step.commit().unwrap();
+        let rows = db.transaction(|step| {
+            let written = write(step, &record, NOON + second * 1_000)?;
+            refusals.trim(step, [(&record, &written)].into_iter())
+        });
         refusals.committed(rows.unwrap());
     };
     settle("paid".into(), Ending::Done, 0);
@@ -108,21 +107,28 @@ fn the_oldest_refusals_go_and_stay_counted() {
         settle(format!("r{count:03}"), Ending::Refused, count);
     }
     let sql = "SELECT COUNT(*) FROM llm_usage_log WHERE ending = 'refused'";
-    let rows = row::<i64>(&db, sql);
+    let rows = row::<i64>(&mut db, sql);
     assert!((19..=20).contains(&rows), "{rows}");
-    assert_eq!(Refusals::count(&db, 20).unwrap().rows, rows as u64);
+    assert_eq!(Refusals::count(&mut db, 20).unwrap().rows, rows as u64);
     let oldest = "SELECT MIN(exchange_id) FROM llm_usage_log WHERE ending = 'refused'";
-    assert_eq!(row::<String>(&db, oldest), format!("r{:03}", 51 - rows));
+    assert_eq!(row::<String>(&mut db, oldest), format!("r{:03}", 51 - rows));
     assert_eq!(
-        row::<i64>(&db, "SELECT COUNT(*) FROM llm_usage_log") - rows,
+        row::<i64>(&mut db, "SELECT COUNT(*) FROM llm_usage_log") - rows,
         2
     );
-    assert_eq!(row::<i64>(&db, "SELECT SUM(requests) FROM usage_daily"), 52);
+    assert_eq!(
+        row::<i64>(&mut db, "SELECT SUM(requests) FROM usage_daily"),
+        52
+    );
     let sums = "SELECT group_concat(model || requests) FROM usage_daily ORDER BY model";
-    assert_eq!(row::<String>(&db, sums), "50,m2");
+    assert_eq!(row::<String>(&mut db, sums), "50,m2");
     let plan = "EXPLAIN QUERY PLAN SELECT exchange_id FROM llm_usage_log \
                 WHERE ending = 'refused' ORDER BY timestamp LIMIT 1";
-    let plan: String = db.query_row(plan, [], |row| row.get(3)).unwrap();
+    let mut plans = db.query(plan, &[], |row| {
+        let _numbers: (i64, i64, i64) = (row.take()?, row.take()?, row.take()?);
+        row.take::<String>()
+    });
+    let plan = plans.as_mut().unwrap().remove(0);
     assert!(plan.contains("idx_usage_refused"), "{plan}");
 }
 
@@ -132,7 +138,7 @@ fn a_store_of_the_first_version_is_brought_up() {
     let path = folder.path().join("weir.db");
     let mut db = open(&path).unwrap();
     put(&mut db, &record("a", 7, Ending::Done));
-    db.execute_batch(
+    db.batch(
         "DROP INDEX idx_usage_refused; ALTER TABLE llm_usage_log DROP COLUMN endpoint; \
          ALTER TABLE llm_usage_log DROP COLUMN tags; DROP TABLE spend_daily; \
          DROP TABLE budget_alerts; DROP TABLE budget_rules; ALTER TABLE virtual_keys DROP COLUMN membership; \
@@ -141,10 +147,10 @@ fn a_store_of_the_first_version_is_brought_up() {
     .unwrap();
     drop(db);
     let mut db = open(&path).unwrap();
-    assert_eq!(row::<i64>(&db, "PRAGMA user_version"), 4);
+    assert_eq!(row::<i64>(&mut db, "PRAGMA user_version"), 4);
     put(&mut db, &record("b", 7, Ending::Done));
     let endpoints = "SELECT group_concat(endpoint, '|') FROM llm_usage_log ORDER BY exchange_id";
-    assert_eq!(row::<String>(&db, endpoints), "|chat");
+    assert_eq!(row::<String>(&mut db, endpoints), "|chat");
 }
 
 #[test]
@@ -165,22 +171,22 @@ fn a_late_record_replaces_the_one_of_the_expired_hold() {
     );
     assert_eq!(put(&mut db, &late), Written::Known);
     assert_eq!(
-        row::<i64>(&db, "SELECT SUM(cost_nano) FROM llm_usage_log"),
+        row::<i64>(&mut db, "SELECT SUM(cost_nano) FROM llm_usage_log"),
         30
     );
     assert_eq!(
-        row::<i64>(&db, "SELECT SUM(cost_nano) FROM usage_daily"),
+        row::<i64>(&mut db, "SELECT SUM(cost_nano) FROM usage_daily"),
         30
     );
     assert_eq!(
         row::<i64>(
-            &db,
+            &mut db,
             "SELECT SUM(requests) * 10 + SUM(errors) FROM usage_daily"
         ),
         10
     );
     assert_eq!(
-        row::<i64>(&db, "SELECT SUM(prompt_tokens) FROM usage_daily"),
+        row::<i64>(&mut db, "SELECT SUM(prompt_tokens) FROM usage_daily"),
         10
     );
 }
@@ -277,12 +283,12 @@ fn spend_is_summed_anew_when_other_scopes_are_counted() {
     let scopes = |spent: &Spent<'_>| vec![Scope::Global, Scope::Model(spent.model.to_owned())];
     assert!(spend::rebase(&mut db, 1, &Calendar::default(), scopes).unwrap());
     let day = |at: &str| engine::period::parse(at).unwrap();
-    let sums = |db: &Connection| spend::all(db).unwrap();
-    assert_eq!(sums(&db)[&Scope::Global], [(day("2026-11-21"), 12)]);
+    let sums = |db: &mut Db| spend::all(db).unwrap();
+    assert_eq!(sums(&mut db)[&Scope::Global], [(day("2026-11-21"), 12)]);
     assert!(!spend::rebase(&mut db, 1, &east, scopes).unwrap());
     assert!(spend::rebase(&mut db, 2, &east, scopes).unwrap());
     // Noon is the next day there.
-    let found = sums(&db);
+    let found = sums(&mut db);
     assert_eq!(
         found[&Scope::Model("m".into())],
         [(day("2026-11-21T11:00:00Z"), 12)]
@@ -297,23 +303,23 @@ fn the_documented_queries_run() {
     let mut db = open(&path).unwrap();
     put(&mut db, &record("a", 52_500, Ending::Done));
     let cost: f64 = row(
-        &reader(&path).unwrap(),
+        &mut Db::reader(&path).unwrap(),
         "SELECT SUM(cost) FROM llm_usage_log WHERE timestamp >= datetime('2026-11-21', '-1 day') \
          GROUP BY provider, model",
     );
     assert!((cost - 0.000_052_5).abs() < 1e-12);
     assert_eq!(
         row::<i64>(
-            &db,
+            &mut db,
             "SELECT SUM(prompt_tokens + completion_tokens) FROM llm_usage_log"
         ),
         15
     );
     let indexes = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'index' AND name IN \
                    ('idx_usage_user_date', 'idx_usage_provider', 'idx_virtual_keys_active')";
-    assert_eq!(row::<i64>(&db, indexes), 3);
-    assert_eq!(row::<String>(&db, "PRAGMA journal_mode"), "wal");
-    assert_eq!(row::<i64>(&db, "PRAGMA synchronous"), 2);
+    assert_eq!(row::<i64>(&mut db, indexes), 3);
+    assert_eq!(row::<String>(&mut db, "PRAGMA journal_mode"), "wal");
+    assert_eq!(row::<i64>(&mut db, "PRAGMA synchronous"), 2);
 }
 
 #[test]
@@ -322,7 +328,7 @@ fn a_newer_schema_is_left_alone() {
     let path = folder.path().join("weir.db");
     open(&path)
         .unwrap()
-        .pragma_update(None, "user_version", 99)
+        .batch("PRAGMA user_version = 99")
         .unwrap();
     assert!(matches!(open(&path), Err(StoreError::TooNew(99))));
 }

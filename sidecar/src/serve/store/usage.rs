@@ -3,10 +3,9 @@
 use engine::period;
 use engine::usage::NanoUsd;
 use engine::wire::{CacheStatus, Ending, UsageRecord};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::super::state::Spent;
-use super::signed;
+use super::db::{Db, DbError, Instant, Row, Value};
 
 /// What writing a record came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +26,7 @@ pub(crate) struct Stand {
     pub(crate) model: String,
     pub(crate) user: String,
     pub(crate) tags: Vec<String>,
-    at: String,
+    at_ms: u64,
     tokens: i64,
 }
 
@@ -44,131 +43,137 @@ impl Stand {
     }
 }
 
+/// Columns of a record.
+const COLUMNS: &str = "exchange_id, timestamp, key_id, user_id, provider, model, cost_nano, \
+    prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, metered, \
+    status, code, ending, stream, attempts, cache, duration_ms, first_byte_ms, trace_id, pii, \
+    endpoint, tags";
+const PLACES: &str = "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+    $18, $19, $20, $21, $22, $23, $24, $25";
+
 /// Writes one record, charged at `charged_ms`, and its daily sums.
 pub(crate) fn write(
-    step: &Transaction<'_>,
+    step: &mut Db,
     record: &UsageRecord,
     charged_ms: u64,
-) -> rusqlite::Result<Written> {
-    if insert(step, record, charged_ms, "INSERT OR IGNORE")? == 1 {
+) -> Result<Written, DbError> {
+    let sql =
+        format!("INSERT INTO llm_usage_log ({COLUMNS}) VALUES ({PLACES}) ON CONFLICT DO NOTHING");
+    if step.execute(&sql, &values(record, charged_ms))? == 1 {
         sum(step, record, charged_ms)?;
         return Ok(Written::New);
     }
-    let sql = "SELECT cost_nano, timestamp, provider, model, prompt_tokens, user_id, tags \
-               FROM llm_usage_log WHERE exchange_id = ? AND ending = 'expired'";
-    let old = step
-        .prepare_cached(sql)?
-        .query_row([&record.exchange], |row| {
-            let tags: String = row.get(6)?;
-            Ok(Stand {
-                cost_nano: row.get(0)?,
-                at: row.get(1)?,
-                provider: row.get(2)?,
-                model: row.get(3)?,
-                tokens: row.get(4)?,
-                user: row.get(5)?,
-                tags: serde_json::from_str(&tags).unwrap_or_default(),
-            })
-        })
-        .optional()?;
+    let old = stood(step, &record.exchange)?;
     let Some(old) = old.filter(|_| record.ending != Ending::Expired) else {
         return Ok(Written::Known);
     };
-    let charged_ms = period::parse(&old.at).unwrap_or(charged_ms);
-    insert(step, record, charged_ms, "INSERT OR REPLACE")?;
+    let charged_ms = old.at_ms;
+    let gone = "DELETE FROM llm_usage_log WHERE exchange_id = $1";
+    step.execute(gone, &[(&record.exchange).into()])?;
+    step.execute(&sql, &values(record, charged_ms))?;
     // The sums of the record that stood for the expired hold are taken back first.
-    step.prepare_cached(
-        "UPDATE usage_daily SET requests = requests - 1, errors = errors - 1, \
-         cost_nano = cost_nano - ?, prompt_tokens = prompt_tokens - ? \
-         WHERE day = ? AND key_id = ? AND provider = ? AND model = ?",
-    )?
-    .execute(params![
-        old.cost_nano,
-        old.tokens,
-        period::day(charged_ms),
-        record.key,
-        old.provider,
-        old.model
-    ])?;
+    let sql = "UPDATE usage_daily SET requests = requests - 1, errors = errors - 1, \
+               cost_nano = cost_nano - $1, prompt_tokens = prompt_tokens - $2 \
+               WHERE day = $3 AND key_id = $4 AND provider = $5 AND model = $6";
+    let values = [
+        old.cost_nano.into(),
+        old.tokens.into(),
+        period::day(charged_ms).into(),
+        (&record.key).into(),
+        (&old.provider).into(),
+        (&old.model).into(),
+    ];
+    step.execute(sql, &values)?;
     sum(step, record, charged_ms)?;
     Ok(Written::Replaced { old, charged_ms })
 }
 
-fn insert(
-    step: &Transaction<'_>,
-    record: &UsageRecord,
-    charged_ms: u64,
-    verb: &str,
-) -> rusqlite::Result<usize> {
-    let mut statement = step.prepare_cached(&format!(
-        "{verb} INTO llm_usage_log (exchange_id, timestamp, key_id, user_id, provider, model, \
-         cost_nano, prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, \
-         reasoning_tokens, metered, status, code, ending, stream, attempts, cache, duration_ms, \
-         first_byte_ms, trace_id, pii, endpoint, tags) \
-         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-    ))?;
+/// The record of an exchange, if it stands for an expired hold.
+fn stood(db: &mut Db, exchange: &str) -> Result<Option<Stand>, DbError> {
+    let sql = "SELECT cost_nano, timestamp, provider, model, prompt_tokens, user_id, tags \
+               FROM llm_usage_log WHERE exchange_id = $1 AND ending = 'expired'";
+    db.first(sql, &[exchange.into()], |row| {
+        Ok(Stand {
+            cost_nano: row.take()?,
+            at_ms: row.take::<Instant>()?.0,
+            provider: row.take()?,
+            model: row.take()?,
+            tokens: row.take()?,
+            user: row.take()?,
+            tags: serde_json::from_str(&row.take::<String>()?).unwrap_or_default(),
+        })
+    })
+}
+
+fn values(record: &UsageRecord, charged_ms: u64) -> [Value<'_>; 25] {
     let pii = match record.pii.as_slice() {
         [] => None,
         found => serde_json::to_string(found).ok(),
     };
-    statement.execute(params![
-        record.exchange,
-        period::sql(charged_ms),
-        record.key,
-        record.user,
-        record.provider,
-        record.model,
-        record.cost_nano,
-        signed(record.usage.input),
-        signed(record.usage.output),
-        signed(record.usage.cached_input),
-        signed(record.usage.cache_write),
-        signed(record.usage.reasoning),
-        record.metered,
-        record.status,
-        record.code,
-        ending_name(record.ending),
-        record.stream,
-        record.attempts,
-        cache_name(record.cache),
-        signed(record.duration_ms),
-        record.first_byte_ms.map(signed),
-        record.trace_id,
-        pii,
-        record.endpoint,
-        serde_json::to_string(&record.tags).unwrap_or_default(),
-    ])
+    [
+        (&record.exchange).into(),
+        Value::Instant(charged_ms),
+        (&record.key).into(),
+        (&record.user).into(),
+        (&record.provider).into(),
+        (&record.model).into(),
+        record.cost_nano.into(),
+        record.usage.input.into(),
+        record.usage.output.into(),
+        record.usage.cached_input.into(),
+        record.usage.cache_write.into(),
+        record.usage.reasoning.into(),
+        record.metered.into(),
+        record.status.into(),
+        (&record.code).into(),
+        ending_name(record.ending).into(),
+        record.stream.into(),
+        record.attempts.into(),
+        cache_name(record.cache).into(),
+        record.duration_ms.into(),
+        record.first_byte_ms.into(),
+        (&record.trace_id).into(),
+        pii.into(),
+        (&record.endpoint).into(),
+        serde_json::to_string(&record.tags)
+            .unwrap_or_default()
+            .into(),
+    ]
 }
 
-fn sum(step: &Transaction<'_>, record: &UsageRecord, charged_ms: u64) -> rusqlite::Result<()> {
+fn sum(step: &mut Db, record: &UsageRecord, charged_ms: u64) -> Result<(), DbError> {
     // Where a provider takes any model's name, refused requests could make a row of each.
     let model = match record.ending {
         Ending::Refused => "",
         _ => record.model.as_str(),
     };
-    let mut statement = step.prepare_cached(
-        "INSERT INTO usage_daily VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8) \
-         ON CONFLICT DO UPDATE SET requests = requests + 1, errors = errors + ?5, \
-         cost_nano = cost_nano + ?6, prompt_tokens = prompt_tokens + ?7, \
-         completion_tokens = completion_tokens + ?8",
-    )?;
-    statement.execute(params![
-        period::day(charged_ms),
-        record.key,
-        record.provider,
-        model,
-        i64::from(!record.succeeded()),
-        record.cost_nano,
-        signed(record.usage.input),
-        signed(record.usage.output),
-    ])?;
+    let sql = "INSERT INTO usage_daily (day, key_id, provider, model, requests, errors, cost_nano, \
+               prompt_tokens, completion_tokens) VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8) \
+               ON CONFLICT (day, key_id, provider, model) DO UPDATE SET \
+               requests = usage_daily.requests + 1, \
+               errors = usage_daily.errors + excluded.errors, \
+               cost_nano = usage_daily.cost_nano + excluded.cost_nano, \
+               prompt_tokens = usage_daily.prompt_tokens + excluded.prompt_tokens, \
+               completion_tokens = usage_daily.completion_tokens + excluded.completion_tokens";
+    let values = [
+        period::day(charged_ms).into(),
+        (&record.key).into(),
+        (&record.provider).into(),
+        model.into(),
+        i64::from(!record.succeeded()).into(),
+        record.cost_nano.into(),
+        record.usage.input.into(),
+        record.usage.output.into(),
+    ];
+    step.execute(sql, &values)?;
     Ok(())
 }
 
 /// Whether an exchange is settled.
-pub(crate) fn is_settled(db: &Connection, exchange: &str) -> rusqlite::Result<bool> {
-    let sql = "SELECT 1 FROM llm_usage_log WHERE exchange_id = ?";
-    db.prepare_cached(sql)?.exists([exchange])
+pub(crate) fn is_settled(db: &mut Db, exchange: &str) -> Result<bool, DbError> {
+    let sql = "SELECT 1 FROM llm_usage_log WHERE exchange_id = $1";
+    let found = db.first(sql, &[exchange.into()], |_| Ok(()))?;
+    Ok(found.is_some())
 }
 
 /// Requests of one kind that were let through in one stretch of time.
@@ -190,39 +195,39 @@ pub(crate) struct Admitted {
 /// Requests that were let through from `from_ms` and before `to_ms`, those of one kind and minute
 /// together, or with `by_second` those of one second.
 pub(crate) fn admitted(
-    db: &Connection,
+    db: &mut Db,
     from_ms: u64,
     to_ms: u64,
     by_second: bool,
-) -> rusqlite::Result<Vec<Admitted>> {
+) -> Result<Vec<Admitted>, DbError> {
     let sql = "SELECT MIN(timestamp), key_id, user_id, tags, provider, model, cache = 'hit', \
-               COUNT(*), SUM(total_tokens) FROM llm_usage_log \
-               WHERE timestamp >= ? AND timestamp < ? AND ending <> 'refused' \
-               GROUP BY substr(timestamp, 1, ?), 2, 3, 4, 5, 6, 7";
-    let mut statement = db.prepare(sql)?;
-    let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
+               COUNT(*), CAST(SUM(total_tokens) AS BIGINT) FROM llm_usage_log \
+               WHERE timestamp >= $1 AND timestamp < $2 AND ending <> 'refused' \
+               GROUP BY substr(CAST(timestamp AS TEXT), 1, $3), 2, 3, 4, 5, 6, 7";
     // `2026-11-21 12:00:00.000` up to its minutes or seconds.
-    let letters = if by_second { 19 } else { 16 };
-    let rows = statement.query_map(
-        params![period::sql(from_ms), period::sql(to_ms), letters],
-        |row| {
-            let at: String = row.get(0)?;
-            let tags: String = row.get(3)?;
-            let cached = row.get(6)?;
-            Ok(Admitted {
-                at_ms: period::parse(&at).unwrap_or(0),
-                key: row.get(1)?,
-                user: row.get(2)?,
-                tags: serde_json::from_str(&tags).unwrap_or_default(),
-                provider: row.get(4)?,
-                model: row.get(5)?,
-                cached,
-                requests: unsigned(row.get(7)?),
-                tokens: if cached { 0 } else { unsigned(row.get(8)?) },
-            })
-        },
-    )?;
-    rows.collect()
+    let letters: u64 = if by_second { 19 } else { 16 };
+    let values = [
+        Value::Instant(from_ms),
+        Value::Instant(to_ms),
+        letters.into(),
+    ];
+    db.query(sql, &values, |row: &mut Row| {
+        let mut admitted = Admitted {
+            at_ms: row.take::<Instant>()?.0,
+            key: row.take()?,
+            user: row.take()?,
+            tags: serde_json::from_str(&row.take::<String>()?).unwrap_or_default(),
+            provider: row.take()?,
+            model: row.take()?,
+            cached: row.take()?,
+            requests: row.take()?,
+            tokens: row.take()?,
+        };
+        if admitted.cached {
+            admitted.tokens = 0;
+        }
+        Ok(admitted)
+    })
 }
 
 /// Value of `ending`.

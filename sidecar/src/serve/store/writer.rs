@@ -10,12 +10,12 @@ use engine::ledger::Hold;
 use engine::period::Period;
 use engine::usage::Usage;
 use engine::wire::{CacheStatus, Ending, LeaseState, Settle, Settled, UsageRecord};
-use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::super::log::{self, Level};
 use super::super::state::{Core, Shared, Spent};
 use super::alerts;
+use super::db::{Db, DbError};
 use super::refusals::{REFUSALS_MAX, Refusals};
 use super::spend;
 use super::usage::{self, Written};
@@ -35,7 +35,7 @@ pub(crate) enum Failure {
     Unavailable,
 }
 
-type Change = Box<dyn FnOnce(&mut Connection) + Send>;
+type Change = Box<dyn FnOnce(&mut Db) + Send>;
 
 enum Job {
     /// Records as they came, decoded here to keep the internal interface's thread free.
@@ -64,11 +64,11 @@ struct Batch {
 impl Writer {
     /// Starts the thread.
     pub(crate) fn start(
-        db: Connection,
+        mut db: Db,
         shared: Arc<Shared>,
         tells: bool,
     ) -> std::io::Result<(Writer, JoinHandle<()>)> {
-        let refusals = Refusals::count(&db, REFUSALS_MAX).map_err(std::io::Error::other)?;
+        let refusals = Refusals::count(&mut db, REFUSALS_MAX).map_err(std::io::Error::other)?;
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let waiting = Arc::new(AtomicUsize::new(0));
         let writer = Writer {
@@ -104,10 +104,10 @@ impl Writer {
     /// Runs `change` on the writer's connection.
     pub(crate) async fn change<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&mut Connection) -> T + Send + 'static,
+        change: impl FnOnce(&mut Db) -> T + Send + 'static,
     ) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
-        let change = move |db: &mut Connection| {
+        let change = move |db: &mut Db| {
             // A caller that has gone does not undo the change.
             let _gone = reply.send(change(db));
         };
@@ -139,7 +139,7 @@ impl Writer {
 }
 
 struct Thread {
-    db: Connection,
+    db: Db,
     refusals: Refusals,
     shared: Arc<Shared>,
     /// Whether somebody wants to be told of alerts.
@@ -257,38 +257,40 @@ impl Thread {
         &mut self,
         records: &[&UsageRecord],
         charged: &[u64],
-    ) -> rusqlite::Result<Vec<Written>> {
+    ) -> Result<Vec<Written>, DbError> {
         let shared = Arc::clone(&self.shared);
         let calendar = shared.core().ledger.calendar().clone();
         let day_of = |at_ms| calendar.window(Period::Daily, at_ms).start_ms;
-        let step = self.db.transaction()?;
-        let mut written = Vec::with_capacity(records.len());
-        for (record, charged_ms) in records.iter().zip(charged) {
-            if record.key.is_empty() {
-                // Nobody to charge: it is counted and logged only.
-                written.push(Written::New);
-                continue;
-            }
-            let result = usage::write(&step, record, *charged_ms)?;
-            let at_ms = match &result {
-                Written::Known => None,
-                Written::New => Some(*charged_ms),
-                Written::Replaced { old, charged_ms } => {
-                    let stood = shared.core().scopes(&old.spent(&record.key));
-                    let taken_back = old.cost_nano.saturating_neg();
-                    spend::add(&step, &stood, day_of(*charged_ms), taken_back)?;
-                    Some(*charged_ms)
+        let refusals = &self.refusals;
+        let (written, kept) = self.db.transaction(|step| {
+            let mut written = Vec::with_capacity(records.len());
+            for (record, charged_ms) in records.iter().zip(charged) {
+                if record.key.is_empty() {
+                    // Nobody to charge: it is counted and logged only.
+                    written.push(Written::New);
+                    continue;
                 }
-            };
-            if let Some(at_ms) = at_ms.filter(|_| record.cost_nano != 0) {
-                let scopes = shared.core().scopes(&Spent::of(record));
-                spend::add(&step, &scopes, day_of(at_ms), record.cost_nano)?;
+                let result = usage::write(step, record, *charged_ms)?;
+                let at_ms = match &result {
+                    Written::Known => None,
+                    Written::New => Some(*charged_ms),
+                    Written::Replaced { old, charged_ms } => {
+                        let stood = shared.core().scopes(&old.spent(&record.key));
+                        let taken_back = old.cost_nano.saturating_neg();
+                        spend::add(step, &stood, day_of(*charged_ms), taken_back)?;
+                        Some(*charged_ms)
+                    }
+                };
+                if let Some(at_ms) = at_ms.filter(|_| record.cost_nano != 0) {
+                    let scopes = shared.core().scopes(&Spent::of(record));
+                    spend::add(step, &scopes, day_of(at_ms), record.cost_nano)?;
+                }
+                written.push(result);
             }
-            written.push(result);
-        }
-        let all = records.iter().copied().zip(written.iter());
-        let kept = self.refusals.trim(&step, all)?;
-        step.commit()?;
+            let all = records.iter().copied().zip(written.iter());
+            let kept = refusals.trim(step, all)?;
+            Ok::<_, DbError>((written, kept))
+        })?;
         self.refusals.committed(kept);
         Ok(written)
     }
