@@ -1,6 +1,6 @@
 //! `weir check`: the file itself, then what it renders to by Envoy's own judgement.
 
-use sidecar::config::{Config, Purpose};
+use sidecar::config::{Config, Purpose, Secret, StoreConfig};
 use sidecar::vault::{self, Access};
 use sidecar::{envoy, render};
 
@@ -30,6 +30,7 @@ pub(crate) async fn run(
         count(config.models.len(), "model"),
         count(config.virtual_keys.len(), "virtual key"),
     );
+    store(&config);
     vaults(arguments.online, &mut config, env).await?;
     let options = arguments.render(env);
     if !std::path::Path::new(&options.wasm).is_file() {
@@ -55,6 +56,36 @@ pub(crate) async fn run(
     verdict?;
     println!("Envoy {} accepts what it renders to", program.version);
     Ok(())
+}
+
+/// Where state is kept, without passwords.
+fn store(config: &Config) {
+    let place = |secret: &Secret| {
+        let address = secret.expose();
+        let after = address.rsplit_once('@').map(|(_, after)| after);
+        let after = after.or_else(|| address.split_once("://").map(|(_, after)| after));
+        let place = after.unwrap_or_default();
+        let place = place.split('?').next().unwrap_or_default().to_owned();
+        match secret.reference() {
+            Some(reference) => format!("the address in vault {}", reference.vault),
+            None => place,
+        }
+    };
+    let StoreConfig {
+        redis, database, ..
+    } = &config.store;
+    match (redis, database) {
+        (_, None) => println!("store: SQLite in {}", config.data.display()),
+        (None, Some(database)) => println!(
+            "store: PostgreSQL at {}, for one state service: several need a Redis too",
+            place(database)
+        ),
+        (Some(redis), Some(database)) => println!(
+            "store: Redis at {}, PostgreSQL at {}",
+            place(redis),
+            place(database)
+        ),
+    }
 }
 
 /// What the file wants of vaults, and with `--online` whether they have it.

@@ -43,6 +43,8 @@ const DEV_KEY_NAME: &str = "dev";
 const DEV_KEY_OTHER_NAME: &str = "dev-local";
 /// Seconds an exact-cache entry lives when `cache` names no `ttl`.
 const CACHE_TTL_S: u64 = 3600;
+/// Records that may wait for the database when `store` names no number: some 1.5 GB.
+const SPOOL_RECORDS: u64 = 1_000_000;
 /// Request body cap when `limits` names none: the largest that can be asked for.
 const REQUEST_BODY_BYTES: u32 = 32 * 1024 * 1024;
 
@@ -76,6 +78,8 @@ pub struct Config {
     pub webhook: Option<WebhookConfig>,
     /// Virtual keys that exist because the file says so.
     pub virtual_keys: Vec<VirtualKeyConfig>,
+    /// Where state is kept that several state services share.
+    pub store: StoreConfig,
     /// Where the state service listens.
     pub sidecar: SidecarConfig,
     /// How Envoy is run.
@@ -321,6 +325,19 @@ pub struct VirtualKeyConfig {
     pub config: Option<String>,
 }
 
+/// Where state is kept. Without a database: in `data`, by one state service alone.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// Address of a Redis or Valkey that counts for all state services; needs a database.
+    pub redis: Option<Secret>,
+    /// Address of the PostgreSQL with keys, budgets and ledger. Alone it serves one state service.
+    pub database: Option<Secret>,
+    /// What provider keys are sealed with, 64 hexadecimal digits; `secret.key` in `data` when `None`.
+    pub secret_key: Option<Secret>,
+    /// Records that may wait on disk for the database.
+    pub spool_records: u64,
+}
+
 /// Where the state service listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SidecarConfig {
@@ -536,6 +553,17 @@ impl Default for DefaultsConfig {
             request_timeout_ms: 60_000,
             grace_on_state_loss: false,
             budget_status: 429,
+        }
+    }
+}
+
+impl Default for StoreConfig {
+    fn default() -> StoreConfig {
+        StoreConfig {
+            redis: None,
+            database: None,
+            secret_key: None,
+            spool_records: SPOOL_RECORDS,
         }
     }
 }

@@ -198,6 +198,15 @@ fn manual() -> Vec<String> {
 const PROVIDER: &str = "providers: [{name: openai, base_url: 'https://api.openai.com/v1'}, \
                         {name: anthropic, dialect: anthropic, base_url: 'https://api.anthropic.com'}]\n";
 
+/// Variables whose value is more than a text.
+const UNSET: [&str; 5] = [
+    "WEIR_DEV_KEY",
+    "VAULT_CACERT",
+    "AZURE_AUTHORITY_HOST",
+    "REDIS_URL",
+    "DATABASE_URL",
+];
+
 #[test]
 fn configurations_in_the_manual_are_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -221,9 +230,10 @@ fn configurations_in_the_manual_are_read() {
                 format!("{PROVIDER}{block}")
             };
             let env = |name: &str| {
-                let text = !["WEIR_DEV_KEY", "VAULT_CACERT", "AZURE_AUTHORITY_HOST"]
-                    .contains(&name)
-                    && !name.starts_with("RATE_LIMIT_");
+                if name == "LLM_GATEWAY_DB_URL" {
+                    return Some("postgresql://db/weir".to_owned());
+                }
+                let text = !UNSET.contains(&name) && !name.starts_with("RATE_LIMIT_");
                 text.then(|| format!("value of {name}").replace(' ', "-"))
             };
             if let Err(error) = Config::parse(Path::new(&path), &whole, &env) {

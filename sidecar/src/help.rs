@@ -42,6 +42,8 @@ Runs the state service until SIGTERM or SIGINT. One JSON object a line goes to s
   LOG_LEVEL           debug, info, warn or error; default info
   WEIR_ADMIN_TOKEN    admin token, when weir.yaml names none
   WEIR_DEV_KEY        one more virtual key, named `dev`
+  LLM_GATEWAY_DB_URL  PostgreSQL for keys and ledger, when weir.yaml names none; or DATABASE_URL
+  REDIS_URL           Redis that several state services count in, when weir.yaml names none
 ",
     },
     Command {

@@ -157,6 +157,13 @@ impl Config {
         let mut found: Vec<(Purpose, &mut Secret)> = Vec::new();
         let token = self.admin_token.iter_mut();
         found.extend(token.map(|secret| (Purpose::Administration, secret)));
+        let store = [
+            &mut self.store.redis,
+            &mut self.store.database,
+            &mut self.store.secret_key,
+        ];
+        let store = store.into_iter().flatten();
+        found.extend(store.map(|secret| (Purpose::Service, secret)));
         let webhook = self
             .webhook
             .as_mut()

@@ -20,6 +20,7 @@ mod calendar;
 mod model;
 mod provider;
 mod rate_limit;
+mod store;
 mod vault;
 mod virtual_key;
 
@@ -81,6 +82,7 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
     let calendar = calendar::calendar(&mut top, reader);
     let webhook = alert::webhook(&mut top, &data, reader);
     let virtual_keys = virtual_key::virtual_keys(&mut top, &names, reader);
+    let store = store::store(&mut top, reader);
     let sidecar = sidecar(&mut top, &data, reader);
     let envoy = envoy(&mut top, reader);
     let limits = limits(&mut top, reader);
@@ -99,6 +101,7 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
         calendar,
         webhook,
         virtual_keys,
+        store,
         sidecar,
         envoy,
         limits,

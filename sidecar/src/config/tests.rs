@@ -2,6 +2,7 @@ use super::*;
 
 mod dialects;
 mod rates;
+mod stores;
 mod vaults;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
