@@ -150,13 +150,18 @@ pub(super) fn joint(scan: &mut Scanner<'_>, at: usize) -> usize {
     {
         return at + 1;
     }
-    match key(scan, JOINED, start) {
-        Some(end) => {
-            scan.found(Kind::ApiKey, start, end);
-            end
-        }
-        None => at + 1,
+    joined(scan, start).unwrap_or(at + 1)
+}
+
+/// A key that begins at `start` and whose prefix has a `-` or `_`.
+pub(super) fn joined(scan: &mut Scanner<'_>, start: usize) -> Option<usize> {
+    let before = scan.byte_before(start);
+    if is_word(before) || before == b'-' {
+        return None;
     }
+    let end = key(scan, JOINED, start)?;
+    scan.found(Kind::ApiKey, start, end);
+    Some(end)
 }
 
 /// A private key in PEM, from its first dash to the end of its last line.
@@ -318,6 +323,9 @@ pub(super) fn colon(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
             && !password.is_empty()
             && !is_placeholder(password)
             && !matches!(password.first(), Some(b'$' | b'<' | b'{' | b'%'))
+            && !STAND_INS
+                .iter()
+                .any(|word| word.eq_ignore_ascii_case(password))
         {
             scan.found(Kind::UrlCredentials, authority, authority + sign);
             after = authority + sign + 1;
@@ -325,6 +333,23 @@ pub(super) fn colon(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
     }
     query(scan, after).or((after > authority).then_some(after))
 }
+
+/// What manuals write in place of a password.
+const STAND_INS: &[&[u8]] = &[
+    b"password",
+    b"passwd",
+    b"pass",
+    b"pwd",
+    b"pw",
+    b"secret",
+    b"token",
+    b"xxx",
+    b"mypassword",
+    b"passwort",
+    b"senha",
+    b"contrasena",
+    b"matkhau",
+];
 
 /// Bytes of an address read for its query.
 const QUERY_BYTES_MAX: usize = 4096;
@@ -376,10 +401,12 @@ fn query(scan: &mut Scanner<'_>, from: usize) -> Option<usize> {
         let pair = scan.slice(at, stop);
         if let Some(sign) = pair.iter().position(|byte| *byte == b'=') {
             let (name, value) = (pair.get(..sign)?, pair.get(sign + 1..)?);
-            let value = value
-                .strip_suffix(b".")
-                .or(value.strip_suffix(b","))
-                .unwrap_or(value);
+            let len = value
+                .iter()
+                .position(|byte| matches!(byte, b',' | b';' | b'#'))
+                .unwrap_or(value.len());
+            let value = value.get(..len)?;
+            let value = value.strip_suffix(b".").unwrap_or(value);
             let named = NAMES.iter().any(|known| known.eq_ignore_ascii_case(name));
             if named
                 && value.len() >= 12

@@ -27,6 +27,8 @@ pub(super) enum Cue {
     /// A label such as `name:`, after which two words and more are a person.
     Label,
     NationalId,
+    /// Either a national identity card or a passport.
+    Papers,
     /// Something with digits that is nobody's: an order, a version, an amount.
     Other,
     Passport,
@@ -35,14 +37,19 @@ pub(super) enum Cue {
     /// A job or a form of address: what follows is a name when it is at least two words.
     Role,
     Secret,
+    /// Whoever speaks in a chat, or a job: as a role, but what follows a colon may be what is said.
+    Speaker,
     Ssn,
     /// A form of address that only stands before a name: one word is enough.
     Title,
 }
 
 impl Cue {
-    const fn is_of_person(self) -> bool {
-        matches!(self, Self::Label | Self::Person | Self::Role | Self::Title)
+    pub(super) const fn is_of_person(self) -> bool {
+        matches!(
+            self,
+            Self::Label | Self::Person | Self::Role | Self::Speaker | Self::Title
+        )
     }
 }
 
@@ -73,6 +80,7 @@ impl Context {
                             | Cue::Iban
                             | Cue::NationalId
                             | Cue::Other
+                            | Cue::Papers
                             | Cue::Passport
                             | Cue::Phone
                             | Cue::Ssn
@@ -88,9 +96,9 @@ const REACH_BYTES: usize = 96;
 /// Words looked at before a candidate; an ideograph is a word.
 const REACH_WORDS: usize = 14;
 /// Words of the longest phrase.
-const PHRASE_WORDS: usize = 5;
+const PHRASE_WORDS: usize = 12;
 /// Words of the longest phrase that announces a name.
-const NAME_PHRASE_WORDS: usize = 5;
+const NAME_PHRASE_WORDS: usize = 8;
 
 /// The nearest phrase before byte `at` of `text` that says what a value is; whose it is says
 /// nothing.
@@ -103,6 +111,17 @@ pub(super) fn heading(cell: &str) -> Option<Cue> {
     Words::before(cell, cell.len(), REACH_WORDS, &[])
         .nearest(|_| true)
         .cue
+}
+
+/// What `cell` announces when it is a phrase and nothing else.
+pub(super) fn whole(cell: &str) -> Option<Cue> {
+    let words = Words::before(cell, cell.len(), NAME_PHRASE_WORDS, &[]);
+    let hash = words
+        .hashes
+        .iter()
+        .take(words.len)
+        .fold(PHRASE_SEED, |hash, word| join(hash, *word));
+    look_up(hash)
 }
 
 /// The phrase that ends right before byte `at` of `text`.
@@ -235,7 +254,7 @@ impl Words {
         };
         if reader.sentence {
             reader.abbreviation += 1;
-            if reader.abbreviation > 4 {
+            if reader.abbreviation > 3 {
                 return false;
             }
         }
@@ -262,7 +281,9 @@ impl Words {
                 false
             }
             '|' | '\t' | ';' | '<' | '{' | '[' => seen,
-            '"' | '\'' | ',' | '&' | '`' => seen && reader.keyed,
+            // `jeton d'accès`
+            '\'' => seen && reader.keyed && !reader.after.is_alphabetic(),
+            '"' | ',' | '&' | '`' => seen && reader.keyed,
             '.' | '!' | '?' => {
                 if seen && matches!(reader.after, ' ' | '\n') {
                     reader.sentence = true;
@@ -288,6 +309,8 @@ impl Words {
 
     /// The longest phrase whose last word is word `first`.
     fn phrase(&self, first: usize) -> Option<Cue> {
+        let (slot, bit) = last_word(*self.hashes.get(first)?);
+        LAST_WORDS.get(slot).filter(|bits| *bits & bit != 0)?;
         let mut hash = PHRASE_SEED;
         let mut found = None;
         for word in self.hashes.get(first..self.len)?.iter().take(PHRASE_WORDS) {
@@ -383,6 +406,22 @@ fn token_before(text: &str, end: usize) -> Option<(usize, bool)> {
             .iter()
             .rposition(|byte| *byte == b'[')?;
     Some((start, head.get(start..)? == "[NAME"))
+}
+
+/// Both words have the same letters when accents and case are left out.
+pub(super) fn same_letters(one: &str, other: &str) -> bool {
+    folded(one).eq(folded(other))
+}
+
+fn folded(word: &str) -> impl Iterator<Item = u8> {
+    word.chars().filter_map(|letter| match letter {
+        '\u{300}'..='\u{36f}' => None,
+        _ if letter.is_ascii() => Some(letter.to_ascii_lowercase() as u32 as u8),
+        _ => match fold(letter) {
+            Folded::Letter(folded) => Some(folded),
+            _ => Some(0),
+        },
+    })
 }
 
 enum Folded {

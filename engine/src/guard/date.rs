@@ -36,6 +36,7 @@ fn born_after(scan: &Scanner<'_>, end: usize) -> bool {
     }
     after.starts_with(b"geb")
         || after.starts_with("生".as_bytes())
+        || after.starts_with("に生".as_bytes())
         || after.starts_with("出生".as_bytes())
 }
 
@@ -146,7 +147,13 @@ fn month_first(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usi
     }
     let end = year(scan, spaces(scan, at, b", .-"))?;
     let gap = scan.start_of(group.start, 2, |byte| matches!(byte, b' ' | b'.' | b'-'));
-    let start = scan.start_of(gap, 12, |byte| byte.is_ascii_alphabetic() || byte >= 0x80);
+    let start = scan.start_of(gap, 15, |byte| byte.is_ascii_alphabetic() || byte >= 0x80);
+    // A full-width colon or an ideograph is no letter of the month.
+    let wide = scan
+        .slice(start, gap)
+        .iter()
+        .rposition(|byte| *byte >= 0xe3);
+    let start = wide.map_or(start, |wide| start + wide + 3);
     if gap == group.start || month(scan, start)? != gap {
         return None;
     }

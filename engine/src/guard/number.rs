@@ -14,6 +14,8 @@ const GROUPS_MAX: usize = 24;
 const GROUPS_OF_SHAPE_MAX: usize = 8;
 /// Digits of the shortest shape.
 const SHAPE_DIGITS_MIN: usize = 7;
+/// Bytes between two versions that are told together.
+const VERSIONS_APART_MAX: usize = 14;
 /// Digits kept of a run.
 const DIGITS_MAX: usize = 96;
 
@@ -280,6 +282,7 @@ fn lex(scan: &Scanner<'_>, at: usize) -> (Run, usize) {
             None => break,
         }
     }
+    run.signed |= is_money(scan, end);
     let next = scan.at(end);
     let beyond = scan.at(end + 1);
     run.path_right = next == b'/';
@@ -287,6 +290,22 @@ fn lex(scan: &Scanner<'_>, at: usize) -> (Run, usize) {
         || matches!(next, b'@' | b'%')
         || matches!(next, b'-' | b'.' | b'/') && beyond.is_ascii_alphanumeric();
     (run, end)
+}
+
+/// A currency follows.
+fn is_money(scan: &Scanner<'_>, end: usize) -> bool {
+    let at = end + usize::from(scan.at(end) == b' ');
+    if !matches!(scan.at(at), 0xc4 | 0xe2 | b'V' | b'v' | b'U' | b'E') {
+        return false;
+    }
+    let rest = scan.text.get(at..).unwrap_or_default();
+    let unit = ["đ", "₫", "€", "VND", "VNĐ", "vnd", "USD", "EUR"]
+        .into_iter()
+        .find(|unit| rest.starts_with(unit));
+    unit.is_some_and(|unit| {
+        let after = rest.get(unit.len()..).and_then(|rest| rest.chars().next());
+        rest.starts_with("đồng") || after.is_none_or(|letter| !letter.is_alphanumeric())
+    })
 }
 
 /// Reads the run at `at`, reports what it holds, and returns where to go on.
@@ -322,6 +341,19 @@ pub(super) fn run(scan: &mut Scanner<'_>, at: usize) -> usize {
     end
 }
 
+impl Scanner<'_> {
+    /// A version stands close before `start`, in the same line and list.
+    fn follows_version(&self, start: usize, clean: bool) -> bool {
+        !clean
+            && self.version_end > 0
+            && start < self.version_end + VERSIONS_APART_MAX
+            && !self
+                .slice(self.version_end, start)
+                .iter()
+                .any(|byte| matches!(byte, b'\n' | b',' | b';' | b'|' | b'\t'))
+    }
+}
+
 /// Reports the first shape that fits group `from` with enough evidence; returns the group after it.
 fn accept(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
     let mut context = None;
@@ -334,6 +366,16 @@ fn accept(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
         let context = *context.get_or_insert_with(|| scan.context(start));
         let accepted = match fit.evidence {
             Evidence::Proof => true,
+            // `from 1.2.3.4 to 1.2.3.5`: what the first is, the second is too.
+            Evidence::Shape if shape.kind == Kind::Ip => {
+                let denied = run.signed
+                    || context.denies(shape.cues)
+                    || scan.follows_version(start, context.clean);
+                if denied {
+                    scan.version_end = end;
+                }
+                !denied
+            }
             Evidence::Shape => !run.signed && !context.denies(shape.cues),
             Evidence::Context => {
                 // `OLD_DT_LOOS: u32 = 1610612736`: the phrase is spent on what stands between.

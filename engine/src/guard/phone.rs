@@ -148,7 +148,8 @@ fn joins(run: &Run, index: usize) -> bool {
 fn national(run: &Run, from: usize) -> Option<Fit> {
     let mut best = None;
     for to in from + 1..=run.len().min(from + 6) {
-        if to > from + 1 && !joins(run, to - 1) {
+        let slash = to == from + 2 && run.group(to - 1).separator == Separator::Slash;
+        if to > from + 1 && !slash && !joins(run, to - 1) {
             break;
         }
         let digits = run.digits(from, to);
@@ -242,6 +243,14 @@ fn domestic(run: &Run, from: usize, to: usize, digits: &[u8]) -> Option<Evidence
         (10, _) if tidy && lengths(&[3, 3, 4]) && nanp(digits) => shape,
         (11, [1, rest @ ..]) if lengths(&[1, 3, 3, 4]) && nanp(rest) => shape,
         (10, _) if lengths(&[3, 7]) && bracketed && nanp(digits) => shape,
+        // Germany: area code, a slash, the number.
+        (7..=12, [0, 1..=9, ..])
+            if count == 2
+                && run.group(from + 1).separator == Separator::Slash
+                && matches!(run.group(from).len, 3..=5) =>
+        {
+            Some(Evidence::Context)
+        }
         _ => None,
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Scanner<'a> {
     pub(super) tables: super::table::Tables,
     /// End of the run of token characters that was already offered as a whole.
     pub(super) token_end: usize,
+    /// An address with four parts was taken for a version here: where it ends.
+    pub(super) version_end: usize,
     /// The query of an address was looked for up to here.
     pub(super) query_end: usize,
     /// The last context, and the range of its validity: no letter stands in it.
@@ -77,6 +79,7 @@ impl<'a> Scanner<'a> {
             floor: 0,
             tables: super::table::Tables::default(),
             token_end: 0,
+            version_end: 0,
             query_end: 0,
             context: (1, 0, Context::default()),
         }
@@ -120,13 +123,24 @@ impl<'a> Scanner<'a> {
 
     fn digit(&mut self, at: usize) -> usize {
         let start = self.word_start(at);
-        let next = if start < at || is_word(self.at(self.digits_end(at))) {
+        let end = self.digits_end(at);
+        let next = if start < at || is_word(self.at(end)) && !self.is_ordinal(at, end) {
             token::word(self, start, at)
         } else {
-            number::run(self, at)
+            token::tail(self, at, end).unwrap_or_else(|| number::run(self, at))
         };
         self.floor = self.floor.max(next);
         next
+    }
+
+    /// `22nd`, as days are written.
+    fn is_ordinal(&self, at: usize, end: usize) -> bool {
+        end - at <= 2
+            && matches!(
+                self.slice(end, end + 2),
+                b"st" | b"nd" | b"rd" | b"th" | b"er"
+            )
+            && !is_word(self.at(end + 2))
     }
 
     fn digits_end(&self, at: usize) -> usize {

@@ -51,6 +51,7 @@ pub(super) static SHAPES: &[Shape] = &[
             Cue::Card,
             Cue::Ssn,
             Cue::NationalId,
+            Cue::Papers,
             Cue::Passport,
             Cue::Iban,
         ],
@@ -63,17 +64,17 @@ pub(super) static SHAPES: &[Shape] = &[
     },
     Shape {
         kind: Kind::Cccd,
-        cues: &[Cue::NationalId],
+        cues: &[Cue::NationalId, Cue::Papers],
         fits: cccd,
     },
     Shape {
         kind: Kind::Cmnd,
-        cues: &[Cue::NationalId],
+        cues: &[Cue::NationalId, Cue::Papers],
         fits: cmnd,
     },
     Shape {
         kind: Kind::Passport,
-        cues: &[Cue::Passport],
+        cues: &[Cue::Passport, Cue::Papers],
         fits: passport,
     },
     Shape {
@@ -88,7 +89,8 @@ fn card(run: &Run, from: usize) -> Option<Fit> {
     let count = card_groups(run, from)?;
     let to = from + count;
     let digits = run.digits(from, to);
-    if !run.free_left(from) || !card_right(run, to) || !issued(digits) || !luhn(digits) {
+    let dialled = from == 0 && run.plus;
+    if dialled || !run.free_left(from) || !card_right(run, to) || !issued(digits) || !luhn(digits) {
         return None;
     }
     let grouped = count > 1;

@@ -3,7 +3,7 @@
 use super::checksum::{base58check, bech32, mod97};
 use super::cue::{self, Cue};
 use super::scanner::{Scanner, is_word};
-use super::{Kind, network};
+use super::{Kind, credential, network};
 
 /// Shortest value a word alone makes a secret.
 const SECRET_BYTES_MIN: usize = 6;
@@ -34,6 +34,11 @@ pub(super) fn word(scan: &mut Scanner<'_>, start: usize, digit: usize) -> usize 
     let end = scan.end_of(digit, is_word);
     let letters = digit - start;
     let word = scan.slice(start, end);
+    if letters > 0
+        && let Some(after) = credential::joined(scan, start)
+    {
+        return after;
+    }
     if letters == 2
         && let Some(after) = iban(scan, start)
     {
@@ -140,6 +145,19 @@ fn wallet(scan: &mut Scanner<'_>, start: usize, end: usize) -> Option<usize> {
     Some(end)
 }
 
+/// Digits that end a token of other signs, such as `Tulip@3319`, when a word names it.
+pub(super) fn tail(scan: &mut Scanner<'_>, at: usize, end: usize) -> Option<usize> {
+    let sign = scan.byte_before(at);
+    let joined = matches!(
+        sign,
+        b'@' | b'#' | b'!' | b'$' | b'%' | b'&' | b'*' | b'~' | b'^' | b'-' | b'.' | b'+' | b'?'
+    ) && scan.byte_before(at - 1).is_ascii_alphabetic();
+    if !joined {
+        return None;
+    }
+    named(scan, at, end)
+}
+
 /// A token that a word before it names: a passport, a password, a key.
 fn named(scan: &mut Scanner<'_>, start: usize, end: usize) -> Option<usize> {
     if start < scan.token_end {
@@ -164,7 +182,7 @@ fn named(scan: &mut Scanner<'_>, start: usize, end: usize) -> Option<usize> {
     }
     let value = scan.slice(from, to);
     let kind = match context.cue? {
-        Cue::Passport if is_passport(scan.slice(start, end)) && from == start => {
+        Cue::Passport | Cue::Papers if is_passport(scan.slice(start, end)) && from == start => {
             scan.found(Kind::Passport, start, end);
             return Some(end);
         }
@@ -219,10 +237,25 @@ pub(super) fn assigned(scan: &mut Scanner<'_>, at: usize, width: usize) -> Optio
 /// The phrase stands right before the value, or two words before a long one.
 fn is_told(scan: &Scanner<'_>, from: usize, to: usize, distance: usize) -> bool {
     let before = scan.byte_before(from);
+    let strong = to - from >= 8 && is_strong(scan.slice(from, to));
     distance == 0
-        || distance <= SECRET_DISTANCE_MAX
+        || distance <= SECRET_DISTANCE_MAX + usize::from(strong) * 2
             && (to - from >= 8 || before != b' ')
             && matches!(before, b' ' | b'"' | b'\'' | b'`' | b':')
+}
+
+/// Letters and digits, and capitals beside small letters or a sign of punctuation.
+fn is_strong(value: &[u8]) -> bool {
+    let has = |kind: fn(&u8) -> bool| value.iter().any(kind);
+    has(u8::is_ascii_digit)
+        && has(u8::is_ascii_lowercase)
+        && (has(u8::is_ascii_uppercase)
+            || has(|byte| {
+                matches!(
+                    byte,
+                    b'!' | b'#' | b'$' | b'%' | b'&' | b'*' | b'@' | b'~' | b'^'
+                )
+            }))
 }
 
 /// Upper-case letters and digits as passports of all countries have.
@@ -251,17 +284,28 @@ fn has_kinds(value: &[u8]) -> bool {
 
 /// `_bindgen_ty_3`, `self.dot2_token`: parts of letters with at most two digits at their end.
 fn is_identifier(value: &[u8]) -> bool {
+    if value.contains(&b'-') && value.iter().any(u8::is_ascii_uppercase) {
+        return false;
+    }
     let parts = value.split(|byte| matches!(byte, b'_' | b'.' | b'-' | b'/' | b'!' | b'&'));
     let plain = |part: &[u8]| {
         let letters = part
             .iter()
             .take_while(|byte| byte.is_ascii_alphabetic())
             .count();
-        let digits = part.get(letters..).unwrap_or_default();
-        digits.len() <= 2 && digits.iter().all(u8::is_ascii_digit)
+        let (letters, digits) = part.split_at(letters);
+        digits.len() <= 2 && digits.iter().all(u8::is_ascii_digit) && is_camel(letters)
     };
     parts.clone().count() >= 3 && parts.clone().all(plain)
         || value.contains(&b'.') && parts.clone().count() >= 2 && parts.clone().all(plain)
+}
+
+/// Small letters, capitals, or words of two letters and more with a capital each.
+fn is_camel(letters: &[u8]) -> bool {
+    let loud = letters.iter().all(u8::is_ascii_uppercase);
+    let hump = |pair: &[u8]| matches!(pair, [first, second] if first.is_ascii_uppercase() && second.is_ascii_uppercase());
+    let cut = matches!(letters, [_, .., last] if last.is_ascii_uppercase());
+    loud || !cut && !letters.windows(2).any(hump)
 }
 
 /// Letters whose capitals stand where neither a word nor `CamelCase` has them.

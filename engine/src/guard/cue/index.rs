@@ -16,7 +16,7 @@ pub(super) const fn join(phrase: u32, word: u32) -> u32 {
 }
 
 /// Slots of the index; a power of two with more than twice as many as phrases.
-const SLOTS: usize = 2048;
+const SLOTS: usize = 8192;
 
 /// (hash, 1 + index into [`PHRASES`]), open addressing; 0 is free.
 static INDEX: [(u32, u16); SLOTS] = index();
@@ -38,29 +38,39 @@ pub(super) fn look_up(hash: u32) -> Option<Cue> {
 /// Longest last word of a phrase.
 pub(super) const LAST_WORD_BYTES_MAX: usize = 24;
 
+/// Words of 64 bits in [`LAST_WORDS`].
+const LAST_SLOTS: usize = 512;
+
 /// A set of the last words of all phrases, by their hashes; it may hold a word too many.
-pub(super) static LAST_WORDS: [u64; 128] = last_words();
+pub(super) static LAST_WORDS: [u64; LAST_SLOTS] = last_words();
 
 /// Where a word stands in [`LAST_WORDS`].
 pub(super) const fn last_word(hash: u32) -> (usize, u64) {
     let bit = hash ^ (hash >> 15);
-    (bit as usize / 64 % 128, 1 << (bit % 64))
+    (bit as usize / 64 % LAST_SLOTS, 1 << (bit % 64))
 }
 
 #[expect(
     clippy::indexing_slicing,
     reason = "evaluated by the compiler: out of range is an error"
 )]
-const fn last_words() -> [u64; 128] {
-    let mut words = [0; 128];
+const fn last_words() -> [u64; LAST_SLOTS] {
+    let mut words = [0; LAST_SLOTS];
     let mut entry = 0;
     while entry < PHRASES.len() {
         let phrase = PHRASES[entry].0.as_bytes();
         let mut hash = WORD_SEED;
         let mut at = phrase.len();
-        while at > 0 && phrase[at - 1].is_ascii_lowercase() {
+        while at > 0 && phrase[at - 1] != b' ' {
             at -= 1;
+            // An ideograph is a word; Latin letters end where one begins.
+            if phrase[at] >= 0x80 && hash != WORD_SEED && phrase[at + 1] < 0x80 {
+                break;
+            }
             hash = letter(hash, phrase[at]);
+            if phrase[at] >= 0xe0 {
+                break;
+            }
         }
         let (slot, bit) = last_word(hash);
         words[slot] |= bit;

@@ -1,0 +1,31 @@
+//! `guard-report score FILE... [--errors]`: accuracy on labelled prompts.
+
+#![expect(clippy::print_stdout, reason = "a report is printed")]
+
+use std::path::Path;
+
+use engine::guard::Detectors;
+use guard_bench::{cases, score};
+
+fn main() -> Result<(), String> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (options, files): (Vec<&String>, Vec<&String>) = arguments
+        .iter()
+        .partition(|argument| argument.starts_with("--"));
+    match files.split_first() {
+        Some((command, files)) if command.as_str() == "score" => {
+            for file in files {
+                let cases = cases::read(Path::new(file))?;
+                let score = score::score(&Detectors::default(), &cases);
+                println!("{file}: {} prompts\n{}", score.prompts, score.table());
+                if options.iter().any(|option| *option == "--errors") {
+                    let mut errors = score.errors;
+                    errors.sort();
+                    println!("{}", errors.join("\n"));
+                }
+            }
+            Ok(())
+        }
+        _ => Err("guard-report score FILE... [--errors]".to_owned()),
+    }
+}
