@@ -51,6 +51,7 @@ fn budgets(criterion: &mut Criterion) {
         tokens_in: 20,
         user: "",
         tags: &[],
+        slice_tokens: None,
     };
     criterion.bench_function("ledger: admit and settle", |b| {
         b.iter(|| {

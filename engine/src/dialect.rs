@@ -39,7 +39,7 @@ pub use begin::{FirstEvent, first_event};
 pub use failure::{ERROR_MESSAGE_BYTES_MAX, ErrorAnswer, decode_error, error_body};
 pub use native::{Form, NativeCall, encode as encode_native};
 pub use plain::encode_translated;
-pub use stream::StreamDecoder;
+pub use stream::{Stop, StreamDecoder};
 
 /// Where an attempt goes, as far as the body is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

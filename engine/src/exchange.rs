@@ -26,6 +26,7 @@ use crate::wire::{CachePut, CacheStatus, Ending, KeyRecord, PiiAction, Rates};
 
 mod answer;
 mod attempt;
+mod bound;
 mod decoding;
 mod membership;
 mod models;
@@ -43,6 +44,7 @@ mod tests;
 mod upstream;
 
 pub use attempt::AttemptStep;
+pub use bound::GROWTH_OUTPUT_TOKENS;
 pub use upstream::IDLE_TIERS_S;
 
 /// Request header whose value selects the cluster; Envoy re-reads it before each attempt.
@@ -138,6 +140,13 @@ pub struct AnswerBody {
     pub body: Option<Vec<u8>>,
     /// An answer to store in the exact cache.
     pub put: Option<CachePut>,
+    /// A question to the sidecar, for [`Exchange::on_grown`].
+    pub ask: Option<Ask>,
+    /// Bytes at the end of the piece that are not looked at yet, if any: hold everything until the
+    /// sidecar has answered, then bring them again.
+    pub wait: Option<Vec<u8>>,
+    /// The stream has its end while the provider goes on: close it.
+    pub cut: bool,
 }
 
 /// An exchange. See the module's description for the order of its events.
@@ -168,6 +177,7 @@ pub struct Exchange {
     plan: Plan,
     progress: attempt::Progress,
     held_nano: NanoUsd,
+    bound: bound::Bound,
     /// Lease that it was admitted under.
     lease: Option<String>,
     /// Whom it may share a lease with: see [`crate::wire::Admit::sharing`].
@@ -298,6 +308,7 @@ impl Exchange {
             plan: Plan::default(),
             progress: attempt::Progress::default(),
             held_nano: 0,
+            bound: bound::Bound::default(),
             lease: None,
             sharing: String::new(),
             tags: Vec::new(),

@@ -15,10 +15,10 @@ mod completions;
 mod messages;
 mod responses;
 
-pub(crate) use messages::leave_out_foreign as messages_leave_out_foreign;
 pub use messages::{
     count_to_chat as messages_count_to_chat, model as messages_model, models as messages_models,
 };
+pub(crate) use messages::{leave_out_foreign as messages_leave_out_foreign, stop as messages_stop};
 
 pub(crate) use responses::leave_out_sealed as responses_leave_out_sealed;
 

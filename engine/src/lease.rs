@@ -76,9 +76,11 @@ impl Leases {
             tokens_in: admit.tokens_in,
             user: "",
             tags: &[],
+            slice_tokens: None,
         };
         let unbounded = lease.granted.hard.then_some(NanoUsd::MAX);
-        let (hold_nano, output_cap) = ledger::worst(&ask, unbounded)?;
+        let held = ledger::worst(&ask, unbounded)?;
+        let hold_nano = held.hold_nano;
         if hold_nano > lease.left_nano {
             return None;
         }
@@ -95,7 +97,9 @@ impl Leases {
         lease.used_ms = now_ms;
         let grant = Grant {
             hold_nano,
-            output_cap,
+            output_cap: held.output_cap,
+            hard: lease.granted.hard,
+            sliced: false,
             skipped: lease.skipped.clone(),
             credentials: lease.credentials.clone(),
             rate: lease.rate_now(now_ms),
@@ -133,16 +137,37 @@ impl Leases {
 
     /// An exchange admitted under `lease` is over.
     pub fn settle(&mut self, sharing: &str, lease: &str, hold_nano: NanoUsd, cost_nano: NanoUsd) {
-        let current = self.current.get_mut(sharing);
-        let found = match current.filter(|current| current.granted.id == lease) {
-            Some(current) => Some(current),
-            None => self.retiring.iter_mut().find(|old| old.granted.id == lease),
-        };
-        if let Some(lease) = found {
+        if let Some(lease) = self.find(sharing, lease) {
             lease.running = lease.running.saturating_sub(1);
             lease.running_nano = lease.running_nano.saturating_sub(hold_nano);
             let unused = hold_nano.saturating_sub(cost_nano);
             lease.left_nano = lease.left_nano.saturating_add(unused);
+        }
+    }
+
+    /// Takes up to `by_nano` more out of a lease for an exchange that runs under it: so much.
+    pub fn grow(&mut self, sharing: &str, lease: &str, by_nano: NanoUsd) -> NanoUsd {
+        let Some(lease) = self.find(sharing, lease) else {
+            return 0;
+        };
+        let more = by_nano.min(lease.left_nano).max(0);
+        lease.left_nano = lease.left_nano.saturating_sub(more);
+        lease.running_nano = lease.running_nano.saturating_add(more);
+        more
+    }
+
+    /// The sidecar holds `by_nano` more under a lease, for an exchange that runs under it.
+    pub fn grown(&mut self, sharing: &str, lease: &str, by_nano: NanoUsd) {
+        if let Some(lease) = self.find(sharing, lease) {
+            lease.running_nano = lease.running_nano.saturating_add(by_nano);
+        }
+    }
+
+    fn find(&mut self, sharing: &str, lease: &str) -> Option<&mut Lease> {
+        let current = self.current.get_mut(sharing);
+        match current.filter(|current| current.granted.id == lease) {
+            Some(current) => Some(current),
+            None => self.retiring.iter_mut().find(|old| old.granted.id == lease),
         }
     }
 

@@ -29,7 +29,7 @@ mod tests;
 
 use account::Account;
 pub use budget::{Budget, BudgetState, Crossing, Overdrawn, Spend, THRESHOLDS_MAX, Thresholds};
-pub use quote::hold as worst;
+pub use quote::{Worst, hold as worst};
 pub use scope::Scope;
 
 /// How long a hold lives without being renewed, in milliseconds.
@@ -69,6 +69,9 @@ pub struct Ask<'a> {
     pub user: &'a str,
     /// `name=value` of its metadata, as far as limits ask for it.
     pub tags: &'a [String],
+    /// Output tokens per choice that a first hold covers at most, where it can grow. Without it the
+    /// whole of what the exchange can cost is held.
+    pub slice_tokens: Option<u64>,
 }
 
 /// The answer to [`Ledger::admit`].
@@ -76,10 +79,10 @@ pub struct Ask<'a> {
 pub enum Answer {
     /// The hold is in place.
     Granted {
-        /// Money held in each scope.
-        hold_nano: NanoUsd,
-        /// Output cap per choice that the provider must be given.
-        output_cap: Option<u64>,
+        /// What is held in each scope.
+        held: Worst,
+        /// Whether a hard budget bounds it.
+        hard: bool,
     },
     /// A budget does not cover it; nothing is held.
     Refused(Overdrawn),
@@ -255,9 +258,10 @@ impl Ledger {
             }
         }
         let left = self.left(ask.scopes);
-        let Some((hold_nano, output_cap)) = quote::hold(ask, left) else {
+        let Some(held) = quote::hold(ask, left) else {
             return self.refuse(ask);
         };
+        let hold_nano = held.hold_nano;
         let first = ask.quotes.first();
         let hold = Hold {
             amount_nano: hold_nano,
@@ -279,8 +283,8 @@ impl Ledger {
         };
         self.place(ask.exchange.to_owned(), hold);
         Answer::Granted {
-            hold_nano,
-            output_cap,
+            held,
+            hard: left.is_some(),
         }
     }
 
@@ -306,15 +310,33 @@ impl Ledger {
             hold.metered_nano.max(cost_nano)
         };
         let more = hold.metered_nano.saturating_sub(hold.amount_nano);
-        if more > 0 {
-            hold.amount_nano = hold.metered_nano;
-            for id in &hold.scopes {
-                if let Some(account) = self.accounts.get_mut(id.0) {
-                    account.hold(hold.admitted_ms, more);
-                }
+        self.raise(exchange, more);
+        true
+    }
+
+    /// Lets a hold grow by `by_nano`, or by as much of it as every hard budget covers: so much. 0 when
+    /// nothing is held under that id.
+    pub fn grow(&mut self, id: &str, by_nano: NanoUsd, now_ms: u64) -> NanoUsd {
+        let Some(hold) = self.holds.get(id) else {
+            return 0;
+        };
+        let scopes = hold.scopes.clone();
+        let (left, _) = self.room(&scopes, now_ms);
+        let more = left.map_or(by_nano, |left| left.min(by_nano)).max(0);
+        self.raise(id, more);
+        more
+    }
+
+    fn raise(&mut self, id: &str, more_nano: NanoUsd) {
+        let Some(hold) = self.holds.get_mut(id).filter(|_| more_nano > 0) else {
+            return;
+        };
+        hold.amount_nano = hold.amount_nano.saturating_add(more_nano);
+        for id in &hold.scopes {
+            if let Some(account) = self.accounts.get_mut(id.0) {
+                account.hold(hold.admitted_ms, more_nano);
             }
         }
-        true
     }
 
     /// Gives an exchange's hold back and charges `scopes` what it cost, at [`Ledger::charged_ms`].

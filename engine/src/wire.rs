@@ -111,6 +111,9 @@ pub struct Admit {
     pub output_cap: Option<u64>,
     /// Choices asked for (`n`), at least 1: a derived cap is per choice.
     pub choices: u32,
+    /// Whether the answer comes as a stream whose hold can grow while it runs.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stream: bool,
     /// Prompt tokens as counted here.
     pub tokens_in: u64,
     /// Exact cache to ask first.
@@ -176,6 +179,12 @@ pub struct Grant {
     /// of a budget does not cover the model's maximum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_cap: Option<u64>,
+    /// Whether a hard budget bounds it: a stream ends where its hold does, unless that grows.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hard: bool,
+    /// Whether less is held than the answer may cost, so that the hold is meant to grow.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sliced: bool,
     /// Places of planned targets that are not to be asked: their own budgets or limits are used up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<usize>,
@@ -416,6 +425,18 @@ impl UsageRecord {
 pub struct Renew {
     /// Exchange id and what it has cost so far.
     pub live: Vec<(String, NanoUsd)>,
+    /// A hold that is to grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grow: Option<Grow>,
+}
+
+/// Asks for a hold to grow while a stream runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grow {
+    /// Exchange or lease that the hold is under.
+    pub id: String,
+    /// By how much at most.
+    pub by_nano: NanoUsd,
 }
 
 /// The answer to [`Renew`].
@@ -423,6 +444,13 @@ pub struct Renew {
 pub struct Renewed {
     /// Holds found and extended.
     pub extended: u32,
+    /// By how much the hold of [`Renew::grow`] has grown; 0 when no budget covers more.
+    #[serde(default)]
+    pub grown_nano: NanoUsd,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Asks for changes of policy.

@@ -33,6 +33,7 @@ pub(crate) enum Buffer {
 #[derive(Clone, Copy)]
 pub(crate) enum Stream {
     Request = 0,
+    Response = 1,
 }
 
 #[link(wasm_import_module = "env")]
@@ -81,6 +82,7 @@ unsafe extern "C" {
         value_size: usize,
     ) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_close_stream(stream: u32) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -202,6 +204,12 @@ pub(crate) fn mark(name: &str, value: &str) {
 pub(crate) fn resume(stream: Stream) {
     // SAFETY: no pointers.
     unsafe { proxy_continue_stream(stream as u32) };
+}
+
+/// Resets a stream.
+pub(crate) fn close(stream: Stream) {
+    // SAFETY: no pointers.
+    unsafe { proxy_close_stream(stream as u32) };
 }
 
 /// Answers a request here.

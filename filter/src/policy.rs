@@ -16,6 +16,11 @@ use crate::vm::{self, Shared};
 /// How long the sidecar may take before a request is answered without it.
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a client has to leave a stream that has its end while the provider goes on.
+const CUT_GRACE_MS: u64 = 1_000;
+/// More than Envoy ever keeps of an answer.
+const BUFFER_BYTES_MAX: usize = u32::MAX as usize;
+
 /// Filter state of requests in Anthropic's form: `local_reply_config` looks for `wasm.` and this name.
 const MARK_MESSAGES: &str = "weir_messages";
 /// Requests watched at one time until the first body has come.
@@ -27,6 +32,17 @@ pub(crate) struct Policy {
     exchange: Option<Shared>,
     asked: Option<&'static str>,
     body_seen: bool,
+    /// A question for a larger hold, by the token of its call.
+    growing: Option<u32>,
+    waiting: Option<Waiting>,
+}
+
+/// An answer that waits for its hold to grow. Envoy keeps what has come of it.
+struct Waiting {
+    /// Bytes at the beginning of it that are written already.
+    written: usize,
+    /// The provider has closed the stream.
+    ended: bool,
 }
 
 impl Policy {
@@ -37,6 +53,8 @@ impl Policy {
             exchange: vm::begin(),
             asked: None,
             body_seen: false,
+            growing: None,
+            waiting: None,
         }
     }
 
@@ -113,6 +131,81 @@ impl Policy {
         });
     }
 
+    /// Takes a piece of the answer, of which Envoy's buffer has `written` bytes before it that are ours.
+    fn answer(&mut self, written: &[u8], body: Vec<u8>, end: bool) -> Action {
+        let Some(exchange) = &self.exchange else {
+            return Action::Continue;
+        };
+        let step = vm::drive(exchange, |exchange, env| {
+            exchange.on_answer_body(env, body, end)
+        });
+        let Some(step) = step else {
+            return Action::Continue;
+        };
+        if step.hold {
+            return Action::Pause;
+        }
+        if let Some(headers) = &step.headers {
+            host::set_headers(Map::Response, headers);
+        }
+        if let Some(body) = &step.body {
+            match &step.wait {
+                None if written.is_empty() => host::set_bytes(Buffer::ResponseBody, body),
+                rest => {
+                    let rest = rest.as_deref().unwrap_or_default();
+                    host::set_bytes(Buffer::ResponseBody, &[written, body, rest].concat())
+                }
+            };
+        }
+        if let Some(put) = &step.put {
+            self.store(put);
+        }
+        if step.cut {
+            let at_ms = host::now_ms().saturating_add(CUT_GRACE_MS);
+            vm::with(|vm| vm.cuts.push((self.context, at_ms)));
+        }
+        if step.wait.is_some() {
+            let ours = step.body.map_or(0, |body| body.len());
+            let written = written.len().saturating_add(ours);
+            self.waiting = Some(Waiting {
+                written,
+                ended: end,
+            });
+        }
+        if let Some(ask) = &step.ask {
+            let cluster = &self.settings.internal_cluster;
+            self.growing = host::post(cluster, ask.path, &ask.body, CALL_TIMEOUT);
+            if self.growing.is_none() {
+                return self.grown(&[], false);
+            }
+        }
+        match self.waiting {
+            Some(_) => Action::Pause,
+            None => Action::Continue,
+        }
+    }
+
+    /// The sidecar's word on a larger hold; no bytes mean none came. `held` says whether Envoy waits for
+    /// us to resume.
+    fn grown(&mut self, body: &[u8], held: bool) -> Action {
+        let Some(exchange) = &self.exchange else {
+            return Action::Continue;
+        };
+        vm::drive(exchange, |exchange, env| {
+            exchange.on_grown(env, serde_json::from_slice(body).ok());
+        });
+        let Some(waiting) = self.waiting.take() else {
+            return Action::Continue;
+        };
+        let mut written = host::bytes(Buffer::ResponseBody, BUFFER_BYTES_MAX);
+        let rest = written.split_off(waiting.written.min(written.len()));
+        let action = self.answer(&written, rest, waiting.ended);
+        if held && action == Action::Continue {
+            host::resume(Stream::Response);
+        }
+        action
+    }
+
     fn store(&self, put: &CachePut) {
         if let Ok(body) = serde_json::to_vec(put) {
             host::post(
@@ -126,7 +219,13 @@ impl Policy {
 }
 
 impl Context for Policy {
-    fn on_http_call_response(&mut self, _token: u32, _headers: usize, size: usize, _: usize) {
+    fn on_http_call_response(&mut self, token: u32, _headers: usize, size: usize, _: usize) {
+        if self.growing == Some(token) {
+            self.growing = None;
+            let body = host::bytes(Buffer::CallBody, size);
+            self.grown(&body, true);
+            return;
+        }
         if self.asked.is_none() {
             return;
         }
@@ -192,6 +291,10 @@ impl HttpContext for Policy {
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.ended |= end;
+            return Action::Pause;
+        }
         let Some(exchange) = &self.exchange else {
             return Action::Continue;
         };
@@ -207,25 +310,7 @@ impl HttpContext for Policy {
             _ => return Action::Continue,
         }
         let body = host::bytes(Buffer::ResponseBody, size);
-        let step = vm::drive(exchange, |exchange, env| {
-            exchange.on_answer_body(env, body, end)
-        });
-        let Some(step) = step else {
-            return Action::Continue;
-        };
-        if step.hold {
-            return Action::Pause;
-        }
-        if let Some(headers) = &step.headers {
-            host::set_headers(Map::Response, headers);
-        }
-        if let Some(body) = &step.body {
-            host::set_bytes(Buffer::ResponseBody, body);
-        }
-        if let Some(put) = &step.put {
-            self.store(put);
-        }
-        Action::Continue
+        self.answer(&[], body, end)
     }
 
     fn on_log(&mut self) {
@@ -241,6 +326,7 @@ impl HttpContext for Policy {
         });
         let busy = vm::with(|vm| {
             vm.live.remove(exchange.borrow().id());
+            vm.cuts.retain(|(context, _)| *context != self.context);
             if let Some(record) = record.flatten() {
                 vm.record(record);
             }

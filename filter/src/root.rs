@@ -18,7 +18,7 @@ use proxy_wasm::types::ContextType;
 use serde::Deserialize;
 
 use crate::adapter::Adapter;
-use crate::host::{self, Buffer};
+use crate::host::{self, Buffer, Stream};
 use crate::policy::Policy;
 use crate::vm;
 
@@ -169,8 +169,21 @@ impl Root {
         let Some(live) = live.filter(|live| !live.is_empty()) else {
             return;
         };
-        if let Some(token) = self.post(wire::PATH_RENEW, &Renew { live }) {
+        if let Some(token) = self.post(wire::PATH_RENEW, &Renew { live, grow: None }) {
             self.calls.push((token, Call::Renew));
+        }
+    }
+
+    /// Closes streams that have their end while the provider goes on. Clients that have read it are gone
+    /// by then.
+    fn close_cut(now_ms: u64) {
+        let due = vm::with(|vm| {
+            let due = vm.cuts.extract_if(.., |(_, at_ms)| *at_ms <= now_ms);
+            due.map(|(context, _)| context).collect::<Vec<_>>()
+        });
+        for context in due.unwrap_or_default() {
+            host::enter(context);
+            host::close(Stream::Response);
         }
     }
 
@@ -289,8 +302,9 @@ impl RootContext for Root {
         self.poll(now_ms);
         self.settle(now_ms);
         self.renew(now_ms);
-        // The last: it leaves the root context.
+        // The last: they leave the root context.
         Root::refuse_bodiless(now_ms);
+        Root::close_cut(now_ms);
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {

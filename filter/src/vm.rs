@@ -42,6 +42,8 @@ pub(crate) struct Vm {
     pub(crate) bodies_arrive: bool,
     /// Until it has: contexts of requests that wait for one, with their exchanges' ids.
     pub(crate) bodiless: Vec<(u32, String)>,
+    /// Contexts of streams that have their end while the provider goes on, and when to close them.
+    pub(crate) cuts: Vec<(u32, u64)>,
     /// Whether a tick is on its way that will settle.
     pub(crate) flushing_soon: bool,
     /// Records that the sidecar has not acknowledged.
@@ -65,6 +67,7 @@ impl Vm {
             live: HashMap::new(),
             bodies_arrive: false,
             bodiless: Vec::new(),
+            cuts: Vec::new(),
             flushing_soon: false,
             records: VecDeque::new(),
             body_bytes_max: limits::REQUEST_BODY_BYTES_MAX,

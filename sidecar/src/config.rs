@@ -348,6 +348,9 @@ pub struct SidecarConfig {
     /// Whether Envoy's workers may admit requests of a busy key by themselves, from a part of its
     /// limits that is held for them.
     pub leases: bool,
+    /// Output tokens per choice that the first hold of a stream under a hard budget covers at most; the
+    /// hold grows while the stream runs. `None` holds the most that it can cost.
+    pub hold_output_tokens: Option<u64>,
 }
 
 /// How Envoy is run.

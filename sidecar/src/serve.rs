@@ -255,7 +255,7 @@ fn load(config: &Config, db: &mut Db, sealer: &Sealer, log: Log) -> Result<Share
         CompiledPolicy::new(policy.clone()).map_err(io::Error::from)?,
         store::keys_version(db)?,
         (rules, limit_rules),
-        config.sidecar.leases,
+        (config.sidecar.leases, config.sidecar.hold_output_tokens),
     );
     core.set_policy(policy.clone()).map_err(io::Error::from)?;
     core.open_named();

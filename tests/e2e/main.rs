@@ -15,6 +15,7 @@ mod dialects;
 mod embeddings;
 mod fallback;
 mod faults;
+mod holds;
 mod judges;
 mod keys;
 mod leases;

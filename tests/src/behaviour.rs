@@ -39,6 +39,8 @@ pub struct Behaviour {
     /// Answer with this many chunks of text instead of the echo.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunks: Option<u32>,
+    /// Go on beyond the output cap.
+    pub uncapped: bool,
     /// Answer with this text instead of the echo.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,

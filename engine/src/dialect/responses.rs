@@ -178,6 +178,43 @@ fn delivered(body: &[u8], response: Span, out: &mut String) {
     }
 }
 
+/// Appends the event that ends a stream before its provider does. `head` has members of the response as
+/// they came.
+fn write_incomplete(
+    sequence: u64,
+    head: &[(&'static str, Vec<u8>)],
+    reason: &str,
+    usage: &Usage,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(b"event: response.incomplete\ndata: ");
+    Writer::new(out).object(|out| {
+        out.key("type").string("response.incomplete");
+        out.key("sequence_number").number(sequence);
+        out.key("response").object(|out| {
+            out.key("object").string("response");
+            for (name, value) in head {
+                out.key(name).raw(value);
+            }
+            out.key("status").string("incomplete");
+            out.key("incomplete_details")
+                .object(|out| out.key("reason").string(reason));
+            out.key("error").null();
+            out.key("output").array(|_| {});
+            out.key("usage").object(|out| {
+                out.key("input_tokens").number(usage.input);
+                out.key("input_tokens_details")
+                    .object(|out| out.key("cached_tokens").number(0));
+                out.key("output_tokens").number(usage.output);
+                out.key("output_tokens_details")
+                    .object(|out| out.key("reasoning_tokens").number(0));
+                out.key("total_tokens").number(usage.total());
+            });
+        });
+    });
+    out.extend_from_slice(b"\n\n");
+}
+
 /// Appends the event that ends a failed stream. Official clients raise at a member `error`; the
 /// schema has its parts at the top.
 pub(crate) fn write_error_event(

@@ -29,6 +29,25 @@ enum Cutter {
     Messages(event_stream::Splitter),
 }
 
+/// Why a stream is ended before its provider does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Nothing covers a longer answer.
+    Length,
+    /// What follows may not be shown.
+    ContentFilter,
+}
+
+impl Stop {
+    /// OpenAI's `finish_reason`.
+    pub fn finish_reason(self) -> &'static str {
+        match self {
+            Stop::Length => "length",
+            Stop::ContentFilter => "content_filter",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct State {
     dialect: Dialect,
@@ -191,6 +210,32 @@ impl StreamDecoder {
         state.fail(&code_body(Code::UpstreamStreamInterrupted), out);
     }
 
+    /// Ends the stream before the provider does: each of `choices` gets its reason, and what of an event
+    /// has come is dropped. [`StreamDecoder::tail`] then ends it.
+    pub fn stop(&mut self, why: Stop, choices: u32, out: &mut Vec<u8>) {
+        if self.state.end != End::Open {
+            return;
+        }
+        for index in 0..choices.max(1) {
+            let mut chunk = Vec::new();
+            self.state
+                .finish_chunk(index, why.finish_reason(), &mut Writer::new(&mut chunk));
+            sse::write_event(&chunk, out);
+        }
+        self.state.end = End::Finished;
+    }
+
+    /// Anthropic's number of the content block that has begun and not ended.
+    pub fn open_block(&self) -> Option<u64> {
+        match &self.state.wire {
+            Wire::Translated(stream) => match stream.as_ref() {
+                Translated::Anthropic(stream) => stream.open_block(),
+                _ => None,
+            },
+            Wire::Openai(_) => None,
+        }
+    }
+
     /// Whether the provider's own end was seen.
     pub fn finished(&self) -> bool {
         self.state.end == End::Finished
@@ -228,6 +273,11 @@ impl StreamDecoder {
     /// [`crate::limits::METER_TEXT_BYTES_MAX`]: one push adds no more than its own length.
     pub fn text_bytes(&self) -> usize {
         self.state.text.len()
+    }
+
+    /// The text that [`StreamDecoder::take_text`] would give.
+    pub fn text(&self) -> &str {
+        &self.state.text
     }
 
     /// The text delivered since the last take (content, reasoning, calls), for counting.
@@ -391,6 +441,27 @@ impl State {
             sse::write_event(error, out);
             self.end = End::Failed;
         }
+    }
+
+    fn finish_chunk(&self, index: u32, reason: &str, out: &mut Writer<'_>) {
+        out.object(|out| {
+            self.head.write(out);
+            out.key("choices").array(|out| {
+                out.object(|out| {
+                    out.key("index").number(u64::from(index));
+                    if self.head.is_older {
+                        out.key("text").string("");
+                    } else {
+                        out.key("delta").object(|_| {});
+                    }
+                    out.key("logprobs").null();
+                    out.key("finish_reason").string(reason);
+                });
+            });
+            if self.include_usage {
+                out.key("usage").null();
+            }
+        });
     }
 
     fn usage_chunk(&self, metadata_json: &str) -> Option<Vec<u8>> {

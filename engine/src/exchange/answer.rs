@@ -1,9 +1,10 @@
 //! The answer on its way to the client: decoded once, metered, priced, written in OpenAI's form.
 
+use super::bound::{self, Room};
 use super::result::{metadata, with_metadata};
 use super::stream::{AnswerStream, write_comment};
 use super::{Answer, AnswerBody, AnswerHead, AnswerMode, Endpoint, Env, Exchange, State};
-use crate::dialect::{self, DecodeError, FirstEvent};
+use crate::dialect::{self, DecodeError, FirstEvent, Stop};
 use crate::headers::Headers;
 use crate::ingress::Ingress;
 use crate::limits;
@@ -143,10 +144,10 @@ impl Exchange {
         let headers = self.answer_headers(Some((cost, usage)), Some(body.len()));
         self.finish(Ending::Done);
         AnswerBody {
-            hold: false,
             headers: Some(headers),
             body: Some(body),
             put,
+            ..AnswerBody::default()
         }
     }
 
@@ -194,7 +195,20 @@ impl Exchange {
             };
         };
         let mut out = Vec::with_capacity(chunk.len().saturating_add(64));
-        stream.push(chunk, &mut out);
+        let (room, rest) = self.push(env, &mut stream, chunk, &mut out);
+        let mut step = AnswerBody::default();
+        match room {
+            Room::Enough => {}
+            Room::Low(ask) => step.ask = Some(ask),
+            Room::None(ask) => (step.ask, step.wait) = (ask, Some(rest.to_vec())),
+            Room::Spent => {
+                let delivered = self.delivered();
+                stream.stop(Stop::Length, self.choices(), &delivered, &mut out);
+                self.outcome.code = Some(Code::BudgetExceeded);
+                (self.answer.captured, step.cut) = (None, !end);
+            }
+        }
+        let end = end && step.wait.is_none();
         if end && !stream.meter().finished() && !stream.meter().failed() {
             stream.end(&mut out);
         }
@@ -202,24 +216,53 @@ impl Exchange {
         if stream.text_bytes() >= limits::METER_TEXT_BYTES_MAX {
             self.meter_text(env, &mut stream);
         }
-        let mut put = None;
         if stream.meter().failed() {
             self.meter(env, &mut stream);
             self.answer.captured = None;
             self.outcome.code = Some(Code::UpstreamStreamInterrupted);
             self.finish(Ending::UpstreamCut);
         } else if stream.meter().finished() {
-            put = self.close(env, &mut stream, &mut out);
+            step.put = self.close(env, &mut stream, &mut out);
             self.finish(Ending::Done);
         } else {
             self.answer.stream = Some(stream);
         }
-        AnswerBody {
-            hold: false,
-            headers: None,
-            body: Some(out),
-            put,
+        step.body = Some(out);
+        step
+    }
+
+    /// Gives the stream its next bytes: near the end of its hold event by event, as far as that goes.
+    /// Gives back those that are left.
+    fn push<'a>(
+        &mut self,
+        env: &mut Env<'_>,
+        stream: &mut AnswerStream,
+        chunk: &'a [u8],
+        out: &mut Vec<u8>,
+    ) -> (Room, &'a [u8]) {
+        if !self.nears_its_hold(stream.text_bytes().saturating_add(chunk.len())) {
+            stream.push(chunk, out);
+            return (Room::Enough, &[]);
         }
+        let mut found = Room::Enough;
+        let mut rest = chunk;
+        loop {
+            match self.room(env, stream) {
+                Room::Enough => {}
+                low @ Room::Low(_) => found = low,
+                none => return (none, rest),
+            }
+            if rest.is_empty() {
+                return (found, rest);
+            }
+            let (event, after) = bound::first_event(rest);
+            stream.push(event, out);
+            rest = after;
+        }
+    }
+
+    fn choices(&self) -> u32 {
+        self.request.as_ref().map_or(1, |request| request.choices)
     }
 
     /// The end of a stream: what it cost, and what the client's format has to say last.
@@ -230,7 +273,7 @@ impl Exchange {
         out: &mut Vec<u8>,
     ) -> Option<CachePut> {
         let usage = self.meter(env, stream);
-        let cost = self.price(&usage);
+        let cost = self.bounded(self.price(&usage));
         let metadata = self.metadata(false, cost, Some(usage));
         if stream.meter().usage().is_none() {
             stream.set_usage(usage);
@@ -273,14 +316,14 @@ impl Exchange {
         }
     }
 
-    fn meter_text(&mut self, env: &mut Env<'_>, stream: &mut AnswerStream) {
+    pub(super) fn meter_text(&mut self, env: &mut Env<'_>, stream: &mut AnswerStream) {
         if let Some(text) = stream.meter().take_text() {
             let counted = self.count(env, &text);
             self.outcome.metered_output = self.outcome.metered_output.saturating_add(counted);
         }
     }
 
-    fn count(&self, env: &mut Env<'_>, text: &str) -> u64 {
+    pub(super) fn count(&self, env: &mut Env<'_>, text: &str) -> u64 {
         let model = self
             .target()
             .map(|target| target.model.as_str())
@@ -338,10 +381,9 @@ impl Exchange {
         self.finish(Ending::Done);
         self.answer.mode = AnswerMode::Opaque;
         AnswerBody {
-            hold: false,
             headers: Some(headers),
             body: Some(body),
-            put: None,
+            ..AnswerBody::default()
         }
     }
 

@@ -1,11 +1,12 @@
 //! A stream whose bytes pass: it is read only for what it costs and how it ends.
 
 use super::stream::Metered;
-use crate::dialect::{self, StreamDecoder, responses};
-use crate::ingress::Ingress;
+use crate::dialect::{self, Stop, StreamDecoder, responses};
+use crate::ingress::{self, Ingress};
 use crate::limits::EVENT_BYTES_MAX;
 use crate::reply::Code;
 use crate::sse;
+use crate::usage::Usage;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -63,6 +64,18 @@ impl Native {
             // Its blank line never came, and something of ours follows.
             out.append(&mut self.held);
             out.extend_from_slice(b"\n\n");
+        }
+    }
+
+    /// Ends the stream before its provider does. `usage` is what it has come to.
+    pub(super) fn stop(&mut self, why: Stop, usage: &Usage, out: &mut Vec<u8>) {
+        self.held.clear();
+        match &mut self.meter {
+            Meter::Messages(decoder) => {
+                ingress::messages_stop(decoder.open_block(), why, usage, out);
+                decoder.stop(why, 1, &mut self.unused);
+            }
+            Meter::Responses(meter) => meter.stop(why, usage, out),
         }
     }
 

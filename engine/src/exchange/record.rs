@@ -27,7 +27,7 @@ impl Exchange {
         let charged = self.outcome.cache != CacheStatus::Hit;
         let (provider, model) = self.served_by();
         let cost_nano = if charged && self.was_served(&usage) {
-            self.price(&usage)
+            self.bounded(self.price(&usage))
         } else {
             0
         };

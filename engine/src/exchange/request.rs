@@ -162,6 +162,7 @@ impl Exchange {
     fn forward(&mut self, env: &mut Env<'_>, grant: Grant) -> Step {
         (self.rate, self.rate_ms) = (grant.rate, env.now_ms);
         self.held_nano = grant.hold_nano;
+        (self.bound.hard, self.bound.sliced) = (grant.hard, grant.sliced);
         self.output_cap = grant.output_cap;
         self.credentials = grant.credentials;
         self.skip(&grant.skipped);

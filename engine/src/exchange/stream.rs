@@ -1,7 +1,7 @@
 //! The stream of an answer: metered as the provider's format has it, written in the client's.
 
 use super::native::Native;
-use crate::dialect::{StreamDecoder, responses};
+use crate::dialect::{Stop, StreamDecoder, responses};
 use crate::ingress::{Ingress, StreamEncoder};
 use crate::usage::Usage;
 
@@ -15,6 +15,8 @@ pub(super) trait Metered {
     fn usage(&self) -> Option<Usage>;
     /// The text delivered since the last take, for counting.
     fn take_text(&mut self) -> Option<String>;
+    /// The same, left there.
+    fn text(&self) -> &str;
 }
 
 impl Metered for StreamDecoder {
@@ -33,6 +35,10 @@ impl Metered for StreamDecoder {
     fn take_text(&mut self) -> Option<String> {
         StreamDecoder::take_text(self)
     }
+
+    fn text(&self) -> &str {
+        StreamDecoder::text(self)
+    }
 }
 
 impl Metered for responses::Meter {
@@ -50,6 +56,10 @@ impl Metered for responses::Meter {
 
     fn take_text(&mut self) -> Option<String> {
         responses::Meter::take_text(self)
+    }
+
+    fn text(&self) -> &str {
+        responses::Meter::text(self)
     }
 }
 
@@ -108,6 +118,18 @@ impl AnswerStream {
             AnswerStream::Decoded(decoder) => decoder.end(out),
             AnswerStream::Encoded(encoded) => encoded.pass(out, StreamDecoder::end),
             AnswerStream::Native(native) => native.end(out),
+        }
+    }
+
+    /// Ends a stream before its provider does: [`AnswerStream::close`] then has the last word.
+    /// `choices` were asked for; `usage` is what it has come to.
+    pub(super) fn stop(&mut self, why: Stop, choices: u32, usage: &Usage, out: &mut Vec<u8>) {
+        match self {
+            AnswerStream::Decoded(decoder) => decoder.stop(why, choices, out),
+            AnswerStream::Encoded(encoded) => {
+                encoded.pass(out, |decoder, out| decoder.stop(why, choices, out));
+            }
+            AnswerStream::Native(native) => native.stop(why, usage, out),
         }
     }
 

@@ -30,6 +30,7 @@ pub use models::{model, models};
 pub use request::count_to_chat;
 pub(super) use request::to_chat;
 pub(super) use stream::Stream;
+pub(crate) use stream::stop;
 
 use crate::json::{self, Kind, Span, Writer};
 use crate::usage::Usage;

@@ -28,6 +28,7 @@ fn admit(exchange: String, cap: u64) -> Admit {
         }],
         output_cap: Some(cap),
         choices: 1,
+        stream: false,
         tokens_in: 1,
         cache: None,
     }
@@ -241,10 +242,12 @@ impl World {
             tokens_in: 1,
             user: "",
             tags: &[],
+            slice_tokens: None,
         };
-        let Answer::Granted { hold_nano, .. } = self.ledger.admit(&asked, self.now_ms) else {
+        let Answer::Granted { held, .. } = self.ledger.admit(&asked, self.now_ms) else {
             return;
         };
+        let hold_nano = held.hold_nano;
         let (left, _) = self.ledger.room(&self.scopes, self.now_ms);
         let mut grant = Grant::default();
         if let Some(slice) = size(100, hold_nano, left, &Room::default(), 1) {

@@ -6,27 +6,54 @@ use crate::wire::Quote;
 
 const TOKENS_PER_PRICE: i128 = 1_000_000;
 
-/// Money to hold and the output cap per choice to impose, when `left_nano` (nothing: no hard budget)
-/// covers it. Free exchanges pass whatever is left.
-pub fn hold(ask: &Ask<'_>, left_nano: Option<NanoUsd>) -> Option<(NanoUsd, Option<u64>)> {
+/// What to hold for an exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Worst {
+    /// Money to hold.
+    pub hold_nano: NanoUsd,
+    /// Output cap per choice to impose.
+    pub output_cap: Option<u64>,
+    /// Whether that is a slice of what the exchange can cost.
+    pub sliced: bool,
+}
+
+/// The most that an exchange can cost, or the first slice of it, when `left_nano` (nothing: no hard
+/// budget) covers it. Free exchanges pass whatever is left.
+pub fn hold(ask: &Ask<'_>, left_nano: Option<NanoUsd>) -> Option<Worst> {
     let choices = u64::from(ask.choices.max(1));
+    let slice = ask.slice_tokens.filter(|_| left_nano.is_some());
+    let slice = slice.map_or(u64::MAX, |slice| slice.saturating_mul(choices));
     if let Some(cap) = ask.output_cap {
-        let hold = dearest(ask.quotes, |_| cap);
-        return covered(hold, left_nano).then_some((hold, None));
+        let held = Worst {
+            hold_nano: dearest(ask.quotes, |_| cap.min(slice)),
+            output_cap: None,
+            sliced: slice < cap,
+        };
+        return covered(held.hold_nano, left_nano).then_some(held);
     }
-    let most = dearest(ask.quotes, |quote| maximum(quote).saturating_mul(choices));
+    let all = |quote: &Quote| maximum(quote).saturating_mul(choices);
+    let most = Worst {
+        hold_nano: dearest(ask.quotes, |quote| all(quote).min(slice)),
+        output_cap: None,
+        sliced: ask.quotes.iter().any(|quote| slice < all(quote)),
+    };
     let Some(left) = left_nano else {
-        return Some((most, None));
+        return Some(most);
     };
     let bounded = |quote: &Quote| quote.output_max > 0 || quote.output_nano_per_mtok <= 0;
-    if covered(most, left_nano) && ask.quotes.iter().all(bounded) {
-        return Some((most, None));
+    let bounded = most.sliced || ask.quotes.iter().all(bounded);
+    if covered(most.hold_nano, left_nano) && bounded {
+        return Some(most);
     }
     let cap = affordable(ask.quotes, choices, left)?;
-    let hold = dearest(ask.quotes, |quote| {
-        cap.min(maximum(quote)).saturating_mul(choices)
-    });
-    covered(hold, left_nano).then_some((hold, Some(cap)))
+    let held = Worst {
+        hold_nano: dearest(ask.quotes, |quote| {
+            cap.min(maximum(quote)).saturating_mul(choices)
+        }),
+        output_cap: Some(cap),
+        sliced: false,
+    };
+    covered(held.hold_nano, left_nano).then_some(held)
 }
 
 fn covered(hold: NanoUsd, left_nano: Option<NanoUsd>) -> bool {

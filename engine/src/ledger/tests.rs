@@ -47,6 +47,14 @@ fn ask<'a>(
         tokens_in: 10,
         user: "",
         tags: &[],
+        slice_tokens: None,
+    }
+}
+
+fn whole(hold_nano: i64) -> Worst {
+    Worst {
+        hold_nano,
+        ..Worst::default()
     }
 }
 
@@ -69,8 +77,8 @@ fn the_most_an_exchange_can_cost_is_held_and_then_given_back() {
     assert_eq!(
         granted,
         Answer::Granted {
-            hold_nano: 500 + 10_000_000,
-            output_cap: None
+            held: whole(500 + 10_000_000),
+            hard: true,
         }
     );
     for scope in &scopes {
@@ -99,10 +107,7 @@ fn caps_are_derived_only_when_the_models_maximum_does_not_fit() {
             ..ask("a", &scopes, quotes, cap)
         };
         let got = match ledger.admit(&ask, NOW) {
-            Answer::Granted {
-                hold_nano,
-                output_cap,
-            } => Some((hold_nano, output_cap)),
+            Answer::Granted { held, .. } => Some((held.hold_nano, held.output_cap)),
             Answer::Refused(_) => None,
             Answer::Full => panic!("full"),
         };
@@ -155,10 +160,51 @@ fn without_a_hard_budget_nothing_is_refused() {
     assert_eq!(
         granted,
         Answer::Granted {
-            hold_nano: i64::MAX,
-            output_cap: None
+            held: whole(i64::MAX),
+            hard: false,
         }
     );
+}
+
+#[test]
+fn a_stream_holds_a_slice_that_grows_while_budgets_cover_it() {
+    // 10,000 nano a token, 100 tokens in the budget.
+    let (mut ledger, scopes) = ledger(1_000_000);
+    let quotes = [quote(0, 10, 4_000)];
+    let sliced = |cap, slice| Ask {
+        slice_tokens: Some(slice),
+        ..ask("a", &scopes, &quotes, cap)
+    };
+    let held = |answer| match answer {
+        Answer::Granted { held, hard } => Some((held.hold_nano, held.sliced, hard)),
+        _ => None,
+    };
+    assert_eq!(
+        held(ledger.admit(&sliced(Some(500), 20), NOW)),
+        Some((200_000, true, true))
+    );
+    assert_eq!(
+        held(ledger.admit(&sliced(Some(10), 20), NOW)),
+        Some((100_000, false, true))
+    );
+    // What is left does not cover the slice, and the cap is not ours to lower.
+    assert_eq!(held(ledger.admit(&sliced(Some(500), 101), NOW)), None);
+    // Where it is, the last of the budget is usable.
+    assert_eq!(
+        held(ledger.admit(&sliced(None, 101), NOW)),
+        Some((1_000_000, false, true))
+    );
+    assert_eq!(
+        held(ledger.admit(&sliced(None, 20), NOW)),
+        Some((200_000, true, true))
+    );
+    assert_eq!(ledger.grow("a", 500_000, NOW), 500_000);
+    assert_eq!(ledger.grow("a", 500_000, NOW), 300_000);
+    assert_eq!(ledger.grow("a", 500_000, NOW), 0);
+    assert_eq!(ledger.grow("nobody", 1, NOW), 0);
+    ledger.settle("a", &scopes, NOW, 900_000);
+    let spend = ledger.spend(scopes[1], Period::Monthly, NOW);
+    assert_eq!((spend.spent_nano, spend.held_nano), (900_000, 0));
 }
 
 const DAY: u64 = 86_400_000;
@@ -404,6 +450,10 @@ enum Op {
         exchange: u8,
         share: u8,
     },
+    Grow {
+        exchange: u8,
+        by: i64,
+    },
     Wait {
         ms: u64,
     },
@@ -420,6 +470,7 @@ fn op() -> impl Strategy<Value = Op> {
         ),
         2 => (any::<u8>(), 0u8..=100).prop_map(|(exchange, share)| Op::Renew { exchange, share }),
         4 => (any::<u8>(), 0u8..=100).prop_map(|(exchange, share)| Op::Settle { exchange, share }),
+        2 => (any::<u8>(), 0i64..2_000).prop_map(|(exchange, by)| Op::Grow { exchange, by }),
         2 => prop_oneof![0u64..40_000, Just(3_600_000u64), Just(40_000_000u64)].prop_map(|ms| Op::Wait { ms }),
         1 => Just(Op::Crash),
     ]
@@ -536,7 +587,7 @@ proptest! {
                     });
                     let scopes = [ids[0], ids[1 + key]];
                     let ask = Ask { choices, ..ask(&exchange, &scopes, &quotes, cap) };
-                    if let Answer::Granted { hold_nano, output_cap } = ledger.admit(&ask, now_ms) {
+                    if let Answer::Granted { held: Worst { hold_nano, output_cap, .. }, .. } = ledger.admit(&ask, now_ms) {
                         let tokens = match (cap, output_cap) {
                             (Some(cap), _) => cap,
                             (None, Some(each)) => each.min(if output_max > 0 { output_max } else { u64::MAX }) * u64::from(choices),
@@ -552,6 +603,19 @@ proptest! {
                     if let Some(hold) = ledger.hold(&exchange) {
                         let cost = hold.amount_nano * i64::from(share) / 100;
                         prop_assert!(ledger.renew(&exchange, cost, now_ms));
+                    }
+                }
+                Op::Grow { exchange, by } => {
+                    let exchange = exchange.to_string();
+                    let before = ledger.hold(&exchange).map_or(0, |hold| hold.amount_nano);
+                    let more = ledger.grow(&exchange, by, now_ms);
+                    prop_assert!((0..=by).contains(&more));
+                    if let Some(hold) = ledger.hold(&exchange) {
+                        prop_assert_eq!(hold.amount_nano, before + more);
+                        let hold = hold.clone();
+                        disk.journal.entry(exchange).and_modify(|noted| noted.1 = hold);
+                    } else {
+                        prop_assert_eq!(more, 0);
                     }
                 }
                 Op::Settle { exchange, share } => {

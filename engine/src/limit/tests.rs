@@ -274,6 +274,7 @@ impl World {
             }],
             output_cap: Some(1),
             choices: 1,
+            stream: false,
             tokens_in,
             cache: None,
             user: String::new(),

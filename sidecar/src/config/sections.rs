@@ -236,11 +236,16 @@ fn pii_input(field: Field<'_>, reader: &mut Reader<'_>) -> Option<PiiAction> {
     strictest
 }
 
+/// Bounds of `sidecar.hold_output_tokens`.
+const HOLD_OUTPUT_TOKENS_MIN: u64 = 64;
+const HOLD_OUTPUT_TOKENS_MAX: u64 = 1_000_000;
+
 fn sidecar(top: &mut Object<'_>, data: &Path, reader: &mut Reader<'_>) -> SidecarConfig {
     let mut found = SidecarConfig {
         internal: Address::Unix(data.join("internal.sock")),
         admin: Address::Unix(data.join("admin.sock")),
         leases: true,
+        hold_output_tokens: None,
     };
     let Some(mut object) = top.member("sidecar").and_then(|field| reader.object(field)) else {
         return found;
@@ -265,6 +270,10 @@ fn sidecar(top: &mut Object<'_>, data: &Path, reader: &mut Reader<'_>) -> Sideca
         .and_then(|field| reader.choice(&field, &[("true", true), ("false", false)]))
     {
         found.leases = leases;
+    }
+    if let Some(field) = object.member("hold_output_tokens") {
+        found.hold_output_tokens =
+            reader.integer(&field, HOLD_OUTPUT_TOKENS_MIN, HOLD_OUTPUT_TOKENS_MAX);
     }
     if found.internal == found.admin {
         reader.problem(

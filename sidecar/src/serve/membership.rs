@@ -110,6 +110,7 @@ impl Rules {
                 tokens_in: admit.tokens_in,
                 user: "",
                 tags: &[],
+                slice_tokens: None,
             };
             ledger::worst(&ask, left).is_none()
         };

@@ -12,8 +12,8 @@ use engine::period::Period;
 use engine::reply::Code;
 use engine::usage::NanoUsd;
 use engine::wire::{
-    Admission, Admit, Grant, KeyAnswer, Policy, PolicyAnswer, PolicyPoll, Quote, Rates, Refused,
-    Renew, Renewed, UsageRecord,
+    Admission, Admit, Grant, Grow, KeyAnswer, Policy, PolicyAnswer, PolicyPoll, Quote, Rates,
+    Refused, Renew, Renewed, UsageRecord,
 };
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -60,6 +60,8 @@ pub(crate) struct Core {
     pub(crate) limit_rules: LimitRules,
     /// Whether workers may get leases.
     leases: bool,
+    /// Output tokens per choice that the first hold of a stream covers at most.
+    slice_tokens: Option<u64>,
     vms: HashMap<String, u64>,
 }
 
@@ -184,7 +186,7 @@ impl Core {
         policy: CompiledPolicy,
         keys_version: u64,
         (rules, limit_rules): (Rules, LimitRules),
-        leases: bool,
+        (leases, slice_tokens): (bool, Option<u64>),
     ) -> Core {
         let global = ledger.open(Scope::Global);
         let (cache, vms) = (Cache::new(), HashMap::new());
@@ -200,6 +202,7 @@ impl Core {
             limits: Limits::default(),
             limit_rules,
             leases,
+            slice_tokens,
             vms,
         }
     }
@@ -330,12 +333,10 @@ impl Core {
             tokens_in: admit.tokens_in,
             user: &admit.user,
             tags: &admit.tags,
+            slice_tokens: self.slice_tokens.filter(|_| admit.stream),
         };
         match self.ledger.admit(&ask, now_ms) {
-            Answer::Granted {
-                hold_nano,
-                output_cap,
-            } => {
+            Answer::Granted { held, hard } => {
                 let places = limited.all().to_vec();
                 limits.pass(&admit.exchange, places, admit.tokens_in, now_ms);
                 let credentials = entry.credentials.clone();
@@ -346,8 +347,10 @@ impl Core {
                     return refuse(refused(Code::StateUnavailable));
                 }
                 let mut grant = Grant {
-                    hold_nano,
-                    output_cap,
+                    hold_nano: held.hold_nano,
+                    output_cap: held.output_cap,
+                    hard,
+                    sliced: held.sliced,
                     skipped,
                     credentials,
                     rate: Rates::default(),
@@ -387,7 +390,28 @@ impl Core {
         // Without this line a crash charges less for these exchanges than they have cost, which is
         // no reason to cut them.
         let _unwritten = self.journal.renew(&renew.live);
-        Renewed { extended }
+        let grown_nano = renew
+            .grow
+            .as_ref()
+            .map_or(0, |grow| self.grow(grow, now_ms));
+        Renewed {
+            extended,
+            grown_nano,
+        }
+    }
+
+    /// Lets one hold grow, if that can be noted.
+    fn grow(&mut self, grow: &Grow, now_ms: u64) -> NanoUsd {
+        let grown = self.ledger.grow(&grow.id, grow.by_nano, now_ms);
+        if grown > 0 && self.note(&grow.id).is_err() {
+            let keep = self
+                .ledger
+                .hold(&grow.id)
+                .map_or(0, |hold| hold.amount_nano);
+            self.ledger.shrink(&grow.id, keep.saturating_sub(grown));
+            return 0;
+        }
+        grown
     }
 
     /// What has changed for a filter.

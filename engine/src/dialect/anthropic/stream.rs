@@ -24,6 +24,8 @@ pub(in crate::dialect) struct Stream {
     calls: u64,
     /// The open call block and whether it has had any argument text.
     call: Option<Call>,
+    /// The block that has begun and not ended, of any kind.
+    open_block: Option<u64>,
     /// Text of the open thinking block: the client needs it whole beside its signature, to bring
     /// both back with the results of calls. `None` beyond [`THINKING_BYTES_MAX`].
     thinking: Option<String>,
@@ -67,7 +69,10 @@ impl Stream {
         let event = Event { data, root };
         match event.text(root, "type").as_deref() {
             Some("message_start") => self.message_start(event, context, out),
-            Some("content_block_start") => self.block_start(event, context, out),
+            Some("content_block_start") => {
+                self.block_start(event, context, out);
+                self.open_block = event.index();
+            }
             Some("content_block_delta") => self.block_delta(event, context, out),
             Some("content_block_stop") => self.block_stop(context, out),
             Some("message_delta") => self.message_delta(event, context, out),
@@ -90,6 +95,11 @@ impl Stream {
         } else {
             None
         }
+    }
+
+    /// Number of the block that has begun and not ended.
+    pub(in crate::dialect) fn open_block(&self) -> Option<u64> {
+        self.open_block
     }
 
     fn message_start(&mut self, event: Event<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) {
@@ -265,6 +275,7 @@ impl Stream {
 
     /// Ends the open block. A call without any argument text still has arguments: none.
     fn block_stop(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) {
+        self.open_block = None;
         if let Some(call) = self.call.take()
             && !call.has_arguments
         {

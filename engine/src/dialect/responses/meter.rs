@@ -3,7 +3,8 @@
 use memchr::memmem;
 
 use super::shortener::Shortener;
-use super::{Stage, usage, write_error_event};
+use super::{Stage, usage, write_error_event, write_incomplete};
+use crate::dialect::Stop;
 use crate::json::{self, Kind, Span};
 use crate::reply::Code;
 use crate::sse::{Event, Splitter};
@@ -28,7 +29,12 @@ struct State {
     left_out: usize,
     /// The stream ended within an event.
     is_torn: bool,
+    /// Members of the response that name it, as they came.
+    head: Vec<(&'static str, Vec<u8>)>,
 }
+
+/// Members of a response that its last event repeats.
+const HEAD: [&str; 4] = ["id", "created_at", "model", "previous_response_id"];
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum End {
@@ -102,6 +108,26 @@ impl Meter {
         self.state.text.len()
     }
 
+    /// The text that [`Meter::take_text`] would give.
+    pub fn text(&self) -> &str {
+        &self.state.text
+    }
+
+    /// Ends the stream before its provider does. The last event names the
+    /// response and does not repeat its output, which the client has.
+    pub fn stop(&mut self, why: Stop, usage: &Usage, out: &mut Vec<u8>) {
+        let state = &mut self.state;
+        if state.end != End::Open {
+            return;
+        }
+        let reason = match why {
+            Stop::Length => "max_output_tokens",
+            Stop::ContentFilter => "content_filter",
+        };
+        write_incomplete(state.sequence, &state.head, reason, usage, out);
+        state.end = End::Finished;
+    }
+
     /// The text delivered since the last take, for counting.
     pub fn take_text(&mut self) -> Option<String> {
         let text = std::mem::take(&mut self.state.text);
@@ -148,7 +174,7 @@ impl State {
             self.sequence = sequence.saturating_add(1);
         }
         match Stage::of(found.kind) {
-            Stage::Begun => {}
+            Stage::Begun => self.begin(data, &found),
             Stage::Going => self.note(data, &found),
             Stage::Finished => {
                 self.usage = found.usage(data, left_out > 0);
@@ -157,6 +183,17 @@ impl State {
             Stage::Failed => {
                 self.usage = found.usage(data, left_out > 0);
                 self.end = End::Reported;
+            }
+        }
+    }
+
+    fn begin(&mut self, data: &[u8], found: &Found<'_>) {
+        let Some(response) = found.response.filter(|_| self.head.is_empty()) else {
+            return;
+        };
+        for name in HEAD {
+            if let Some(value) = json::member(data, response, name) {
+                self.head.push((name, value.of(data).to_vec()));
             }
         }
     }

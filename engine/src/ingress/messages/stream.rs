@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::answer::message_id;
 use super::queue::{Kind, Piece, Queue, TooMuch, write_event};
 use super::{EXTRA, THINKS, failure, some, stop_reason, text, write_usage};
-use crate::dialect::{error_body, openai_usage};
+use crate::dialect::{Stop, error_body, openai_usage};
 use crate::ingress::Context;
 use crate::json::{self, Span, Writer};
 use crate::reply::Code;
@@ -29,6 +29,26 @@ pub(in crate::ingress) struct Stream {
     usage: Usage,
     /// Chunks of reasoning that were left out.
     silent: u32,
+}
+
+/// Ends a message that passes as its provider wrote it, before the provider does. `open` is the block
+/// that has begun and not ended.
+pub(crate) fn stop(open: Option<u64>, why: Stop, usage: &Usage, out: &mut Vec<u8>) {
+    if let Some(index) = open {
+        write_event("content_block_stop", out, |out| {
+            out.key("index").number(index)
+        });
+    }
+    write_event("message_delta", out, |out| {
+        out.key("delta").object(|out| {
+            out.key("stop_reason")
+                .string(stop_reason(why.finish_reason(), false, false));
+            out.key("stop_sequence").null();
+        });
+        out.key("usage")
+            .object(|out| out.key("output_tokens").number(usage.output));
+    });
+    write_event("message_stop", out, |_| {});
 }
 
 impl Stream {

@@ -223,6 +223,7 @@ async fn a_hold_nobody_renewed_is_charged_until_its_exchange_reports() {
             tokens_in: 10,
             user: "",
             tags: &[],
+            slice_tokens: None,
         };
         core.ledger.admit(&ask, NOON);
     }
@@ -261,7 +262,7 @@ fn shared(folder: &Path) -> Arc<Shared> {
         policy,
         1,
         Default::default(),
-        true,
+        (true, None),
     );
     let log = Log {
         level: Level::Error,

@@ -80,7 +80,8 @@ impl Answer {
             (None, None) => format!("Echo: {}", question.last_text),
         };
         let mut pieces: Vec<String> = text.split_inclusive(' ').map(str::to_owned).collect();
-        let cap = question.output_cap.map_or(usize::MAX, |cap| cap as usize);
+        let cap = question.output_cap.filter(|_| !behaviour.uncapped);
+        let cap = cap.map_or(usize::MAX, |cap| cap as usize);
         let cut = tool.is_none() && pieces.len() > cap;
         pieces.truncate(cap);
         let counted = Tokens {
