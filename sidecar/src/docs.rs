@@ -199,12 +199,15 @@ const PROVIDER: &str = "providers: [{name: openai, base_url: 'https://api.openai
                         {name: anthropic, dialect: anthropic, base_url: 'https://api.anthropic.com'}]\n";
 
 /// Variables whose value is more than a text.
-const UNSET: [&str; 5] = [
+const UNSET: [&str; 8] = [
     "WEIR_DEV_KEY",
     "VAULT_CACERT",
     "AZURE_AUTHORITY_HOST",
     "REDIS_URL",
     "DATABASE_URL",
+    "GLOBAL_BUDGET_LIMIT",
+    "BUDGET_RESET_PERIOD",
+    "BUDGET_WARNING_THRESHOLD",
 ];
 
 #[test]

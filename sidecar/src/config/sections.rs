@@ -358,17 +358,19 @@ fn period(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Period> {
         other => other,
     });
     if period.is_none() {
-        let names = ["daily", "weekly", "monthly", "quarterly", "yearly", "none"];
-        let hint = closest(&text, &names);
-        reader.problem(
-            field,
-            format!(
-                "`{text}` is none of {}, nor a number of days like 30d{hint}",
-                names.join(", ")
-            ),
-        );
+        reader.problem(field, no_period(&text));
     }
     period
+}
+
+/// What is wrong with a text that is no period.
+fn no_period(text: &str) -> String {
+    let names = ["daily", "weekly", "monthly", "quarterly", "yearly", "none"];
+    let hint = closest(text, &names);
+    format!(
+        "`{text}` is none of {}, nor a number of days like 30d{hint}",
+        names.join(", ")
+    )
 }
 
 /// The name of a declared provider.

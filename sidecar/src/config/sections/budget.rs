@@ -21,13 +21,64 @@ const SCOPES: [(&str, BudgetScope); 8] = [
 /// Nano-dollars, which decimals are read as, in one millionth.
 const NANO_PER_PPM: NanoUsd = 1_000;
 /// Ten times a limit.
-const THRESHOLD_PPM_MAX: NanoUsd = 10_000_000;
+const THRESHOLD_PPM_MAX: u32 = 10_000_000;
+
+/// The budget of everybody, for those who configure by environment: dollars.
+const LIMIT_VARIABLE: &str = "GLOBAL_BUDGET_LIMIT";
+/// Its period; a month without it.
+const PERIOD_VARIABLE: &str = "BUDGET_RESET_PERIOD";
+/// The part of it that is told of.
+const WARNING_VARIABLE: &str = "BUDGET_WARNING_THRESHOLD";
 
 pub(super) fn budgets(top: &mut Object<'_>, reader: &mut Reader<'_>) -> Vec<BudgetConfig> {
-    match top.member("budgets") {
+    let mut found = match top.member("budgets") {
         Some(all) => read(all, reader),
         None => Vec::new(),
+    };
+    if !found.iter().any(|rule| rule.scope == BudgetScope::Global) {
+        found.extend(of_environment(top, reader));
     }
+    found
+}
+
+/// A budget of everybody from the environment.
+fn of_environment(top: &Object<'_>, reader: &mut Reader<'_>) -> Option<BudgetConfig> {
+    let text = reader.env(LIMIT_VARIABLE)?;
+    let limit_nano = engine::price::nano(text.trim());
+    if limit_nano.is_none() {
+        let message = format!("{LIMIT_VARIABLE} is not dollars such as 1000.00");
+        reader.problem(top.field(), message);
+    }
+    let period = reader
+        .env(PERIOD_VARIABLE)
+        .map_or(Some(Period::Monthly), |text| {
+            let period = Period::from_name(text.trim());
+            if period.is_none() {
+                let message = format!("{PERIOD_VARIABLE}: {}", super::no_period(&text));
+                reader.problem(top.field(), message);
+            }
+            period
+        });
+    let warning = reader.env(WARNING_VARIABLE).map(|text| {
+        let ppm = engine::price::nano(text.trim()).and_then(threshold_ppm);
+        if ppm.is_none() {
+            let message = format!("{WARNING_VARIABLE} is not a part of the limit, such as 0.8");
+            reader.problem(top.field(), message);
+        }
+        ppm
+    });
+    Some(BudgetConfig {
+        scope: BudgetScope::Global,
+        name: None,
+        tier: None,
+        teams: Vec::new(),
+        budget: Budget {
+            limit_nano: limit_nano?,
+            period: period?,
+            hard: true,
+            thresholds: Thresholds::new(warning.flatten()),
+        },
+    })
 }
 
 /// Members of the form that has all budgets in one mapping.
@@ -159,12 +210,16 @@ fn thresholds(field: &Field<'_>, reader: &mut Reader<'_>) -> Thresholds {
 
 /// A part of the limit: 0.8.
 fn threshold(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<u32> {
-    let ppm = reader.usd(field)? / NANO_PER_PPM;
-    if ppm == 0 || ppm > THRESHOLD_PPM_MAX {
+    let ppm = threshold_ppm(reader.usd(field)?);
+    if ppm.is_none() {
         reader.problem(field, "a threshold is a part of the limit, such as 0.8");
-        return None;
     }
-    u32::try_from(ppm).ok()
+    ppm
+}
+
+fn threshold_ppm(nano: NanoUsd) -> Option<u32> {
+    let ppm = u32::try_from(nano / NANO_PER_PPM).ok()?;
+    (1..=THRESHOLD_PPM_MAX).contains(&ppm).then_some(ppm)
 }
 
 /// All of them in one mapping: `{global_limit, user_limits, group_limits, reset_period, ...}`.

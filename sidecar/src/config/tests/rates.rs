@@ -82,6 +82,55 @@ fn users_are_limited_by_the_environment_when_the_file_does_not() {
 }
 
 #[test]
+fn everybody_is_bounded_by_the_environment_when_the_file_does_not() {
+    let global = |config: Config| -> Vec<(i64, String, Vec<u32>)> {
+        let budgets = config.budgets.iter();
+        let global = budgets.filter(|rule| rule.scope == BudgetScope::Global);
+        let shown = global.map(|rule| {
+            let Budget {
+                limit_nano,
+                period,
+                thresholds,
+                ..
+            } = &rule.budget;
+            (
+                *limit_nano,
+                period.name().into_owned(),
+                thresholds.iter().collect(),
+            )
+        });
+        shown.collect()
+    };
+    let all = [
+        ("GLOBAL_BUDGET_LIMIT", "1000.00"),
+        ("BUDGET_RESET_PERIOD", "weekly"),
+        ("BUDGET_WARNING_THRESHOLD", "0.8"),
+    ];
+    let dollars = 1_000_000_000_000;
+    let found = global(of("", &all).unwrap());
+    assert_eq!(found, [(dollars, "weekly".to_owned(), vec![800_000])]);
+    let found = global(of("", &all[..1]).unwrap());
+    assert_eq!((found[0].0, found[0].1.as_str()), (dollars, "monthly"));
+    assert_eq!(global(of("", &all[1..]).unwrap()), []);
+    let file = "budgets: [{scope: global, limit_usd: 5}]";
+    assert_eq!(global(of(file, &all).unwrap())[0].0, 5_000_000_000);
+    for (name, text, part) in [
+        ("GLOBAL_BUDGET_LIMIT", "much", "is not dollars"),
+        ("BUDGET_RESET_PERIOD", "monthyl", "did you mean `monthly`?"),
+        ("BUDGET_WARNING_THRESHOLD", "80%", "a part of the limit"),
+    ] {
+        let wrong = of("", &[all[0], (name, text)]);
+        let wrong = if name == all[0].0 {
+            of("", &[(name, text)])
+        } else {
+            wrong
+        };
+        let wrong = wrong.unwrap_err();
+        assert!(wrong.contains(name) && wrong.contains(part), "{wrong}");
+    }
+}
+
+#[test]
 fn mistakes_in_limits_are_refused() {
     for (text, part) in [
         ("{scope: usr, requests: 1}", "did you mean `user`?"),
