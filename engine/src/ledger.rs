@@ -158,6 +158,29 @@ impl Ledger {
         id
     }
 
+    /// The scope at a place.
+    pub fn scope(&self, id: ScopeId) -> Option<&Scope> {
+        self.accounts.get(id.0).map(Account::scope)
+    }
+
+    /// Takes over what a scope has spent and holds in windows of these periods and beginnings, from
+    /// where that is kept.
+    pub fn adopt(
+        &mut self,
+        id: ScopeId,
+        states: impl IntoIterator<Item = (Period, u64, (NanoUsd, NanoUsd))>,
+        now_ms: u64,
+    ) {
+        self.advance(now_ms);
+        if let Some(account) = self.accounts.get_mut(id.0) {
+            account.roll(&self.calendar, self.now_ms);
+            for (period, start_ms, state) in states {
+                account.adopt(period, start_ms, state);
+            }
+            account.crossings(&mut self.crossings);
+        }
+    }
+
     /// The place of `scope`, if it was opened.
     pub fn place_of(&self, scope: &Scope) -> Option<ScopeId> {
         self.places.get(scope).copied()

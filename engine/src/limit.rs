@@ -245,17 +245,33 @@ impl Limits {
 
     /// What is still allowed to exchanges like the one that has a pass as `like`.
     pub fn room(&mut self, like: &str, now_ms: u64) -> Room {
+        let places = self.passes.get(like).map(|pass| pass.places.clone());
+        self.room_in(&places.unwrap_or_default(), now_ms)
+    }
+
+    /// What is still allowed in these scopes.
+    pub fn room_in(&mut self, places: &[Place], now_ms: u64) -> Room {
         self.advance(now_ms);
         let mut room = Room::default();
-        let Some(pass) = self.passes.get(like) else {
-            return room;
-        };
-        for place in &pass.places {
+        for place in places {
             if let Some(Some(account)) = self.accounts.get_mut(place.0) {
                 account.narrow(&mut room, self.now_ms);
             }
         }
         room
+    }
+
+    /// The scope at a place and its limits.
+    pub fn bounds_at(&self, place: Place) -> Option<(&Scope, &[Bound])> {
+        let account = self.accounts.get(place.0)?.as_ref()?;
+        Some((account.scope(), account.bounds()))
+    }
+
+    /// Takes over what runs in a scope and what its limits have counted, from where that is kept.
+    pub fn adopt(&mut self, place: Place, running: u64, counted: &[(Measure, u64, Window)]) {
+        if let Some(Some(account)) = self.accounts.get_mut(place.0) {
+            account.adopt(running, counted);
+        }
     }
 
     /// Counts a lease for exchanges like the one that has a pass as `like`. Without such a pass there

@@ -32,6 +32,7 @@ pub(crate) use metrics::tests::families as metric_families;
 mod metrics;
 mod restart;
 mod rotation;
+mod shared;
 mod state;
 mod store;
 

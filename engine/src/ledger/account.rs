@@ -103,6 +103,19 @@ impl Account {
         });
     }
 
+    pub(super) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Takes over what one window has spent and holds. One that is not the present one is left out.
+    pub(super) fn adopt(&mut self, period: Period, start_ms: u64, (spent, held): (NanoUsd, NanoUsd)) {
+        let mut spends = self.spends.iter_mut();
+        let known = spends.find(|(of, spend)| *of == period && spend.window.start_ms == start_ms);
+        if let Some((_, spend)) = known {
+            (spend.spent_nano, spend.held_nano) = (spent, held);
+        }
+    }
+
     pub(super) fn spend(&self, period: Period) -> Option<&Spend> {
         self.spends
             .iter()

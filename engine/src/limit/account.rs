@@ -45,6 +45,22 @@ impl Account {
         self.running
     }
 
+    pub(super) fn bounds(&self) -> &[Bound] {
+        &self.bounds
+    }
+
+    pub(super) fn adopt(&mut self, running: u64, counted: &[(Measure, u64, Window)]) {
+        self.running = running;
+        for (measure, window_ms, window) in counted {
+            let mut tracks = self.tracks.iter_mut();
+            if let Some(track) =
+                tracks.find(|track| (track.measure, track.window_ms) == (*measure, *window_ms))
+            {
+                track.window = *window;
+            }
+        }
+    }
+
     pub(super) fn set_bounds(&mut self, bounds: &[Bound], now_ms: u64) {
         self.seen_ms = now_ms;
         if self.bounds == bounds {

@@ -13,6 +13,16 @@ pub struct Window {
 }
 
 impl Window {
+    /// The window at `now_ms` that has counted `current` in its bucket and `previous` in the one before.
+    pub fn of(length_ms: u64, now_ms: u64, current: u64, previous: u64) -> Window {
+        let into = now_ms.checked_rem(length_ms).unwrap_or(0);
+        Window {
+            start_ms: now_ms.saturating_sub(into),
+            current,
+            previous,
+        }
+    }
+
     /// Whether `more` fits `limit` in `length_ms` at `now_ms`.
     pub fn fits(&mut self, more: u64, limit: u64, length_ms: u64, now_ms: u64) -> bool {
         let into = self.roll(length_ms, now_ms);

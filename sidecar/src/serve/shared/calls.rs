@@ -1,0 +1,414 @@
+//! What is asked of Redis: each call one script, or one of each group.
+
+use super::*;
+
+impl Counters {
+    pub(crate) fn new(client: Client, layout: Layout) -> Counters {
+        Counters {
+            client,
+            layout,
+            generation: AtomicU64::new(0),
+            homes: Mutex::default(),
+        }
+    }
+
+    /// Other scopes are counted from now on, or in other windows.
+    pub(crate) fn set_generation(&self, generation: u64) {
+        self.generation.fetch_max(generation, Ordering::Relaxed);
+    }
+
+    /// The group of a scope that a request of `owner` counts in.
+    fn group(&self, scope: &Scope, owner: Owner<'_>) -> Group {
+        let own = match scope {
+            Scope::Key(key) => key == owner.key,
+            Scope::Tenant(tenant) => tenant == owner.tenant,
+            _ => false,
+        };
+        if own { self.home(owner) } else { Group::common() }
+    }
+
+    /// The group that has the word on exchanges of `owner`.
+    pub(crate) fn home(&self, owner: Owner<'_>) -> Group {
+        match self.layout {
+            Layout::One => Group::common(),
+            Layout::Tenants => Group(format!("t:{}", owner.tenant)),
+        }
+    }
+
+    /// Bounds by group, the owner's own last. The common group is left out where nothing is bounded.
+    pub(crate) fn shares(&self, bounds: Bounds, owner: Owner<'_>) -> Vec<(Group, Bounds)> {
+        let home = self.home(owner);
+        if self.layout == Layout::One {
+            return vec![(home, bounds)];
+        }
+        let (own, common) = bounds.parted(|scope| self.group(scope, owner) == home);
+        let common = Some(common).filter(Bounds::bind);
+        let mut shares = Vec::with_capacity(2);
+        shares.extend(common.map(|common| (Group::common(), common)));
+        shares.push((home, own));
+        shares
+    }
+
+    /// How things stand in each group.
+    pub(crate) async fn read(
+        &self,
+        shares: &[(Group, Bounds)],
+        now_ms: u64,
+    ) -> Result<Held, Fault> {
+        let mut states = Vec::with_capacity(shares.len());
+        for (group, bounds) in shares {
+            let mut command = self.command(&script::READ, group, now_ms);
+            bounds.write(&mut command);
+            match self.states(&command, group, bounds).await? {
+                Held::Yes(told) => states.extend(told),
+                other => return Ok(other),
+            }
+        }
+        Ok(Held::Yes(states))
+    }
+
+    /// Holds, or counts, in every group or in none. With `force` no bound is looked at.
+    pub(crate) async fn hold(
+        &self,
+        wish: &Wish,
+        shares: &[(Group, Bounds)],
+        force: bool,
+        now_ms: u64,
+    ) -> Result<Held, Fault> {
+        let mut states = Vec::with_capacity(shares.len());
+        for (place, (group, bounds)) in shares.iter().enumerate() {
+            let mut command = self.command(&script::ADMIT, group, now_ms);
+            wish.write(force, &mut command);
+            bounds.write(&mut command);
+            match self.states(&command, group, bounds).await {
+                Ok(Held::Yes(told)) => states.extend(told),
+                refused => {
+                    let before = shares.get(..place).unwrap_or_default();
+                    self.undo(&wish.id, before, now_ms).await;
+                    return match refused? {
+                        Held::No(_, states) => Ok(Held::No(place, states)),
+                        other => Ok(other),
+                    };
+                }
+            }
+        }
+        if self.layout == Layout::Tenants && !wish.id.is_empty() {
+            self.remember(&wish.id, shares.last().map(|(group, _)| group));
+        }
+        Ok(Held::Yes(states))
+    }
+
+    /// What could not be taken back expires.
+    async fn undo(&self, id: &str, shares: &[(Group, Bounds)], now_ms: u64) {
+        for (group, _) in shares {
+            let all = Ending::everything(id);
+            let _expires = self.finish_in(group, &all, now_ms).await;
+        }
+    }
+
+    /// Lowers a lease to what it still needs, or ends it.
+    pub(crate) async fn finish(
+        &self,
+        ending: &Ending<'_>,
+        owner: Owner<'_>,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        for group in self.groups(owner) {
+            self.finish_in(&group, ending, now_ms).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish_in(
+        &self,
+        group: &Group,
+        ending: &Ending<'_>,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        let mut command = self.command(&script::FINISH, group, now_ms);
+        command
+            .arg(ending.id)
+            .arg(ending.keep_nano)
+            .arg(u8::from(ending.done))
+            .arg(ending.requests)
+            .arg(ending.tokens)
+            .arg(ending.running);
+        self.numbers(&command).await?;
+        Ok(())
+    }
+
+    /// Settles an exchange in every group, in its own first, which says when it was admitted.
+    pub(crate) async fn settle(
+        &self,
+        ended: &Ended<'_>,
+        owner: Owner<'_>,
+        fields: impl Fn(u64) -> Fields,
+        now_ms: u64,
+    ) -> Result<Settling, Fault> {
+        let mut done: Option<Charged> = None;
+        for group in self.groups(owner) {
+            let at_ms = done.as_ref().map_or(ended.at_ms, |charged| charged.at_ms);
+            let mut command = self.command(&script::SETTLE, &group, now_ms);
+            ended.write(at_ms, &fields(at_ms), &mut command);
+            let of = |scope: &&Scope| self.group(scope, owner) == group;
+            let scopes: Vec<String> = ended.scopes.iter().filter(of).map(Scope::to_string).collect();
+            command.arg(scopes.len()).arg(&scopes);
+            let mut told = self.told(&command).await?.into_iter();
+            let charge = match told.next().and_then(whole) {
+                Some(0) => Charge::Known,
+                Some(1) => Charge::New,
+                Some(2) => Charge::Replaced,
+                Some(-3) => return Ok(Settling::Unopened(group)),
+                _ => return Err(odd()),
+            };
+            let at_ms = told.next().and_then(whole).ok_or_else(odd)?;
+            let epoch = told.next().and_then(text).ok_or_else(odd)?;
+            let charged = done.get_or_insert(Charged {
+                charge,
+                at_ms: u64::try_from(at_ms).unwrap_or(0),
+                epochs: Vec::with_capacity(2),
+            });
+            charged.epochs.push((group, epoch));
+        }
+        if self.layout == Layout::Tenants && ended.lease.is_none() {
+            self.homes().remove(ended.exchange);
+        }
+        done.map(Settling::Done).ok_or_else(odd)
+    }
+
+    /// Extends holds: how many of them there are.
+    pub(crate) async fn renew(
+        &self,
+        live: &[(String, NanoUsd)],
+        now_ms: u64,
+    ) -> Result<u32, Fault> {
+        let mut by_group: HashMap<Group, Vec<&(String, NanoUsd)>> = HashMap::new();
+        for one in live {
+            for group in self.groups_of_hold(&one.0) {
+                by_group.entry(group).or_default().push(one);
+            }
+        }
+        let mut extended = std::collections::HashSet::new();
+        for (group, live) in by_group {
+            let mut command = self.command(&script::RENEW, &group, now_ms);
+            command.arg(HOLD_TTL_MS).arg(live.len());
+            for (id, cost_nano) in &live {
+                command.arg(id).arg((*cost_nano).clamp(0, NANO_MAX));
+            }
+            let found = self.numbers(&command).await?;
+            let found = live.iter().zip(found.iter().skip(1));
+            extended.extend(found.filter(|(_, is)| **is == 1).map(|(one, _)| &one.0));
+        }
+        Ok(u32::try_from(extended.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Whose a hold is; `None` when there is none.
+    pub(crate) async fn peek(&self, id: &str, now_ms: u64) -> Result<Option<Info>, Fault> {
+        for group in self.groups_of_hold(id) {
+            let mut command = self.command(&script::PEEK, &group, now_ms);
+            command.arg(id);
+            let told = self.told(&command).await?;
+            if let Some(info) = told.into_iter().nth(1).and_then(text) {
+                return Ok(serde_json::from_str(&info).ok());
+            }
+        }
+        Ok(None)
+    }
+
+    /// Claims holds of a group that nobody renewed.
+    pub(crate) async fn expire(&self, group: &Group, now_ms: u64) -> Result<Vec<Late>, Fault> {
+        let mut command = self.command(&script::EXPIRE, group, now_ms);
+        command.arg(HOLD_TTL_MS).arg(EXPIRED_PER_CALL_MAX);
+        let told = self.told(&command).await?;
+        Ok(told.into_iter().skip(1).filter_map(late).collect())
+    }
+
+    /// Groups that exchanges of `owner` count in, its own first.
+    fn groups(&self, owner: Owner<'_>) -> Vec<Group> {
+        let home = self.home(owner);
+        match self.layout {
+            Layout::One => vec![home],
+            Layout::Tenants => vec![home, Group::common()],
+        }
+    }
+
+    fn groups_of_hold(&self, id: &str) -> Vec<Group> {
+        match self.layout {
+            Layout::One => vec![Group::common()],
+            Layout::Tenants => {
+                let home = self.homes().get(id).cloned();
+                home.into_iter().chain([Group::common()]).collect()
+            }
+        }
+    }
+
+    fn remember(&self, id: &str, group: Option<&Group>) {
+        let mut homes = self.homes();
+        if let Some(group) = group.filter(|_| homes.len() < HOLDS_MAX) {
+            homes.insert(id.to_owned(), group.clone());
+        }
+    }
+
+    fn homes(&self) -> std::sync::MutexGuard<'_, HashMap<String, Group>> {
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn command(&self, script: &Script, group: &Group, now_ms: u64) -> Cmd {
+        let mut command = redis::cmd("EVALSHA");
+        command
+            .arg(&script.name)
+            .arg(1)
+            .arg(group.key("e"))
+            .arg(group.key(""))
+            .arg(now_ms)
+            .arg(self.generation.load(Ordering::Relaxed));
+        command
+    }
+
+    /// What a script that tells states has told.
+    async fn states(&self, command: &Cmd, group: &Group, bounds: &Bounds) -> Result<Held, Fault> {
+        let told = self.numbers(command).await?;
+        let (code, rest) = told.split_first().ok_or_else(odd)?;
+        Ok(match code {
+            1 => Held::Yes(vec![rest.to_vec()]),
+            0 => Held::No(0, rest.to_vec()),
+            -2 => Held::Unready(group.clone(), bounds.scopes_at(rest)),
+            -3 => Held::Unopened(group.clone()),
+            -4 => Held::Closed,
+            -5 => Held::Settled,
+            -6 => Held::Full,
+            _ => return Err(odd()),
+        })
+    }
+
+    pub(super) async fn numbers(&self, command: &Cmd) -> Result<Vec<i64>, Fault> {
+        let told = self.told(command).await?;
+        told.into_iter()
+            .map(|value| whole(value).ok_or_else(odd))
+            .collect()
+    }
+
+    pub(super) async fn told(&self, command: &Cmd) -> Result<Vec<Value>, Fault> {
+        match self.client.ask(command).await? {
+            Value::Array(told) => Ok(told),
+            _ => Err(odd()),
+        }
+    }
+}
+
+impl Wish {
+    fn write(&self, force: bool, command: &mut Cmd) {
+        command
+            .arg(&self.id)
+            .arg(u8::from(force))
+            .arg(self.amount_nano.clamp(0, NANO_MAX))
+            .arg(self.cost_nano.clamp(0, NANO_MAX))
+            .arg(HOLD_TTL_MS)
+            .arg(HOLDS_MAX);
+        self.fields.write(command);
+        match self.lease {
+            Some(requests) => command.arg(requests),
+            None => command.arg(""),
+        };
+        let (tokens, running) = self.check;
+        // Strings and numbers: writing them cannot fail.
+        command
+            .arg(serde_json::to_string(&self.info).unwrap_or_default())
+            .arg(self.requests)
+            .arg(self.tokens)
+            .arg(self.running)
+            .arg(tokens)
+            .arg(running);
+    }
+}
+
+impl Ended<'_> {
+    fn write(&self, at_ms: u64, fields: &Fields, command: &mut Cmd) {
+        command
+            .arg(self.exchange)
+            .arg(self.lease.unwrap_or_default())
+            .arg(if self.expired { "x" } else { "n" })
+            .arg(self.cost_nano.clamp(0, NANO_MAX))
+            .arg(at_ms);
+        fields.write(command);
+        command
+            .arg(self.provider)
+            .arg(self.model)
+            .arg(self.input)
+            .arg(self.output)
+            .arg(MARK_TTL_MS)
+            .arg(EXPIRED_TTL_MS);
+    }
+}
+
+/// What a lease still needs, or the end of a hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) keep_nano: NanoUsd,
+    pub(crate) done: bool,
+    /// Requests and tokens that were not used; only when `done`.
+    pub(crate) requests: u64,
+    pub(crate) tokens: u64,
+    pub(crate) running: u64,
+}
+
+impl<'a> Ending<'a> {
+    /// Of what did not start after all.
+    pub(crate) fn everything(id: &'a str) -> Ending<'a> {
+        Ending {
+            id,
+            keep_nano: 0,
+            done: true,
+            requests: u64::from(u32::MAX),
+            tokens: NANO_MAX.unsigned_abs(),
+            running: 0,
+        }
+    }
+}
+
+/// What became of a settlement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Settling {
+    Done(Charged),
+    /// The group has lost what it knew.
+    Unopened(Group),
+}
+
+fn late(told: Value) -> Option<Late> {
+    let Value::Array(told) = told else {
+        return None;
+    };
+    let mut told = told.into_iter();
+    let id = told.next().and_then(text)?;
+    let cost_nano = told.next().and_then(whole)?;
+    let at_ms = u64::try_from(told.next().and_then(whole)?).ok()?;
+    let lease = told.next().and_then(text)?.parse().ok();
+    let info = serde_json::from_str(&told.next().and_then(text)?).ok()?;
+    Some(Late {
+        id,
+        cost_nano,
+        at_ms,
+        lease,
+        info,
+    })
+}
+
+pub(super) fn whole(value: Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(number),
+        other => text(other)?.parse().ok(),
+    }
+}
+
+pub(super) fn text(value: Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn odd() -> Fault {
+    Fault::Odd("an answer that is not understood".to_owned())
+}

@@ -1,0 +1,57 @@
+//! The scripts, as they are sent.
+
+use std::sync::LazyLock;
+
+macro_rules! script {
+    ($($part:literal),+) => {
+        LazyLock::new(|| {
+            Source::new(concat!(
+                include_str!("scripts/group.lua"),
+                $(include_str!(concat!("scripts/", $part, ".lua"))),+
+            ))
+        })
+    };
+}
+
+/// One script.
+pub(super) type Script = LazyLock<Source>;
+
+/// A script's text and the name that Redis gives it.
+pub(super) struct Source {
+    code: &'static str,
+    pub(super) name: String,
+}
+
+impl Source {
+    fn new(code: &'static str) -> Source {
+        Source {
+            code,
+            name: redis::Script::new(code).get_hash().to_owned(),
+        }
+    }
+
+    /// What makes it known to Redis.
+    pub(super) fn load(&self) -> redis::Cmd {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(self.code);
+        command
+    }
+}
+
+pub(super) static READ: Script = script!("where", "read");
+pub(super) static ADMIT: Script = script!("admit", "where", "admit_rest");
+pub(super) static SETTLE: Script = script!("settle");
+pub(super) static RENEW: Script = script!("renew");
+pub(super) static PEEK: Script = script!("peek");
+pub(super) static GROW: Script = script!("grow", "where", "grow_rest");
+pub(super) static EXPIRE: Script = script!("expire");
+pub(super) static FINISH: Script = script!("finish");
+pub(super) static PENDING: Script = script!("pending");
+pub(super) static INIT: Script = script!("init");
+
+/// All of them.
+pub(super) fn all() -> [&'static Script; 10] {
+    [
+        &READ, &ADMIT, &SETTLE, &RENEW, &PEEK, &GROW, &EXPIRE, &FINISH, &PENDING, &INIT,
+    ]
+}
