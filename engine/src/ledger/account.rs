@@ -108,7 +108,12 @@ impl Account {
     }
 
     /// Takes over what one window has spent and holds. One that is not the present one is left out.
-    pub(super) fn adopt(&mut self, period: Period, start_ms: u64, (spent, held): (NanoUsd, NanoUsd)) {
+    pub(super) fn adopt(
+        &mut self,
+        period: Period,
+        start_ms: u64,
+        (spent, held): (NanoUsd, NanoUsd),
+    ) {
         let mut spends = self.spends.iter_mut();
         let known = spends.find(|(of, spend)| *of == period && spend.window.start_ms == start_ms);
         if let Some((_, spend)) = known {

@@ -24,7 +24,11 @@ impl Counters {
             Scope::Tenant(tenant) => tenant == owner.tenant,
             _ => false,
         };
-        if own { self.home(owner) } else { Group::common() }
+        if own {
+            self.home(owner)
+        } else {
+            Group::common()
+        }
     }
 
     /// The group that has the word on exchanges of `owner`.
@@ -151,7 +155,12 @@ impl Counters {
             let mut command = self.command(&script::SETTLE, &group, now_ms);
             ended.write(at_ms, &fields(at_ms), &mut command);
             let of = |scope: &&Scope| self.group(scope, owner) == group;
-            let scopes: Vec<String> = ended.scopes.iter().filter(of).map(Scope::to_string).collect();
+            let scopes: Vec<String> = ended
+                .scopes
+                .iter()
+                .filter(of)
+                .map(Scope::to_string)
+                .collect();
             command.arg(scopes.len()).arg(&scopes);
             let mut told = self.told(&command).await?.into_iter();
             let charge = match told.next().and_then(whole) {

@@ -1,0 +1,563 @@
+//! The scripts on a real Redis, against the machines of one process: the same answers, the same states.
+
+use std::sync::LazyLock;
+
+use engine::ledger::{Answer, Ask, Budget, Ledger, ScopeId, Thresholds};
+use engine::limit::{Bound, Limits, Measure, Place, Served};
+use engine::period::{Calendar, Period};
+use engine::wire::Quote;
+use proptest::prelude::*;
+use test_servers::redis::Redis;
+
+use super::calls::{Ending, Settling};
+use super::sums::Sum;
+use super::*;
+
+const NOON: u64 = 1_795_262_400_000; // 2026-11-21T12:00:00Z
+const DAY: u64 = 86_400_000;
+const CASES: u32 = 100;
+const OWNER: Owner<'static> = Owner {
+    key: "key_a",
+    tenant: "acme",
+};
+
+static SERVER: LazyLock<Redis> = LazyLock::new(Redis::start);
+
+/// The machines of one process beside Redis, and what Redis tells in machines of their own.
+struct World {
+    now_ms: u64,
+    ledger: Ledger,
+    limits: Limits,
+    seen: Ledger,
+    seen_limits: Limits,
+    counters: Counters,
+    scopes: Vec<Scope>,
+    live: Vec<(String, bool)>,
+    next: u64,
+}
+
+fn budget(period: Period, limit_nano: i64, hard: bool) -> Budget {
+    Budget {
+        limit_nano,
+        period,
+        hard,
+        thresholds: Thresholds::default(),
+    }
+}
+
+fn bounds_of(scope: &Scope) -> Vec<Bound> {
+    let bound = |measure, limit, window_ms| Bound {
+        measure,
+        limit,
+        window_ms,
+    };
+    match scope {
+        Scope::Key(_) => vec![
+            bound(Measure::Requests, 8, 60_000),
+            bound(Measure::Tokens, 900, 3_600_000),
+            bound(Measure::Running, 6, 0),
+        ],
+        Scope::Provider(_) => vec![
+            bound(Measure::Tokens, 700, 60_000),
+            bound(Measure::Tokens, 650, 60_000),
+        ],
+        Scope::Tenant(_) => vec![bound(Measure::Requests, 40, DAY)],
+        _ => Vec::new(),
+    }
+}
+
+impl World {
+    async fn new(layout: Layout) -> World {
+        SERVER.command("FLUSHALL").unwrap();
+        let client = Client::new(&SERVER.url(), false, LONG_PATIENCE);
+        let counters = Counters::new(client, layout);
+        let scopes = vec![
+            Scope::Global,
+            Scope::Key("key_a".into()),
+            Scope::Tenant("acme".into()),
+            Scope::Provider("p".into()),
+            Scope::Provider("q".into()),
+            Scope::User("ada\u{0}: \u{e9}".into()),
+        ];
+        let mut world = World {
+            now_ms: NOON,
+            ledger: Ledger::default(),
+            limits: Limits::default(),
+            seen: Ledger::default(),
+            seen_limits: Limits::default(),
+            counters,
+            scopes,
+            live: Vec::new(),
+            next: 0,
+        };
+        world.ledger.expire(NOON);
+        world.seen.expire(NOON);
+        for scope in world.scopes.clone() {
+            world.ledger.open(scope.clone());
+            world.seen.open(scope);
+        }
+        let key = [
+            budget(Period::Daily, 500, true),
+            budget(Period::Rolling(3), 900, true),
+        ];
+        world.set(0, &[budget(Period::Monthly, 2_000, true)]);
+        world.set(1, &key);
+        world.set(2, &[budget(Period::Weekly, 10, false)]);
+        world.set(4, &[budget(Period::Total, 600, true)]);
+        for group in [world.counters.home(OWNER), Group::common()] {
+            world.counters.open(&group, NOON, "x").await.unwrap();
+        }
+        world.ready().await;
+        world
+    }
+
+    fn set(&mut self, scope: usize, budgets: &[Budget]) {
+        let id = self.ledger.open(self.scopes[scope].clone());
+        self.ledger.set_budgets(id, budgets.to_vec());
+        self.seen.set_budgets(id, budgets.to_vec());
+    }
+
+    fn ids(&self, skip: Option<usize>) -> Vec<ScopeId> {
+        let all = self.scopes.iter().enumerate();
+        let some = all.filter(|(place, _)| Some(*place) != skip);
+        some.map(|(_, scope)| self.ledger.place_of(scope).unwrap())
+            .collect()
+    }
+
+    fn places(&self, limits: &mut Limits, skip: Option<usize>) -> Vec<Place> {
+        let all = self.scopes.iter().enumerate();
+        let some =
+            all.filter(|(place, scope)| Some(*place) != skip && !bounds_of(scope).is_empty());
+        some.map(|(_, scope)| limits.open(scope, &bounds_of(scope), self.now_ms).unwrap())
+            .collect()
+    }
+
+    fn shares(&mut self, skip: Option<usize>) -> Vec<(Group, Bounds)> {
+        let mut limits = std::mem::take(&mut self.seen_limits);
+        let (ids, places) = (self.ids(skip), self.places(&mut limits, skip));
+        let bounds = Bounds::of(&mut self.seen, &limits, &ids, &places, self.now_ms);
+        self.seen_limits = limits;
+        self.counters.shares(bounds, OWNER)
+    }
+
+    fn adopt(&mut self, shares: &[(Group, Bounds)], states: &[Vec<i64>]) {
+        for ((_, bounds), states) in shares.iter().zip(states) {
+            bounds.adopt(states, &mut self.seen, &mut self.seen_limits, self.now_ms);
+        }
+    }
+
+    /// Gives every scope the sums that it has without: none.
+    async fn ready(&mut self) {
+        let shares = self.shares(None);
+        while let Held::Unready(group, scopes) =
+            self.counters.read(&shares, self.now_ms).await.unwrap()
+        {
+            for scope in scopes {
+                let waits = self.counters.waiting(&group, &scope, self.now_ms).await;
+                let (waits, sum) = (waits.unwrap(), Sum::default());
+                let calendar = Calendar::default();
+                let given =
+                    self.counters
+                        .initialise(&group, &scope, &waits, &sum, &calendar, self.now_ms);
+                assert!(given.await.unwrap());
+            }
+        }
+    }
+
+    fn wish(&self, id: &str, amount_nano: i64, cost_nano: i64, tokens: u64) -> Wish {
+        Wish {
+            id: id.to_owned(),
+            amount_nano,
+            cost_nano,
+            fields: Fields::of(&Calendar::default(), self.now_ms),
+            lease: None,
+            info: Info {
+                key: "key_a".into(),
+                ..Info::default()
+            },
+            requests: 1,
+            tokens,
+            running: 1,
+            check: (tokens.max(1), 1),
+        }
+    }
+
+    async fn admit(&mut self, input_nano: i64, output: u64, tokens: u64, skip: usize) {
+        self.next += 1;
+        let exchange = format!("x{}", self.next);
+        let skip = Some(3 + skip);
+        let quotes = [Quote {
+            provider: "p".into(),
+            model: "m".into(),
+            input_nano,
+            output_nano_per_mtok: 1_000_000,
+            output_max: 10_000,
+        }];
+        let ids = self.ids(skip);
+        let ask = Ask {
+            exchange: &exchange,
+            key: "key_a",
+            scopes: &ids,
+            quotes: &quotes,
+            output_cap: Some(output),
+            choices: 1,
+            tokens_in: tokens,
+            user: "",
+            tags: &[],
+        };
+        let mut limits = std::mem::take(&mut self.limits);
+        let places = self.places(&mut limits, skip);
+        let mut granted = None;
+        if limits.check(&places, tokens, self.now_ms).is_ok()
+            && let Answer::Granted { hold_nano, .. } = self.ledger.admit(&ask, self.now_ms)
+        {
+            limits.pass(&exchange, places, tokens, self.now_ms);
+            granted = Some(hold_nano);
+        }
+        self.limits = limits;
+        let amount_nano = input_nano + i64::try_from(output).unwrap();
+        let wish = self.wish(&exchange, amount_nano, input_nano, tokens);
+        let shares = self.shares(skip);
+        let held = self.counters.hold(&wish, &shares, false, self.now_ms).await;
+        match (held.unwrap(), granted) {
+            (Held::Yes(states), Some(hold_nano)) => {
+                assert_eq!(hold_nano, amount_nano);
+                self.adopt(&shares, &states);
+                self.live.push((exchange, false));
+            }
+            (Held::No(place, states), None) => {
+                self.adopt(&shares[place..=place], &[states]);
+            }
+            odd => panic!("{odd:?}"),
+        }
+    }
+
+    async fn lease(&mut self, of: usize, amount: i64, tokens: u64) {
+        let Some((like, false)) = self.live.get(of).cloned() else {
+            return;
+        };
+        let hold = self.ledger.hold(&like).unwrap().clone();
+        if hold.admitted_ms != self.now_ms {
+            return;
+        }
+        let skip = match hold.scopes.contains(&self.ids(None)[3]) {
+            true => Some(4),
+            false => Some(3),
+        };
+        let (left, _) = self.ledger.room(&hold.scopes, self.now_ms);
+        let room = self.limits.room(&like, self.now_ms);
+        let amount = amount.min(left.unwrap_or(i64::MAX)).max(0);
+        let requests = room.requests.unwrap_or(0).min(2);
+        let tokens = tokens.min(room.tokens.unwrap_or(0));
+        let running = room.running.unwrap_or(0).min(2);
+        self.next += 1;
+        let id = format!("lease-{}", self.next);
+        assert!(self.ledger.lease(&id, &like, amount, requests));
+        self.limits
+            .lease(&id, &like, (requests, tokens, running), self.now_ms);
+        let wish = Wish {
+            lease: Some(requests),
+            requests,
+            running,
+            check: (tokens, running),
+            ..self.wish(&id, amount, 0, tokens)
+        };
+        let shares = self.shares(skip);
+        let held = self.counters.hold(&wish, &shares, false, self.now_ms).await;
+        assert!(matches!(held.unwrap(), Held::Yes(_)));
+        self.live.push((id, true));
+    }
+
+    /// An exchange ends, or one under a lease does.
+    async fn settle(&mut self, at: usize, cost_nano: i64, output: u64, second: bool) {
+        let Some((id, leased)) = self.live.get(at).cloned() else {
+            return;
+        };
+        self.next += 1;
+        let exchange = if leased {
+            format!("l{}", self.next)
+        } else {
+            id.clone()
+        };
+        let lease = leased.then_some(id.as_str());
+        let provider = if second { "q" } else { "p" };
+        let skip = Some(if second { 3 } else { 4 });
+        let charged_ms = self.ledger.charged_ms(&id, self.now_ms - 5, self.now_ms);
+        let ids = self.ids(skip);
+        let served = Served {
+            provider,
+            model: "m",
+            input: 7,
+            output,
+        };
+        match lease {
+            Some(lease) => {
+                self.limits.settle_leased(lease, &served, self.now_ms);
+                self.ledger
+                    .settle_leased(lease, &ids, charged_ms, cost_nano);
+            }
+            None => {
+                self.limits.settle(&exchange, &served, self.now_ms);
+                self.ledger.settle(&exchange, &ids, charged_ms, cost_nano);
+                self.live.remove(at);
+            }
+        }
+        let ended = Ended {
+            exchange: &exchange,
+            lease,
+            expired: false,
+            cost_nano,
+            at_ms: self.now_ms - 5,
+            provider,
+            model: "m",
+            input: 7,
+            output,
+            scopes: ids
+                .iter()
+                .map(|id| self.ledger.scope(*id).unwrap().clone())
+                .collect(),
+        };
+        for charge in [Charge::New, Charge::Known] {
+            let charged = self.charge(&ended).await;
+            assert_eq!((charged.charge, charged.at_ms), (charge, charged_ms));
+        }
+    }
+
+    async fn charge(&self, ended: &Ended<'_>) -> Charged {
+        let fields = |at_ms| Fields::of(&Calendar::default(), at_ms);
+        let settled = self.counters.settle(ended, OWNER, fields, self.now_ms);
+        match settled.await.unwrap() {
+            Settling::Done(charged) => charged,
+            odd => panic!("{odd:?}"),
+        }
+    }
+
+    async fn renew(&mut self, at: usize, cost_nano: i64) {
+        if let Some((id, _)) = self.live.get(at).cloned() {
+            assert!(self.ledger.renew(&id, cost_nano, self.now_ms));
+            let live = [(id, cost_nano), ("nobody".to_owned(), 1)];
+            let extended = self.counters.renew(&live, self.now_ms).await.unwrap();
+            assert_eq!(extended, 1);
+        }
+    }
+
+    async fn finish(&mut self, at: usize, keep_nano: i64, done: bool, unused: u64, running: u64) {
+        let Some((id, true)) = self.live.get(at).cloned() else {
+            return;
+        };
+        self.ledger.shrink(&id, keep_nano);
+        if done {
+            self.limits.end(&id, unused, unused, self.now_ms);
+            self.ledger.cancel(&id);
+            self.live.remove(at);
+        } else {
+            self.limits.shrink(&id, running);
+        }
+        let ending = Ending {
+            id: &id,
+            keep_nano,
+            done,
+            requests: unused,
+            tokens: unused,
+            running,
+        };
+        let done = self.counters.finish(&ending, OWNER, self.now_ms);
+        done.await.unwrap();
+    }
+
+    /// Gives up what was not renewed.
+    async fn expire(&mut self) {
+        let late = self.ledger.expire(self.now_ms);
+        let (unused, owed): (Vec<_>, Vec<_>) = late
+            .into_iter()
+            .partition(|(_, hold)| hold.lease_requests.is_some() && hold.metered_nano == 0);
+        for (id, _) in unused {
+            self.ledger.cancel(&id);
+            self.limits.end(&id, 0, 0, self.now_ms);
+            self.live.retain(|(live, _)| *live != id);
+        }
+        let home = self.counters.home(OWNER);
+        let mut told = self.counters.expire(&home, self.now_ms).await.unwrap();
+        if home != Group::common() {
+            self.counters
+                .expire(&Group::common(), self.now_ms)
+                .await
+                .unwrap();
+        }
+        let mut owed: Vec<_> = owed
+            .into_iter()
+            .map(|(id, hold)| (id, hold.metered_nano, hold.admitted_ms, hold.lease_requests))
+            .collect();
+        owed.sort();
+        told.sort_by(|one, other| one.id.cmp(&other.id));
+        let told: Vec<_> = told
+            .into_iter()
+            .map(|late| (late.id, late.cost_nano, late.at_ms, late.lease))
+            .collect();
+        assert_eq!(told, owed);
+        for (id, cost_nano, at_ms, _) in owed {
+            self.give_up(&id, cost_nano, at_ms).await;
+        }
+    }
+
+    /// An expired hold is charged what was metered, and then its record comes after all.
+    async fn give_up(&mut self, id: &str, cost_nano: i64, at_ms: u64) {
+        self.live.retain(|(live, _)| live != id);
+        let (stood, real) = (self.ids(Some(4)), self.ids(Some(3)));
+        let names = |world: &World, ids: &[ScopeId]| {
+            let names = ids
+                .iter()
+                .map(|id| world.ledger.scope(*id).unwrap().clone());
+            names.collect::<Vec<_>>()
+        };
+        let mut ended = Ended {
+            exchange: id,
+            lease: None,
+            expired: true,
+            cost_nano,
+            at_ms,
+            provider: "p",
+            model: "m",
+            input: 7,
+            output: 0,
+            scopes: names(self, &stood),
+        };
+        let served = Served {
+            provider: "p",
+            model: "m",
+            input: 7,
+            output: 0,
+        };
+        self.limits.settle(id, &served, self.now_ms);
+        self.ledger.settle(id, &stood, at_ms, cost_nano);
+        assert_eq!(self.charge(&ended).await.charge, Charge::New);
+        assert_eq!(self.charge(&ended).await.charge, Charge::Known);
+        ended.expired = false;
+        ended.cost_nano += 3;
+        ended.provider = "q";
+        ended.scopes = names(self, &real);
+        self.ledger.charge(&stood, at_ms, -cost_nano);
+        self.ledger.charge(&real, at_ms, cost_nano + 3);
+        let charged = self.charge(&ended).await;
+        assert_eq!((charged.charge, charged.at_ms), (Charge::Replaced, at_ms));
+        assert_eq!(self.charge(&ended).await.charge, Charge::Known);
+    }
+
+    /// Redis tells what the machines of one process say.
+    async fn compare(&mut self) {
+        let shares = self.shares(None);
+        let states = self.counters.read(&shares, self.now_ms).await.unwrap();
+        let Held::Yes(states) = states else {
+            panic!("{states:?}");
+        };
+        self.adopt(&shares, &states);
+        // In a cluster nothing is held where nothing is bounded, and nobody looks.
+        for id in self.ids(None) {
+            let ours = self.ledger.budgets(id, self.now_ms);
+            assert_eq!(self.seen.budgets(id, self.now_ms), ours);
+        }
+        let mut limits = std::mem::take(&mut self.limits);
+        let mut seen = std::mem::take(&mut self.seen_limits);
+        for place in self.places(&mut limits, None) {
+            let scope = limits.bounds_at(place).unwrap().0.clone();
+            let told = seen.open(&scope, &bounds_of(&scope), self.now_ms).unwrap();
+            assert_eq!(
+                (seen.rates(&[told], self.now_ms), seen.running(&scope)),
+                (limits.rates(&[place], self.now_ms), limits.running(&scope)),
+                "{scope}"
+            );
+        }
+        (self.limits, self.seen_limits) = (limits, seen);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Admit(i64, u64, u64, usize),
+    Lease(usize, i64, u64),
+    Settle(usize, i64, u64, bool),
+    Renew(usize, i64),
+    Finish(usize, i64, bool, u64, u64),
+    Wait(u64),
+    Limit(usize, i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let wait = prop::sample::select(vec![
+        1,
+        900,
+        30_000,
+        59_000,
+        61_000,
+        3_600_000,
+        DAY / 3,
+        DAY,
+    ]);
+    prop_oneof![
+        6 => (0i64..60, 0u64..80, 0u64..200, 0usize..2)
+            .prop_map(|(input, output, tokens, skip)| Step::Admit(input, output, tokens, skip)),
+        3 => (0usize..6, 0i64..80, 0u64..90).prop_map(|(of, amount, tokens)| Step::Lease(of, amount, tokens)),
+        4 => (0usize..6, 0i64..150, 0u64..90, any::<bool>())
+            .prop_map(|(at, cost, output, second)| Step::Settle(at, cost, output, second)),
+        2 => (0usize..6, 0i64..150).prop_map(|(at, cost)| Step::Renew(at, cost)),
+        2 => (0usize..6, 0i64..90, any::<bool>(), 0u64..4, 0u64..4)
+            .prop_map(|(at, keep, done, unused, running)| Step::Finish(at, keep, done, unused, running)),
+        3 => wait.prop_map(Step::Wait),
+        1 => (prop::sample::select(vec![0usize, 2, 4]), 100i64..3_000)
+            .prop_map(|(scope, limit)| Step::Limit(scope, limit)),
+    ]
+}
+
+fn drive(layout: Layout, steps: Vec<Step>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut world = World::new(layout).await;
+        for step in steps {
+            match step {
+                Step::Admit(input, output, tokens, skip) => {
+                    world.admit(input, output, tokens, skip).await;
+                }
+                Step::Lease(of, amount, tokens) => world.lease(of, amount, tokens).await,
+                Step::Settle(at, cost, output, second) => {
+                    world.settle(at, cost, output, second).await;
+                }
+                Step::Renew(at, cost) => world.renew(at, cost).await,
+                Step::Finish(at, keep, done, unused, running) => {
+                    world.finish(at, keep, done, unused, running).await;
+                }
+                Step::Wait(ms) => {
+                    world.now_ms += ms;
+                    world.expire().await;
+                }
+                Step::Limit(scope, limit) => {
+                    let id = world.ids(None)[scope];
+                    let budgets = world.ledger.budgets(id, world.now_ms);
+                    let budgets = budgets.iter().map(|state| Budget {
+                        limit_nano: limit,
+                        ..state.budget
+                    });
+                    let budgets: Vec<Budget> = budgets.collect();
+                    world.set(scope, &budgets);
+                }
+            }
+            world.compare().await;
+        }
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
+
+    #[test]
+    fn redis_decides_as_one_process_does(steps in prop::collection::vec(step(), 1..60)) {
+        drive(Layout::One, steps);
+    }
+
+    #[test]
+    fn a_cluster_decides_as_one_process_does(steps in prop::collection::vec(step(), 1..60)) {
+        drive(Layout::Tenants, steps);
+    }
+}
