@@ -91,6 +91,13 @@ pub struct Pass {
     pub running: u64,
 }
 
+impl Pass {
+    /// Where it counts.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+}
+
 /// What the tightest limits of some scopes still allow; `None` without such a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Room {

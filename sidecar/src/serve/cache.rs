@@ -61,6 +61,15 @@ impl Cache {
         }
     }
 
+    /// Takes over what another cache has under `key`, for the look that follows.
+    pub(crate) fn show(&mut self, key: &str, kept: Option<String>, now_ms: u64) {
+        let kept = kept.and_then(|text| RawValue::from_string(text).ok());
+        match kept {
+            Some(answer) => self.put(key.to_owned(), answer.into(), 1, now_ms),
+            None => self.remove(key),
+        }
+    }
+
     /// Answers kept, expired ones that nobody asked for included.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
@@ -71,7 +80,8 @@ impl Cache {
         self.bytes
     }
 
-    fn remove(&mut self, key: &str) {
+    /// Forgets an answer.
+    pub(crate) fn remove(&mut self, key: &str) {
         if let Some(entry) = self.entries.pop(key) {
             self.bytes = self.bytes.saturating_sub(size(key, &entry.answer));
         }

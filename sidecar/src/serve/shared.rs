@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) mod bounds;
 pub(crate) mod calls;
 pub(crate) mod client;
+pub(crate) mod draft;
+pub(crate) mod replica;
 mod script;
 pub(crate) mod sums;
 #[cfg(test)]

@@ -128,6 +128,23 @@ pub(crate) enum AdmitReply {
     Cached(CachedReply),
 }
 
+impl AdmitReply {
+    /// What there is to say when nobody can tell.
+    pub(crate) fn unavailable() -> AdmitReply {
+        refuse(refused(Code::StateUnavailable))
+    }
+
+    /// The same with another state of limits.
+    pub(crate) fn with_rate(self, told: Rates) -> AdmitReply {
+        match self {
+            AdmitReply::Cached(CachedReply::Cached { answer, .. }) => {
+                AdmitReply::Cached(CachedReply::Cached { answer, rate: told })
+            }
+            other => other,
+        }
+    }
+}
+
 /// Mirrors [`Admission::Cached`].
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,5 +1,8 @@
 //! What is asked of Redis: each call one script, or one of each group.
 
+use serde_json::value::RawValue;
+
+use super::super::cache;
 use super::*;
 
 impl Counters {
@@ -232,6 +235,28 @@ impl Counters {
         Ok(told.into_iter().skip(1).filter_map(late).collect())
     }
 
+    /// An answer that is kept for all.
+    pub(crate) async fn kept(&self, key: &str) -> Result<Option<String>, Fault> {
+        let mut command = redis::cmd("GET");
+        command.arg(cached(key));
+        Ok(text(self.client.ask(&command).await?))
+    }
+
+    /// Keeps an answer for all, unless it is too large.
+    pub(crate) async fn keep(&self, key: &str, answer: &RawValue, ttl_s: u64) -> Result<(), Fault> {
+        if ttl_s == 0 || answer.get().len() > cache::ENTRY_BYTES_MAX {
+            return Ok(());
+        }
+        let mut command = redis::cmd("SET");
+        command
+            .arg(cached(key))
+            .arg(answer.get())
+            .arg("EX")
+            .arg(ttl_s.min(cache::TTL_S_MAX));
+        self.client.ask(&command).await?;
+        Ok(())
+    }
+
     /// Groups that exchanges of `owner` count in, its own first.
     fn groups(&self, owner: Owner<'_>) -> Vec<Group> {
         let home = self.home(owner);
@@ -420,4 +445,8 @@ pub(super) fn text(value: Value) -> Option<String> {
 
 fn odd() -> Fault {
     Fault::Odd("an answer that is not understood".to_owned())
+}
+
+fn cached(key: &str) -> String {
+    format!("weir:cache:{key}")
 }

@@ -1,0 +1,384 @@
+//! This service as one of several that count in the same Redis.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use engine::ledger::Scope;
+use engine::wire::{Admission, Admit, LeaseState, Rates, Renew, Renewed, UsageRecord};
+use serde_json::value::RawValue;
+
+use super::super::state::{AdmitReply, Core, Shared, Spent};
+use super::bounds::{Bounds, Fields};
+use super::calls::{Ending, Settling};
+use super::client::{Client, Fault};
+use super::draft::{Draft, Granted, adopt};
+use super::sums::Sum;
+use super::{
+    Charged, Counters, Ended, Group, Held, LONG_PATIENCE, Late, Layout, Owner, PATIENCE, Wish,
+};
+use crate::clock;
+
+/// Times that one admission is weighed at most.
+const ROUNDS_MAX: usize = 8;
+/// Times that a scope's sums are read at most, while charges come in between.
+const SUMS_MAX: usize = 8;
+
+/// What the ledger knows of a scope; see [`Sum`].
+pub(crate) trait Sums: Send + Sync {
+    /// The sums of a scope, and what these exchanges count there as far as the sums hold them.
+    ///
+    /// # Errors
+    /// The ledger does not answer.
+    fn sum(&self, scope: &Scope, exchanges: &[String]) -> Result<Sum, String>;
+}
+
+/// See the module.
+pub(crate) struct Replica {
+    /// What requests wait for.
+    fast: Counters,
+    /// What they do not wait for.
+    slow: Counters,
+    sums: Arc<dyn Sums>,
+    /// Whether Redis answered last.
+    works: AtomicBool,
+}
+
+impl Replica {
+    pub(crate) fn new(url: &str, layout: Layout, sums: Arc<dyn Sums>) -> Replica {
+        let cluster = layout == Layout::Tenants;
+        let counters = |patience| Counters::new(Client::new(url, cluster, patience), layout);
+        Replica {
+            fast: counters(PATIENCE),
+            slow: counters(LONG_PATIENCE),
+            sums,
+            works: AtomicBool::new(true),
+        }
+    }
+
+    /// Whether Redis answered when it was asked last.
+    pub(crate) fn works(&self) -> bool {
+        self.works.load(Ordering::Relaxed)
+    }
+
+    fn heard<T>(&self, answer: Result<T, Fault>) -> Result<T, Fault> {
+        self.works.store(answer.is_ok(), Ordering::Relaxed);
+        answer
+    }
+
+    /// Decides on an admission with what all replicas have counted.
+    pub(crate) async fn admit(&self, shared: &Shared, admit: &Admit) -> AdmitReply {
+        let decided = self.heard(self.decide(shared, admit).await);
+        decided.unwrap_or_else(|_| AdmitReply::unavailable())
+    }
+
+    async fn decide(&self, shared: &Shared, admit: &Admit) -> Result<AdmitReply, Fault> {
+        let Some(tenant) = tenant_of(&shared.core(), &admit.key) else {
+            return Ok(shared.core().admit(admit, clock::now_ms()));
+        };
+        let owner = Owner {
+            key: &admit.key,
+            tenant: &tenant,
+        };
+        if let Some(ask) = admit.cache.as_ref().filter(|ask| ask.read) {
+            let kept = self.fast.kept(&ask.key).await?;
+            shared.core().cache.show(&ask.key, kept, clock::now_ms());
+        }
+        let mut is_fresh = false;
+        for _ in 0..ROUNDS_MAX {
+            let now_ms = clock::now_ms();
+            let draft = shared.core().draft(admit, now_ms);
+            let (wish, bounds) = match &draft {
+                Draft::Grant(granted) if granted.plain || is_fresh => {
+                    (&granted.wish, granted.bounds.clone())
+                }
+                Draft::Cached(_, wish, bounds) => (wish, bounds.clone()),
+                Draft::Refused(_) if is_fresh => {
+                    let Draft::Refused(reply) = draft else { break };
+                    return Ok(reply);
+                }
+                Draft::Refused(_) | Draft::Grant(_) => {
+                    is_fresh = self.refresh(shared, admit, owner, now_ms).await?;
+                    continue;
+                }
+            };
+            let shares = self.fast.shares(bounds, owner);
+            match self.fast.hold(wish, &shares, false, now_ms).await? {
+                Held::Yes(states) => {
+                    let rate = seen(shared, &shares, &states, now_ms);
+                    return Ok(match draft {
+                        Draft::Grant(granted) => {
+                            self.granted(shared, *granted, rate, owner, now_ms).await
+                        }
+                        Draft::Cached(reply, ..) => reply.with_rate(rate),
+                        Draft::Refused(reply) => reply,
+                    });
+                }
+                Held::No(place, states) => {
+                    let told = shares.get(place..).unwrap_or_default();
+                    seen(shared, told, &[states], now_ms);
+                    is_fresh = false;
+                }
+                Held::Unready(group, scopes) => self.ready(shared, &group, &scopes).await?,
+                Held::Unopened(group) => self.open(&group).await?,
+                Held::Closed | Held::Full | Held::Settled => break,
+            }
+        }
+        Ok(AdmitReply::unavailable())
+    }
+
+    /// Reads everything that can bound an admission. `false` when it has to be done again.
+    async fn refresh(
+        &self,
+        shared: &Shared,
+        admit: &Admit,
+        owner: Owner<'_>,
+        now_ms: u64,
+    ) -> Result<bool, Fault> {
+        let Some(bounds) = shared.core().every_bound(admit, now_ms) else {
+            return Ok(true);
+        };
+        self.look(&self.fast, shared, bounds, owner, now_ms).await
+    }
+
+    async fn look(
+        &self,
+        counters: &Counters,
+        shared: &Shared,
+        bounds: Bounds,
+        owner: Owner<'_>,
+        now_ms: u64,
+    ) -> Result<bool, Fault> {
+        let shares = counters.shares(bounds, owner);
+        match counters.read(&shares, now_ms).await? {
+            Held::Yes(states) => {
+                seen(shared, &shares, &states, now_ms);
+                return Ok(true);
+            }
+            Held::Unready(group, scopes) => self.ready(shared, &group, &scopes).await?,
+            Held::Unopened(group) => self.open(&group).await?,
+            _ => {}
+        }
+        Ok(false)
+    }
+
+    /// A grant that is held; its lease is given if there is room for that too.
+    async fn granted(
+        &self,
+        shared: &Shared,
+        granted: Granted,
+        rate: Rates,
+        owner: Owner<'_>,
+        now_ms: u64,
+    ) -> AdmitReply {
+        let mut grant = granted.grant;
+        grant.rate = rate;
+        if let Some(lease) = &granted.lease {
+            let shares = self.fast.shares(granted.bounds, owner);
+            match self.fast.hold(lease, &shares, false, now_ms).await {
+                Ok(Held::Yes(states)) => grant.rate = seen(shared, &shares, &states, now_ms),
+                // One that was made though the answer is lost expires.
+                _ => grant.lease = None,
+            }
+        } else {
+            grant.lease = None;
+        }
+        AdmitReply::Decided(Admission::Granted(grant))
+    }
+
+    async fn open(&self, group: &Group) -> Result<(), Fault> {
+        let now_ms = clock::now_ms();
+        self.slow.open(group, now_ms, "").await
+    }
+
+    /// Gives scopes the sums that the ledger has of them.
+    async fn ready(&self, shared: &Shared, group: &Group, scopes: &[Scope]) -> Result<(), Fault> {
+        let calendar = shared.core().ledger.calendar().clone();
+        for scope in scopes {
+            for _ in 0..SUMS_MAX {
+                let now_ms = clock::now_ms();
+                let waits = self.slow.waiting(group, scope, now_ms).await?;
+                let (sums, name) = (Arc::clone(&self.sums), scope.clone());
+                let exchanges = waits.exchanges();
+                let read = move || sums.sum(&name, &exchanges);
+                let sum = tokio::task::spawn_blocking(read).await;
+                let sum = sum.map_err(|_| Fault::Odd("the ledger was not read".to_owned()))?;
+                let sum = sum.map_err(Fault::Odd)?;
+                let given = self
+                    .slow
+                    .initialise(group, scope, &waits, &sum, &calendar, now_ms);
+                if given.await? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Extends the holds of running exchanges.
+    pub(crate) async fn renew(&self, renew: &Renew) -> Result<Renewed, Fault> {
+        let extended = self.fast.renew(&renew.live, clock::now_ms()).await;
+        Ok(Renewed {
+            extended: self.heard(extended)?,
+        })
+    }
+
+    /// Settles a record that is durable.
+    pub(crate) async fn settle(
+        &self,
+        shared: &Shared,
+        record: &UsageRecord,
+    ) -> Result<Charged, Fault> {
+        let (tenant, scopes, calendar) = {
+            let core = shared.core();
+            let scopes = match record.key.is_empty() {
+                true => Vec::new(),
+                false => core.scopes(&Spent::of(record)),
+            };
+            let tenant = tenant_of(&core, &record.key).unwrap_or_default();
+            (tenant, scopes, core.ledger.calendar().clone())
+        };
+        let owner = Owner {
+            key: &record.key,
+            tenant: &tenant,
+        };
+        let ended = Ended {
+            exchange: &record.exchange,
+            lease: record.lease.as_deref(),
+            expired: record.ending == engine::wire::Ending::Expired,
+            cost_nano: record.cost_nano,
+            at_ms: record.at_ms,
+            provider: &record.provider,
+            model: &record.model,
+            input: record.usage.input,
+            output: record.usage.output,
+            scopes,
+        };
+        let fields = |at_ms| Fields::of(&calendar, at_ms);
+        for _ in 0..ROUNDS_MAX {
+            let now_ms = clock::now_ms();
+            let mut ended = ended.clone();
+            ended.at_ms = ended.at_ms.min(now_ms);
+            let settled = self.slow.settle(&ended, owner, fields, now_ms).await;
+            match self.heard(settled)? {
+                Settling::Done(charged) => return Ok(charged),
+                Settling::Unopened(group) => self.open(&group).await?,
+            }
+        }
+        Err(Fault::Odd("Redis forgets what it is told".to_owned()))
+    }
+
+    /// Lowers or ends leases as their workers say.
+    pub(crate) async fn lease_states(
+        &self,
+        shared: &Shared,
+        states: &[LeaseState],
+    ) -> Result<(), Fault> {
+        for state in states {
+            let now_ms = clock::now_ms();
+            let Some(info) = self.slow.peek(&state.id, now_ms).await? else {
+                continue;
+            };
+            let tenant = tenant_of(&shared.core(), &info.key).unwrap_or(info.tenant);
+            let owner = Owner {
+                key: &info.key,
+                tenant: &tenant,
+            };
+            let ending = Ending {
+                id: &state.id,
+                keep_nano: state.keep_nano,
+                done: state.done,
+                requests: state.requests,
+                tokens: state.tokens,
+                running: state.running,
+            };
+            self.slow.finish(&ending, owner, now_ms).await?;
+        }
+        Ok(())
+    }
+
+    /// Holds that nobody renewed and that somebody has to pay for.
+    pub(crate) async fn expire(&self, shared: &Shared) -> Result<Vec<Late>, Fault> {
+        let now_ms = clock::now_ms();
+        let mut late = Vec::new();
+        for group in self.homes(shared) {
+            let told = self.slow.expire(&group, now_ms).await;
+            late.extend(self.heard(told)?);
+        }
+        Ok(late)
+    }
+
+    fn homes(&self, shared: &Shared) -> Vec<Group> {
+        let core = shared.core();
+        let mut homes: Vec<Group> = Vec::new();
+        for entry in core.keys.all() {
+            let home = self.slow.home(Owner {
+                key: &entry.key.id,
+                tenant: &entry.key.membership.tenant,
+            });
+            if !homes.contains(&home) {
+                homes.push(home);
+            }
+        }
+        homes
+    }
+
+    /// Brings budgets of these scopes up to date in this process's ledger: what reads of them show.
+    pub(crate) async fn watch(&self, shared: &Shared, scopes: &[Scope]) -> Result<(), Fault> {
+        for scope in scopes {
+            let now_ms = clock::now_ms();
+            for _ in 0..SUMS_MAX {
+                let (bounds, key, tenant) = {
+                    let mut core = shared.core();
+                    let (key, tenant) = match scope {
+                        Scope::Key(key) => {
+                            let tenant = tenant_of(&core, key);
+                            (key.clone(), tenant.unwrap_or_default())
+                        }
+                        Scope::Tenant(tenant) => (String::new(), tenant.clone()),
+                        _ => (String::new(), String::new()),
+                    };
+                    let Core { ledger, limits, .. } = &mut *core;
+                    let id = ledger.place_of(scope);
+                    let ids: Vec<_> = id.into_iter().collect();
+                    (Bounds::of(ledger, limits, &ids, &[], now_ms), key, tenant)
+                };
+                let owner = Owner {
+                    key: &key,
+                    tenant: &tenant,
+                };
+                if !bounds.bind() {
+                    break;
+                }
+                let looked = self.look(&self.slow, shared, bounds, owner, now_ms).await;
+                if self.heard(looked)? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps an answer for all replicas.
+    pub(crate) async fn keep(&self, key: &str, answer: &RawValue, ttl_s: u64) -> Result<(), Fault> {
+        self.heard(self.slow.keep(key, answer, ttl_s).await)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn wished(&self) -> &Counters {
+        &self.slow
+    }
+}
+
+/// Takes over what Redis has told; the tightest limits of requests and tokens among it.
+fn seen(shared: &Shared, shares: &[(Group, Bounds)], states: &[Vec<i64>], now_ms: u64) -> Rates {
+    let mut core = shared.core();
+    let Core { ledger, limits, .. } = &mut *core;
+    let told = shares.iter().map(|(_, bounds)| bounds).zip(states);
+    let places = adopt(told, ledger, limits, now_ms);
+    limits.rates(&places, now_ms)
+}
+
+fn tenant_of(core: &Core, key: &str) -> Option<String> {
+    let entry = core.keys.by_id(key)?;
+    Some(entry.key.membership.tenant.clone())
+}
