@@ -229,6 +229,18 @@ impl Ledger {
         std::mem::take(&mut self.crossings)
     }
 
+    /// Whether [`Ledger::take_crossings`] would tell of some.
+    pub fn has_crossings(&self) -> bool {
+        !self.crossings.is_empty()
+    }
+
+    /// Whether a budget of a scope has thresholds.
+    pub fn tells(&self, id: ScopeId) -> bool {
+        let account = self.accounts.get(id.0);
+        let mut budgets = account.map(Account::budgets).unwrap_or_default().iter();
+        budgets.any(|budget| budget.thresholds.iter().next().is_some())
+    }
+
     /// Budgets of a scope with their state at `now_ms`.
     pub fn budgets(&mut self, id: ScopeId, now_ms: u64) -> Vec<BudgetState> {
         self.advance(now_ms);

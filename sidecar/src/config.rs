@@ -330,6 +330,8 @@ pub struct VirtualKeyConfig {
 pub struct StoreConfig {
     /// Address of a Redis or Valkey that counts for all state services; needs a database.
     pub redis: Option<Secret>,
+    /// Whether that is a Redis Cluster.
+    pub redis_cluster: bool,
     /// Address of the PostgreSQL with keys, budgets and ledger. Alone it serves one state service.
     pub database: Option<Secret>,
     /// What provider keys are sealed with, 64 hexadecimal digits; `secret.key` in `data` when `None`.
@@ -564,6 +566,7 @@ impl Default for StoreConfig {
     fn default() -> StoreConfig {
         StoreConfig {
             redis: None,
+            redis_cluster: false,
             database: None,
             secret_key: None,
             spool_records: SPOOL_RECORDS,

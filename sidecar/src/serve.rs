@@ -11,7 +11,7 @@ use std::time::Duration;
 use engine::ledger::{Ledger, Scope};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::config::Config;
 use crate::{clock, render, vault};
@@ -44,6 +44,8 @@ use log::{Level, Log};
 use membership::Rules;
 use metrics::Metrics;
 use rotation::Rotation;
+use shared::counting::{self, Counting};
+use shared::replica::Replica;
 use state::{CompiledPolicy, Core, Shared, Spent, number};
 use store::StoreError;
 use store::db::{Db, DbError};
@@ -139,7 +141,8 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
 
     let mut db = store::open(&config.data.join(DATABASE))?;
     let sealer = Arc::new(Sealer::open(&config.data.join(SECRET))?);
-    let shared = Arc::new(load(&config, &mut db, &sealer, log)?);
+    let (counted, left) = mpsc::unbounded_channel();
+    let shared = Arc::new(load(&config, &mut db, &sealer, log, counted)?);
     for access in &accesses {
         shared.metrics().vault_access(access);
     }
@@ -188,6 +191,8 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     let admin_task = tokio::spawn(admin.serve(ending.clone(), move |request| {
         admin::handle(Arc::clone(&interface), request)
     }));
+    let counting = tokio::spawn(counting::count(Arc::clone(&shared), writer.clone(), left));
+    let ended = Arc::clone(&shared);
     let expiry = tokio::spawn(expire(Arc::clone(&shared), writer.clone()));
     let telling = webhook.map(|webhook| tokio::spawn(webhook.tell(writer.clone(), log)));
 
@@ -215,7 +220,12 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
         served
     });
     let _drained = admin_task.await;
-    if let Ok(Ok(Err(error))) = served.await {
+    let served = served.await;
+    if let Some(replica) = &ended.replica {
+        replica.flush().await;
+    }
+    counting.abort();
+    if let Ok(Ok(Err(error))) = served {
         return Err(error.into());
     }
     log.line(Level::Info, "state service ended", json!({}));
@@ -228,7 +238,13 @@ async fn bind(address: &crate::config::Address) -> Result<Listener, ServeError> 
 }
 
 /// Everything in memory, from the store, the journal and the configuration.
-fn load(config: &Config, db: &mut Db, sealer: &Sealer, log: Log) -> Result<Shared, ServeError> {
+fn load(
+    config: &Config,
+    db: &mut Db,
+    sealer: &Sealer,
+    log: Log,
+    counting: Counting,
+) -> Result<Shared, ServeError> {
     admin::upsert_file_keys(config, db, sealer)?;
     let now_ms = clock::now_ms();
     let mut ledger = Ledger::new(config.calendar.clone());
@@ -248,11 +264,18 @@ fn load(config: &Config, db: &mut Db, sealer: &Sealer, log: Log) -> Result<Share
     ledger.set_budgets(global, rules.global());
     let policy = config.policy();
     let path = config.data.join(JOURNAL);
-    let held = journal::replay(&path)?;
+    let redis = config.store.redis.as_ref();
+    let held = match redis {
+        None => journal::replay(&path)?,
+        Some(_) => Vec::new(),
+    };
     let mut core = Core::new(
         ledger,
         table,
-        Journal::open(&path)?,
+        match redis {
+            None => Journal::open(&path)?,
+            Some(_) => Journal::none(),
+        },
         CompiledPolicy::new(policy.clone()).map_err(io::Error::from)?,
         store::keys_version(db)?,
         (rules, limit_rules),
@@ -260,6 +283,15 @@ fn load(config: &Config, db: &mut Db, sealer: &Sealer, log: Log) -> Result<Share
     );
     core.set_policy(policy.clone()).map_err(io::Error::from)?;
     core.open_named();
+    if let Some(redis) = redis {
+        let sums = Arc::new(shared::ledger::LedgerSums::new(config.data.join(DATABASE)));
+        let layout = match config.store.redis_cluster {
+            true => shared::Layout::Tenants,
+            false => shared::Layout::One,
+        };
+        let replica = Replica::new(redis.expose(), layout, sums, counting);
+        return Ok(Shared::new(core, Metrics::new(&policy), log, Some(replica)));
+    }
     restore_spend(&mut core, db)?;
     let mut noted = Vec::new();
     for (exchange, of) in held {
@@ -287,7 +319,7 @@ fn load(config: &Config, db: &mut Db, sealer: &Sealer, log: Log) -> Result<Share
         ..
     } = &mut core;
     journal.compact(ledger, limits)?;
-    Ok(Shared::new(core, Metrics::new(&policy), log))
+    Ok(Shared::new(core, Metrics::new(&policy), log, None))
 }
 
 /// What every scope has spent, from the store's sums. They are made anew when other scopes are
@@ -304,7 +336,14 @@ async fn expire(shared: Arc<Shared>, writer: Writer) {
     let mut every = tokio::time::interval(EXPIRY_EVERY);
     loop {
         every.tick().await;
-        let late = shared.core().expire(clock::now_ms());
+        let late = match &shared.replica {
+            // What Redis does not tell now it tells later.
+            Some(replica) => {
+                let late = replica.expire(&shared).await.unwrap_or_default();
+                late.into_iter().map(shared::draft::expired).collect()
+            }
+            None => shared.core().expire(clock::now_ms()),
+        };
         if !late.is_empty() && writer.expire(late).is_err() {
             // They come again after another time to live.
             shared.log.line(

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use engine::dialect::error_body;
+use engine::ledger::Scope;
 use engine::price;
 use engine::reply::Code;
 use hyper::body::Incoming;
@@ -202,6 +203,7 @@ async fn route(interface: &Interface, request: Request<Incoming>) -> Reply {
     };
     interface.authorize(&request)?;
     let query = request.uri().query().unwrap_or_default().to_owned();
+    look(interface, &method, rest).await?;
     let mut segments = rest.split('/');
     match (
         segments.next(),
@@ -239,6 +241,45 @@ async fn route(interface: &Interface, request: Request<Incoming>) -> Reply {
     }
 }
 
+/// What a call shows of counters is read where they are, if that is elsewhere. A change does not
+/// depend on it.
+async fn look(interface: &Interface, method: &Method, path: &str) -> Result<(), Refusal> {
+    let shared = &interface.shared;
+    let Some(replica) = &shared.replica else {
+        return Ok(());
+    };
+    let scopes = {
+        let core = shared.core();
+        match path.split_once('/') {
+            None if path == "budgets" => core
+                .ledger
+                .scopes_with_budgets()
+                .into_iter()
+                .map(|(scope, _)| scope)
+                .collect(),
+            None if path == "virtual-keys" => core
+                .keys
+                .all()
+                .map(|entry| Scope::Key(entry.key.id.clone()))
+                .collect(),
+            Some(("virtual-keys", id)) => {
+                let id = id.split('/').next().unwrap_or_default();
+                let hash = engine::cache_key::sha256_hex(id.as_bytes());
+                let found = core.keys.by_id(id).or_else(|| core.keys.by_hash(&hash));
+                found
+                    .map(|entry| Scope::Key(entry.key.id.clone()))
+                    .into_iter()
+                    .collect::<Vec<_>>()
+            }
+            _ => Vec::new(),
+        }
+    };
+    match replica.watch(shared, &scopes).await {
+        Err(_) if method == Method::GET => Err(Refusal::new(Code::StateUnavailable)),
+        _ => Ok(()),
+    }
+}
+
 async fn only(method: &Method, taken: &[Method], reply: impl Future<Output = Reply>) -> Reply {
     if taken.contains(method) {
         reply.await
@@ -260,7 +301,15 @@ async fn body(request: Request<Incoming>) -> Result<hyper::body::Bytes, Refusal>
 async fn metrics(interface: &Interface) -> Reply {
     let now_ms = clock::now_ms();
     let shared = &interface.shared;
+    let mut holds = None;
+    if let Some(replica) = &shared.replica {
+        // Without an answer the last one is shown, and that there is none.
+        let _unseen = replica.watch(shared, &[Scope::Global]).await;
+        holds = replica.holds(shared).await.ok();
+    }
     let mut gauges = shared.core().gauges(now_ms);
+    gauges.holds_open = holds.unwrap_or(gauges.holds_open);
+    gauges.counters_work = shared.counters_work();
     gauges.writer_queue = interface.writer.queue();
     gauges.store_works = shared.store_works();
     let text = shared.metrics().render(&gauges);

@@ -63,6 +63,9 @@ pub(crate) async fn handle(
             Ok(admit) => admission(&shared, &admit).await,
             Err(_) => listen::empty(StatusCode::BAD_REQUEST),
         },
+        Some(path @ (Path::Renew | Path::Cache)) if shared.replica.is_some() => {
+            replicate(&shared, path, &body).await
+        }
         Some(path) => {
             decide(&shared, path, &body).unwrap_or_else(|_| listen::empty(StatusCode::BAD_REQUEST))
         }
@@ -97,7 +100,7 @@ impl Path {
 /// Whoever sends one request after the other is not to be refused because the end of the one before is
 /// still on its way: filters tell of it some milliseconds after the client has the answer.
 async fn admission(shared: &Shared, admit: &Admit) -> Answer {
-    let first = shared.core().admit(admit, clock::now_ms());
+    let first = decision(shared, admit).await;
     if !matches!(first, AdmitReply::Busy(_)) {
         return json(&first);
     }
@@ -108,11 +111,48 @@ async fn admission(shared: &Shared, admit: &Admit) -> Answer {
     loop {
         tokio::time::sleep(BUSY_STEP).await;
         waited = waited.saturating_add(BUSY_STEP);
-        let reply = shared.core().admit(admit, clock::now_ms());
+        let reply = decision(shared, admit).await;
         if !matches!(reply, AdmitReply::Busy(_)) || waited >= BUSY_MAX {
             return json(&reply);
         }
     }
+}
+
+/// Where counters are says what comes of an admission.
+async fn decision(shared: &Shared, admit: &Admit) -> AdmitReply {
+    match &shared.replica {
+        Some(replica) => replica.admit(shared, admit).await,
+        None => shared.core().admit(admit, clock::now_ms()),
+    }
+}
+
+/// What counters, holds and cached answers of several services are asked for.
+async fn replicate(shared: &Shared, path: Path, body: &Bytes) -> Answer {
+    let Some(replica) = &shared.replica else {
+        return listen::empty(StatusCode::NOT_FOUND);
+    };
+    if let Path::Renew = path {
+        let Ok(renew) = serde_json::from_slice::<Renew>(body) else {
+            return listen::empty(StatusCode::BAD_REQUEST);
+        };
+        return match replica.renew(shared, &renew).await {
+            Ok(renewed) => json(&renewed),
+            Err(_) => listen::empty(StatusCode::SERVICE_UNAVAILABLE),
+        };
+    }
+    let Ok(put) = cache_put(body) else {
+        return listen::empty(StatusCode::BAD_REQUEST);
+    };
+    match replica.keep(&put.key, &put.answer, put.ttl_s).await {
+        Ok(()) => listen::empty(StatusCode::NO_CONTENT),
+        Err(_) => listen::empty(StatusCode::SERVICE_UNAVAILABLE),
+    }
+}
+
+fn cache_put(body: &Bytes) -> Result<CachePutText, serde_json::Error> {
+    let put: CachePutText = serde_json::from_slice(body)?;
+    let _checked: engine::wire::CachedAnswer = serde_json::from_str(put.answer.get())?;
+    Ok(put)
 }
 
 /// A place among the admissions that wait, given back when dropped.
@@ -150,8 +190,7 @@ fn decide(shared: &Shared, path: Path, body: &Bytes) -> Result<Answer, serde_jso
             json(&shared.core().policy(&poll, now_ms))
         }
         Path::Cache => {
-            let put: CachePutText = serde_json::from_slice(body)?;
-            let _checked: engine::wire::CachedAnswer = serde_json::from_str(put.answer.get())?;
+            let put = cache_put(body)?;
             shared
                 .core()
                 .cache

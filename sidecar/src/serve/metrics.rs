@@ -81,6 +81,7 @@ pub(crate) struct Gauges {
     pub(crate) writer_queue: usize,
     pub(crate) vms: usize,
     pub(crate) store_works: bool,
+    pub(crate) counters_work: bool,
     pub(crate) spent_month_nano: NanoUsd,
     pub(crate) held_nano: NanoUsd,
 }
@@ -276,6 +277,11 @@ impl Metrics {
             "weir_store_up",
             "1 while the store takes writes.",
             u8::from(gauges.store_works).to_string(),
+        );
+        gauge(
+            "weir_counters_up",
+            "1 while what is counted can be read and changed; without Redis always.",
+            u8::from(gauges.counters_work).to_string(),
         );
         text.finish()
     }

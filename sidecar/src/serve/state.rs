@@ -25,6 +25,7 @@ use super::limits::LimitRules;
 use super::log::Log;
 use super::membership::{Party, Rules, Targets};
 use super::metrics::{Gauges, Metrics};
+use super::shared::replica::Replica;
 
 /// Filter VMs remembered for `/health`. Above it the list starts anew.
 const VMS_MAX: usize = 1_024;
@@ -41,6 +42,9 @@ pub(crate) struct Shared {
     store_works: AtomicBool,
     /// Admissions that wait for a running exchange to end.
     pub(crate) busy: AtomicUsize,
+    /// Where counters, holds and limits are when several services share them; else they are in `core`,
+    /// where otherwise only stands what was last seen of them.
+    pub(crate) replica: Option<Replica>,
 }
 
 /// Everything that decides.
@@ -167,8 +171,9 @@ pub(crate) struct PolicyReply<'a> {
 }
 
 impl Shared {
-    pub(crate) fn new(core: Core, metrics: Metrics, log: Log) -> Shared {
+    pub(crate) fn new(core: Core, metrics: Metrics, log: Log, replica: Option<Replica>) -> Shared {
         Shared {
+            replica,
             core: Mutex::new(core),
             metrics: Mutex::new(metrics),
             log,
@@ -188,6 +193,11 @@ impl Shared {
 
     pub(crate) fn store_works(&self) -> bool {
         self.store_works.load(Ordering::Relaxed)
+    }
+
+    /// Whether what is counted can be read and changed.
+    pub(crate) fn counters_work(&self) -> bool {
+        self.replica.as_ref().is_none_or(Replica::works)
     }
 
     pub(crate) fn note_store(&self, works: bool) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::process::{Service, admit, internal, record};
+use super::process::{Service, admit, internal, on_both, record};
 
 const COST: i64 = 1_000;
 const HOLD: i64 = 5_000;
@@ -53,13 +53,16 @@ fn nano(value: &Value) -> i64 {
 
 #[test]
 fn records_and_holds_survive_kill_9() {
-    let folder = tempfile::tempdir().unwrap();
+    on_both(records_and_holds);
+}
+
+fn records_and_holds(folder: &Path) {
     let (mut settled, mut open, mut held) = (Vec::new(), Vec::new(), 0);
-    let service = Service::start_with(folder.path(), false);
+    let service = Service::start_with(folder, false);
     let (key, _) = service.new_key(json!({"name": "k", "budget_limit_usd": 500}));
     service.kill();
     for round in 0..3 {
-        let service = Service::start_with(folder.path(), false);
+        let service = Service::start_with(folder, false);
         let clients: Vec<_> = (0..4)
             .map(|client_number| {
                 let (socket, key) = (service.internal_socket(), key.clone());
@@ -76,7 +79,7 @@ fn records_and_holds_survive_kill_9() {
             held += seen.held;
         }
 
-        let service = Service::start_with(folder.path(), false);
+        let service = Service::start_with(folder, false);
         let path = format!("/admin/virtual-keys/{key}");
         let shown = service.admin("GET", &path, None).good();
         let spent = nano(&shown["spent_usd"]);
@@ -113,8 +116,11 @@ fn records_and_holds_survive_kill_9() {
 
 #[test]
 fn leases_survive_kill_9_and_what_was_given_back_does_not_come_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = Service::start(folder.path());
+    on_both(leases);
+}
+
+fn leases(folder: &Path) {
+    let service = Service::start(folder);
     let (key, _) = service.new_key(json!({"name": "k", "budget_limit_usd": 500}));
     let path = format!("/admin/virtual-keys/{key}");
     let mut leases = Vec::new();
@@ -147,7 +153,7 @@ fn leases_survive_kill_9_and_what_was_given_back_does_not_come_again() {
     assert_eq!(held(&service), amount(kept));
     service.kill();
 
-    let service = Service::start(folder.path());
+    let service = Service::start(folder);
     assert_eq!(held(&service), amount(kept));
     let spent = nano(&service.admin("GET", &path, None).good()["spent_usd"]);
     let mut leased = record("y", &key, COST);
@@ -180,8 +186,11 @@ fn ledger(data: &Path) -> i64 {
 
 #[test]
 fn a_budget_takes_exactly_what_fits() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = Service::start(folder.path());
+    on_both(a_budget);
+}
+
+fn a_budget(folder: &Path) {
+    let service = Service::start(folder);
     let (key, _) = service.new_key(json!({"name": "k", "budget_limit_usd": 0.00005}));
     let clients: Vec<_> = (0..20)
         .map(|client| {
@@ -213,8 +222,11 @@ fn a_budget_takes_exactly_what_fits() {
 
 #[test]
 fn a_restart_does_not_lift_a_rate_limit() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = Service::start(folder.path());
+    on_both(a_rate_limit);
+}
+
+fn a_rate_limit(folder: &Path) {
+    let service = Service::start(folder);
     let (key, _) = service.new_key(json!({"name": "k", "rate_limit": 4}));
     for exchange in ["a", "b", "c"] {
         let answer = service.internal("admit", &admit(exchange, &key, HOLD));
@@ -229,7 +241,7 @@ fn a_restart_does_not_lift_a_rate_limit() {
     assert_eq!(service.internal("settle", &settle).good()["durable"], 3);
     service.kill();
 
-    let service = Service::start(folder.path());
+    let service = Service::start(folder);
     let last = service.internal("admit", &admit("d", &key, HOLD)).good();
     assert_eq!(
         last["granted"]["rate"]["requests"]["remaining"], 0,
@@ -239,15 +251,18 @@ fn a_restart_does_not_lift_a_rate_limit() {
     assert_eq!(over["refused"]["code"], "rate_limit_exceeded", "{over}");
     assert_eq!(service.terminate(), Some(0));
 
-    let service = Service::start(folder.path());
+    let service = Service::start(folder);
     let over = service.internal("admit", &admit("f", &key, HOLD)).good();
     assert_eq!(over["refused"]["code"], "rate_limit_exceeded", "{over}");
 }
 
 #[test]
 fn sigterm_ends_in_order() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = Service::start(folder.path());
+    on_both(sigterm);
+}
+
+fn sigterm(folder: &Path) {
+    let service = Service::start(folder);
     let (key, _) = service.new_key(json!({"name": "k"}));
     let (socket, data) = (service.internal_socket(), service.data());
     let client = thread::spawn(move || client(&socket, &key, "x"));

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use test_servers::redis::Redis;
 
 pub(crate) const TOKEN: &str = "admin-token-of-the-test";
 /// The key that the configuration names.
@@ -67,6 +68,7 @@ impl Service {
         let child = Command::new(env!("CARGO_BIN_EXE_weir"))
             .args(["serve", "--config"])
             .arg(&config)
+            .envs(shared_stores(folder))
             .env("WEIR_ADMIN_TOKEN", TOKEN)
             .env("WEIR_CI_KEY", FILE_KEY)
             .stdout(log.unwrap())
@@ -149,6 +151,37 @@ impl Service {
             key["virtual_key"].as_str().unwrap().to_owned(),
         )
     }
+}
+
+/// Runs a test on stores of the service's own, and on those that several services share.
+pub(crate) fn on_both(test: impl Fn(&Path)) {
+    let folder = tempfile::tempdir().unwrap();
+    test(folder.path());
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start();
+    std::fs::write(folder.path().join(STORES), redis.url()).unwrap();
+    test(folder.path());
+}
+
+/// Names the stores that services in a folder share.
+const STORES: &str = "stores";
+
+/// Whether services in a folder share their stores with others.
+pub(crate) fn shares(folder: &Path) -> bool {
+    folder.join(STORES).exists()
+}
+
+fn shared_stores(folder: &Path) -> Vec<(&'static str, String)> {
+    let Ok(redis) = std::fs::read_to_string(folder.join(STORES)) else {
+        return Vec::new();
+    };
+    vec![
+        ("REDIS_URL", redis),
+        (
+            "DATABASE_URL",
+            "postgres://weir@127.0.0.1:9/weir".to_owned(),
+        ),
+    ]
 }
 
 impl Drop for Service {

@@ -26,6 +26,12 @@ pub(super) fn store(top: &mut Object<'_>, reader: &mut Reader<'_>) -> StoreConfi
             redis_named = true;
             found.redis = url(field, &REDIS_SCHEMES, reader);
         }
+        if let Some(is) = object
+            .member("redis_cluster")
+            .and_then(|field| reader.choice(&field, &[("true", true), ("false", false)]))
+        {
+            found.redis_cluster = is;
+        }
         if let Some(field) = object.member("database") {
             database_named = true;
             found.database = url(field, &DATABASE_SCHEMES, reader);

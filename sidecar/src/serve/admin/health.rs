@@ -23,7 +23,8 @@ pub(super) async fn answer(interface: &Interface) -> Reply {
     let now_ms = clock::now_ms();
     let store = store_answers(interface, now_ms).await && interface.shared.store_works();
     let vms = interface.shared.core().vms(now_ms);
-    let (status, word) = match store {
+    let counters = interface.shared.counters_work();
+    let (status, word) = match store && counters {
         true => (StatusCode::OK, "healthy"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
     };
@@ -32,6 +33,7 @@ pub(super) async fn answer(interface: &Interface) -> Reply {
         "version": env!("CARGO_PKG_VERSION"),
         "parts": {
             "store": if store { "ok" } else { "failed" },
+            "counters": if counters { "ok" } else { "failed" },
             "store_queue": interface.writer.queue(),
             "filter_vms": vms,
         },

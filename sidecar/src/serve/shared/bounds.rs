@@ -93,6 +93,15 @@ impl Bounds {
         }
     }
 
+    /// Adds a window to what is looked at in each of the scopes.
+    pub(crate) fn look_at(&mut self, period: Period, window: period::Window) {
+        for budget in &mut self.budgets {
+            if budget.windows.iter().all(|(of, ..)| *of != period) {
+                budget.windows.push((period, window, None));
+            }
+        }
+    }
+
     /// Those of scopes that `takes` takes, and the others.
     pub(crate) fn parted(self, takes: impl Fn(&Scope) -> bool) -> (Bounds, Bounds) {
         let (budgets, other_budgets) = self.budgets.into_iter().partition(|it| takes(&it.scope));

@@ -214,17 +214,44 @@ impl Counters {
         Ok(u32::try_from(extended.len()).unwrap_or(u32::MAX))
     }
 
-    /// Whose a hold is; `None` when there is none.
-    pub(crate) async fn peek(&self, id: &str, now_ms: u64) -> Result<Option<Info>, Fault> {
+    /// Whose a hold is, and in which scopes it is in each group; nothing when there is none.
+    pub(crate) async fn peek(
+        &self,
+        id: &str,
+        now_ms: u64,
+    ) -> Result<Vec<(Group, Info, Vec<Scope>)>, Fault> {
+        let mut found = Vec::with_capacity(2);
         for group in self.groups_of_hold(id) {
             let mut command = self.command(&script::PEEK, &group, now_ms);
             command.arg(id);
-            let told = self.told(&command).await?;
-            if let Some(info) = told.into_iter().nth(1).and_then(text) {
-                return Ok(serde_json::from_str(&info).ok());
+            let mut told = self.told(&command).await?.into_iter().skip(1);
+            let info = told.next().and_then(text);
+            let info = info.and_then(|info| serde_json::from_str(&info).ok());
+            if let (Some(info), Some(Value::Array(scopes))) = (info, told.next()) {
+                let scopes = scopes.into_iter().filter_map(text);
+                let scopes = scopes.filter_map(|scope| Scope::parse(&scope));
+                found.push((group, info, scopes.collect()));
             }
         }
-        Ok(None)
+        Ok(found)
+    }
+
+    /// Lets a hold grow in one group, as far as `bounds` have room: by how much.
+    pub(crate) async fn grow(
+        &self,
+        group: &Group,
+        (id, by_nano): (&str, NanoUsd),
+        bounds: &Bounds,
+        now_ms: u64,
+    ) -> Result<NanoUsd, Fault> {
+        let mut command = self.command(&script::GROW, group, now_ms);
+        command.arg(id).arg(by_nano.clamp(0, NANO_MAX));
+        bounds.write(&mut command);
+        let told = self.numbers(&command).await?;
+        Ok(match told.as_slice() {
+            [1, grown_nano, ..] => *grown_nano,
+            _ => 0,
+        })
     }
 
     /// Claims holds of a group that nobody renewed.
@@ -233,6 +260,14 @@ impl Counters {
         command.arg(HOLD_TTL_MS).arg(EXPIRED_PER_CALL_MAX);
         let told = self.told(&command).await?;
         Ok(told.into_iter().skip(1).filter_map(late).collect())
+    }
+
+    /// Holds of a group that are open.
+    pub(crate) async fn holds(&self, group: &Group) -> Result<usize, Fault> {
+        let mut command = redis::cmd("ZCARD");
+        command.arg(group.key("x"));
+        let open = whole(self.client.ask(&command).await?).ok_or_else(odd)?;
+        Ok(usize::try_from(open).unwrap_or(0))
     }
 
     /// An answer that is kept for all.

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::ledger::Scope;
-use engine::wire::{Admission, Admit, LeaseState, Rates, Renew, Renewed, UsageRecord};
+use engine::period::Period;
+use engine::usage::NanoUsd;
+use engine::wire::{Admission, Admit, Grow, LeaseState, Rates, Renew, Renewed, UsageRecord};
 use serde_json::value::RawValue;
 
 use super::super::state::{AdmitReply, Core, Shared, Spent};
 use super::bounds::{Bounds, Fields};
 use super::calls::{Ending, Settling};
 use super::client::{Client, Fault};
+use super::counting::{Batch, Counting};
 use super::draft::{Draft, Granted, adopt};
 use super::sums::Sum;
 use super::{
@@ -41,10 +44,17 @@ pub(crate) struct Replica {
     sums: Arc<dyn Sums>,
     /// Whether Redis answered last.
     works: AtomicBool,
+    /// Where records go that have to be counted.
+    counting: Counting,
 }
 
 impl Replica {
-    pub(crate) fn new(url: &str, layout: Layout, sums: Arc<dyn Sums>) -> Replica {
+    pub(crate) fn new(
+        url: &str,
+        layout: Layout,
+        sums: Arc<dyn Sums>,
+        counting: Counting,
+    ) -> Replica {
         let cluster = layout == Layout::Tenants;
         let counters = |patience| Counters::new(Client::new(url, cluster, patience), layout);
         Replica {
@@ -52,7 +62,14 @@ impl Replica {
             slow: counters(LONG_PATIENCE),
             sums,
             works: AtomicBool::new(true),
+            counting,
         }
+    }
+
+    /// Leaves durable records to be counted.
+    pub(crate) fn count(&self, batch: Batch) {
+        // Who counts has ended with the service: the records are durable.
+        let _ended = self.counting.send(batch);
     }
 
     /// Whether Redis answered when it was asked last.
@@ -63,6 +80,17 @@ impl Replica {
     fn heard<T>(&self, answer: Result<T, Fault>) -> Result<T, Fault> {
         self.works.store(answer.is_ok(), Ordering::Relaxed);
         answer
+    }
+
+    /// Waits until what was left so far is counted, but not for a Redis that does not answer.
+    pub(crate) async fn flush(&self) {
+        let (reply, counted) = tokio::sync::oneshot::channel();
+        self.count(Batch {
+            replies: vec![(reply, 0)],
+            ..Batch::default()
+        });
+        // What is not counted now is counted after the next start.
+        let _later = tokio::time::timeout(LONG_PATIENCE, counted).await;
     }
 
     /// Decides on an admission with what all replicas have counted.
@@ -215,11 +243,37 @@ impl Replica {
     }
 
     /// Extends the holds of running exchanges.
-    pub(crate) async fn renew(&self, renew: &Renew) -> Result<Renewed, Fault> {
+    pub(crate) async fn renew(&self, shared: &Shared, renew: &Renew) -> Result<Renewed, Fault> {
         let extended = self.fast.renew(&renew.live, clock::now_ms()).await;
+        let extended = self.heard(extended)?;
+        let grown_nano = match &renew.grow {
+            Some(grow) => self.heard(self.grow(shared, grow).await)?,
+            None => 0,
+        };
         Ok(Renewed {
-            extended: self.heard(extended)?,
+            extended,
+            grown_nano,
         })
+    }
+
+    /// Lets one hold grow as far as every hard budget has room. What a group gives and another does
+    /// not stays held until the hold ends.
+    async fn grow(&self, shared: &Shared, grow: &Grow) -> Result<NanoUsd, Fault> {
+        let now_ms = clock::now_ms();
+        let mut grown_nano = None;
+        for (group, _, scopes) in self.fast.peek(&grow.id, now_ms).await? {
+            let bounds = {
+                let mut core = shared.core();
+                let Core { ledger, limits, .. } = &mut *core;
+                let ids = scopes.iter().filter_map(|scope| ledger.place_of(scope));
+                let ids: Vec<_> = ids.collect();
+                Bounds::of(ledger, limits, &ids, &[], now_ms)
+            };
+            let by_nano = grown_nano.unwrap_or(grow.by_nano);
+            let more = (grow.id.as_str(), by_nano);
+            grown_nano = Some(self.fast.grow(&group, more, &bounds, now_ms).await?);
+        }
+        Ok(grown_nano.unwrap_or(0))
     }
 
     /// Settles a record that is durable.
@@ -275,7 +329,8 @@ impl Replica {
     ) -> Result<(), Fault> {
         for state in states {
             let now_ms = clock::now_ms();
-            let Some(info) = self.slow.peek(&state.id, now_ms).await? else {
+            let held = self.slow.peek(&state.id, now_ms).await?;
+            let Some((_, info, _)) = held.into_iter().next() else {
                 continue;
             };
             let tenant = tenant_of(&shared.core(), &info.key).unwrap_or(info.tenant);
@@ -337,10 +392,18 @@ impl Replica {
                         Scope::Tenant(tenant) => (String::new(), tenant.clone()),
                         _ => (String::new(), String::new()),
                     };
+                    let also = match scope {
+                        Scope::Key(key) => core.keys.by_id(key).map(|entry| entry.key.period),
+                        Scope::Global => Some(Period::Monthly),
+                        _ => None,
+                    };
                     let Core { ledger, limits, .. } = &mut *core;
-                    let id = ledger.place_of(scope);
-                    let ids: Vec<_> = id.into_iter().collect();
-                    (Bounds::of(ledger, limits, &ids, &[], now_ms), key, tenant)
+                    let ids: Vec<_> = ledger.place_of(scope).into_iter().collect();
+                    let mut bounds = Bounds::of(ledger, limits, &ids, &[], now_ms);
+                    if let Some(period) = also {
+                        bounds.look_at(period, ledger.calendar().window(period, now_ms));
+                    }
+                    (bounds, key, tenant)
                 };
                 let owner = Owner {
                     key: &key,
@@ -363,9 +426,14 @@ impl Replica {
         self.heard(self.slow.keep(key, answer, ttl_s).await)
     }
 
-    #[cfg(test)]
-    pub(crate) fn wished(&self) -> &Counters {
-        &self.slow
+    /// Holds that are open, in the groups of all keys.
+    pub(crate) async fn holds(&self, shared: &Shared) -> Result<usize, Fault> {
+        let mut open: usize = 0;
+        for group in self.homes(shared) {
+            let more = self.heard(self.slow.holds(&group).await)?;
+            open = open.saturating_add(more);
+        }
+        Ok(open)
     }
 }
 

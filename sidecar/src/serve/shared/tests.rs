@@ -204,15 +204,16 @@ impl World {
             tokens_in: tokens,
             user: "",
             tags: &[],
+            slice_tokens: None,
         };
         let mut limits = std::mem::take(&mut self.limits);
         let places = self.places(&mut limits, skip);
         let mut granted = None;
         if limits.check(&places, tokens, self.now_ms).is_ok()
-            && let Answer::Granted { hold_nano, .. } = self.ledger.admit(&ask, self.now_ms)
+            && let Answer::Granted { held, .. } = self.ledger.admit(&ask, self.now_ms)
         {
             limits.pass(&exchange, places, tokens, self.now_ms);
-            granted = Some(hold_nano);
+            granted = Some(held.hold_nano);
         }
         self.limits = limits;
         let amount_nano = input_nano + i64::try_from(output).unwrap();

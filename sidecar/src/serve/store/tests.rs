@@ -267,7 +267,12 @@ fn shared(folder: &Path) -> Arc<Shared> {
     let log = Log {
         level: Level::Error,
     };
-    Arc::new(Shared::new(core, Metrics::new(&Policy::default()), log))
+    Arc::new(Shared::new(
+        core,
+        Metrics::new(&Policy::default()),
+        log,
+        None,
+    ))
 }
 
 #[test]

@@ -13,6 +13,7 @@ use engine::wire::{CacheStatus, Ending, LeaseState, Settle, Settled, UsageRecord
 use tokio::sync::oneshot;
 
 use super::super::log::{self, Level};
+use super::super::shared::counting::Batch as Durable;
 use super::super::state::{Core, Shared, Spent};
 use super::alerts;
 use super::db::{Db, DbError};
@@ -231,12 +232,7 @@ impl Thread {
                 let leases = batches.iter().map(|batch| batch.leases.as_slice());
                 self.apply(&records, leases, &charged, &written, now_ms);
                 self.alert(now_ms);
-                for batch in batches {
-                    let durable = u32::try_from(batch.records.len()).unwrap_or(u32::MAX);
-                    if let Some(reply) = batch.reply {
-                        let _gone = reply.send(Ok(Settled { durable }));
-                    }
-                }
+                self.answer(batches, &written);
             }
             Err(error) => {
                 self.shared.note_store(false);
@@ -311,6 +307,36 @@ impl Thread {
         }
     }
 
+    /// Answers everybody, or leaves that to who counts the records elsewhere.
+    fn answer(&self, batches: Vec<Batch>, written: &[Written]) {
+        let mut durable = Durable::default();
+        let mut written = written.iter();
+        for batch in batches {
+            let count = u32::try_from(batch.records.len()).unwrap_or(u32::MAX);
+            let replies = batch.reply.into_iter().map(|reply| (reply, count));
+            durable.replies.extend(replies);
+            let fresh = batch.records.into_iter().zip(written.by_ref());
+            let fresh = fresh.filter(|(_, written)| **written != Written::Known);
+            durable.records.extend(fresh.map(|(record, _)| record));
+            durable.leases.extend(batch.leases);
+        }
+        match &self.shared.replica {
+            Some(replica) => replica.count(durable),
+            None => durable.answer(),
+        }
+    }
+
+    /// Exchanges under leases are asked for by nobody else.
+    fn note_demand(&self, records: &[&UsageRecord]) {
+        let now_ms = clock::now_ms();
+        let mut core = self.shared.core();
+        for record in records.iter().filter(|record| record.lease.is_some()) {
+            if let Some(entry) = core.keys.by_id_mut(&record.key) {
+                entry.demand.note(1, now_ms);
+            }
+        }
+    }
+
     fn apply<'a>(
         &self,
         records: &[&UsageRecord],
@@ -320,7 +346,9 @@ impl Thread {
         now_ms: u64,
     ) {
         let all = || records.iter().zip(charged).zip(written);
-        {
+        if self.shared.replica.is_some() {
+            self.note_demand(records);
+        } else {
             let mut core = self.shared.core();
             let mut leased = Vec::new();
             for ((record, charged_ms), written) in all() {

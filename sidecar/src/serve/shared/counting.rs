@@ -1,0 +1,154 @@
+//! Records that are durable here and not yet counted in Redis.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::ledger::Scope;
+use engine::wire::{LeaseState, Settled, UsageRecord};
+use serde_json::json;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::super::log::Level;
+use super::super::state::{Shared, Spent};
+use super::super::store::writer::{Failure, Writer};
+use super::Charged;
+use super::client::Fault;
+
+/// Records that are counted at the same time.
+const AT_ONCE_MAX: usize = 500;
+/// How long a settlement that is durable is not answered because it is not counted yet.
+const ANSWER_PATIENCE: Duration = Duration::from_millis(300);
+/// How long Redis is left alone after it did not answer.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What one settlement leaves to do.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) records: Vec<UsageRecord>,
+    pub(crate) leases: Vec<LeaseState>,
+    /// Who waits for it, and for how many records.
+    pub(crate) replies: Vec<(oneshot::Sender<Result<Settled, Failure>>, u32)>,
+}
+
+impl Batch {
+    /// Tells everybody who waits that the records are durable.
+    pub(crate) fn answer(&mut self) {
+        for (reply, durable) in self.replies.drain(..) {
+            let _gone = reply.send(Ok(Settled { durable }));
+        }
+    }
+}
+
+/// Where the writer leaves what it has made durable.
+pub(crate) type Counting = UnboundedSender<Batch>;
+
+/// Counts what the writer leaves, in order, until it has succeeded.
+pub(crate) async fn count(shared: Arc<Shared>, writer: Writer, mut left: UnboundedReceiver<Batch>) {
+    while let Some(first) = left.recv().await {
+        let mut batch = first;
+        while batch.records.len() < AT_ONCE_MAX
+            && let Ok(more) = left.try_recv()
+        {
+            batch.records.extend(more.records);
+            batch.leases.extend(more.leases);
+            batch.replies.extend(more.replies);
+        }
+        let (records, leases) = (
+            std::mem::take(&mut batch.records),
+            std::mem::take(&mut batch.leases),
+        );
+        let work = async {
+            let counted = settled(&shared, records).await;
+            end(&shared, &leases).await;
+            counted
+        };
+        tokio::pin!(work);
+        let counted = match tokio::time::timeout(ANSWER_PATIENCE, &mut work).await {
+            Ok(counted) => counted,
+            Err(_) => {
+                batch.answer();
+                work.await
+            }
+        };
+        batch.answer();
+        watch(&shared, &writer, &counted).await;
+    }
+}
+
+async fn settled(shared: &Arc<Shared>, records: Vec<UsageRecord>) -> Vec<(UsageRecord, Charged)> {
+    let mut done = Vec::with_capacity(records.len());
+    let mut waiting = records;
+    loop {
+        let mut calls = JoinSet::new();
+        for record in std::mem::take(&mut waiting) {
+            let shared = Arc::clone(shared);
+            calls.spawn(async move {
+                let answer = match &shared.replica {
+                    Some(replica) => replica.settle(&shared, &record).await,
+                    None => Err(Fault::Odd("there is none".to_owned())),
+                };
+                (record, answer)
+            });
+        }
+        let mut why = None;
+        while let Some(answer) = calls.join_next().await {
+            match answer {
+                Ok((record, Ok(charged))) => done.push((record, charged)),
+                Ok((record, Err(fault))) => {
+                    why = Some(fault);
+                    waiting.push(record);
+                }
+                Err(_) => {}
+            }
+        }
+        let Some(why) = why else {
+            return done;
+        };
+        let fields = json!({"error": why.to_string(), "records": waiting.len()});
+        shared
+            .log
+            .line(Level::Warn, "records wait to be counted", fields);
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Leases end after their records.
+async fn end(shared: &Arc<Shared>, leases: &[LeaseState]) {
+    let Some(replica) = &shared.replica else {
+        return;
+    };
+    while !leases.is_empty() && replica.lease_states(shared, leases).await.is_err() {
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Looks whether thresholds were reached where something was charged.
+async fn watch(shared: &Arc<Shared>, writer: &Writer, counted: &[(UsageRecord, Charged)]) {
+    let Some(replica) = &shared.replica else {
+        return;
+    };
+    let scopes = {
+        let core = shared.core();
+        let mut scopes: Vec<Scope> = Vec::new();
+        for (record, _) in counted.iter().filter(|(record, _)| record.cost_nano != 0) {
+            for scope in core.scopes(&Spent::of(record)) {
+                let id = core.ledger.place_of(&scope);
+                if id.is_some_and(|id| core.ledger.tells(id)) && !scopes.contains(&scope) {
+                    scopes.push(scope);
+                }
+            }
+        }
+        scopes
+    };
+    if scopes.is_empty() {
+        return;
+    }
+    // What cannot be seen now is seen with the next charge.
+    let _unseen = replica.watch(shared, &scopes).await;
+    if shared.core().ledger.has_crossings() {
+        // The writer tells of thresholds after each of its steps, an empty one too.
+        let _later = writer.expire(Vec::new());
+    }
+}
