@@ -284,7 +284,7 @@ fn load(
     core.set_policy(policy.clone()).map_err(io::Error::from)?;
     core.open_named();
     if let Some(redis) = redis {
-        let sums = Arc::new(shared::ledger::LedgerSums::new(config.data.join(DATABASE)));
+        let sums = shared::ledger::LedgerSums::File(config.data.join(DATABASE));
         let layout = match config.store.redis_cluster {
             true => shared::Layout::Tenants,
             false => shared::Layout::One,

@@ -15,11 +15,6 @@ impl Counters {
         }
     }
 
-    /// Other scopes are counted from now on, or in other windows.
-    pub(crate) fn set_generation(&self, generation: u64) {
-        self.generation.fetch_max(generation, Ordering::Relaxed);
-    }
-
     /// The group of a scope that a request of `owner` counts in.
     fn group(&self, scope: &Scope, owner: Owner<'_>) -> Group {
         let own = match scope {

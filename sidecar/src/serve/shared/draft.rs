@@ -16,9 +16,9 @@ pub(crate) enum Draft {
     /// It would go on.
     Grant(Box<Granted>),
     /// An answer from the cache, and where it counts.
-    Cached(AdmitReply, Wish, Bounds),
+    Cached(Box<(AdmitReply, Wish, Bounds)>),
     /// It would not.
-    Refused(AdmitReply),
+    Refused(Box<AdmitReply>),
 }
 
 /// A grant that Redis has to agree to.
@@ -49,14 +49,14 @@ impl Core {
                             bounds,
                         }))
                     }
-                    None => Draft::Refused(AdmitReply::unavailable()),
+                    None => Draft::Refused(Box::new(AdmitReply::unavailable())),
                 }
             }
             cached @ AdmitReply::Cached(_) => match self.callers(admit, now_ms) {
-                Some((wish, bounds)) => Draft::Cached(cached, wish, bounds),
-                None => Draft::Refused(AdmitReply::unavailable()),
+                Some((wish, bounds)) => Draft::Cached(Box::new((cached, wish, bounds))),
+                None => Draft::Refused(Box::new(AdmitReply::unavailable())),
             },
-            refused => Draft::Refused(refused),
+            refused => Draft::Refused(Box::new(refused)),
         }
     }
 

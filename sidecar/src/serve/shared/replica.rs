@@ -15,10 +15,9 @@ use super::calls::{Ending, Settling};
 use super::client::{Client, Fault};
 use super::counting::{Batch, Counting};
 use super::draft::{Draft, Granted, adopt};
+use super::ledger::LedgerSums;
 use super::sums::Sum;
-use super::{
-    Charged, Counters, Ended, Group, Held, LONG_PATIENCE, Late, Layout, Owner, PATIENCE, Wish,
-};
+use super::{Charged, Counters, Ended, Group, Held, LONG_PATIENCE, Late, Layout, Owner, PATIENCE};
 use crate::clock;
 
 /// Times that one admission is weighed at most.
@@ -26,22 +25,13 @@ const ROUNDS_MAX: usize = 8;
 /// Times that a scope's sums are read at most, while charges come in between.
 const SUMS_MAX: usize = 8;
 
-/// What the ledger knows of a scope; see [`Sum`].
-pub(crate) trait Sums: Send + Sync {
-    /// The sums of a scope, and what these exchanges count there as far as the sums hold them.
-    ///
-    /// # Errors
-    /// The ledger does not answer.
-    fn sum(&self, scope: &Scope, exchanges: &[String]) -> Result<Sum, String>;
-}
-
 /// See the module.
 pub(crate) struct Replica {
     /// What requests wait for.
     fast: Counters,
     /// What they do not wait for.
     slow: Counters,
-    sums: Arc<dyn Sums>,
+    sums: Arc<LedgerSums>,
     /// Whether Redis answered last.
     works: AtomicBool,
     /// Where records go that have to be counted.
@@ -49,18 +39,13 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    pub(crate) fn new(
-        url: &str,
-        layout: Layout,
-        sums: Arc<dyn Sums>,
-        counting: Counting,
-    ) -> Replica {
+    pub(crate) fn new(url: &str, layout: Layout, sums: LedgerSums, counting: Counting) -> Replica {
         let cluster = layout == Layout::Tenants;
         let counters = |patience| Counters::new(Client::new(url, cluster, patience), layout);
         Replica {
             fast: counters(PATIENCE),
             slow: counters(LONG_PATIENCE),
-            sums,
+            sums: Arc::new(sums),
             works: AtomicBool::new(true),
             counting,
         }
@@ -119,10 +104,10 @@ impl Replica {
                 Draft::Grant(granted) if granted.plain || is_fresh => {
                     (&granted.wish, granted.bounds.clone())
                 }
-                Draft::Cached(_, wish, bounds) => (wish, bounds.clone()),
+                Draft::Cached(cached) => (&cached.1, cached.2.clone()),
                 Draft::Refused(_) if is_fresh => {
                     let Draft::Refused(reply) = draft else { break };
-                    return Ok(reply);
+                    return Ok(*reply);
                 }
                 Draft::Refused(_) | Draft::Grant(_) => {
                     is_fresh = self.refresh(shared, admit, owner, now_ms).await?;
@@ -137,8 +122,8 @@ impl Replica {
                         Draft::Grant(granted) => {
                             self.granted(shared, *granted, rate, owner, now_ms).await
                         }
-                        Draft::Cached(reply, ..) => reply.with_rate(rate),
-                        Draft::Refused(reply) => reply,
+                        Draft::Cached(cached) => cached.0.with_rate(rate),
+                        Draft::Refused(reply) => *reply,
                     });
                 }
                 Held::No(place, states) => {
@@ -227,10 +212,22 @@ impl Replica {
                 let waits = self.slow.waiting(group, scope, now_ms).await?;
                 let (sums, name) = (Arc::clone(&self.sums), scope.clone());
                 let exchanges = waits.exchanges();
-                let read = move || sums.sum(&name, &exchanges);
-                let sum = tokio::task::spawn_blocking(read).await;
-                let sum = sum.map_err(|_| Fault::Odd("the ledger was not read".to_owned()))?;
-                let sum = sum.map_err(Fault::Odd)?;
+                let read = move || sums.read(&name, &exchanges);
+                let read = tokio::task::spawn_blocking(read).await;
+                let read = read.map_err(|_| Fault::Odd("the ledger was not read".to_owned()))?;
+                let read = read.map_err(|error| Fault::Odd(error.to_string()))?;
+                let sum = {
+                    let core = shared.core();
+                    let counts = read.known.iter().map(|known| {
+                        let counts = core.scopes(&known.spent()).contains(scope);
+                        let cost_nano = if counts { known.cost_nano } else { 0 };
+                        (known.exchange.clone(), cost_nano)
+                    });
+                    Sum {
+                        known: counts.collect(),
+                        days: read.days,
+                    }
+                };
                 let given = self
                     .slow
                     .initialise(group, scope, &waits, &sum, &calendar, now_ms);
