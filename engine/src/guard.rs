@@ -13,6 +13,7 @@
 mod checksum;
 mod credential;
 mod cue;
+mod custom;
 mod date;
 mod detectors;
 mod inspect;
@@ -50,7 +51,7 @@ pub struct Finding {
 ///
 /// Allocates only when `out` has to grow.
 pub fn scan(text: &str, out: &mut Vec<Finding>) {
-    scanner::Scanner::new(text, out).run();
+    Detectors::default().scan(text, out);
 }
 
 /// `text` with each finding replaced by its token; `None` when nothing is found.

@@ -34,6 +34,9 @@ const fn vendor(prefix: &'static str, alphabet: Alphabet, least: usize, most: us
 
 use Alphabet::{Alnum, Dotted, Hex, Url};
 
+/// Longer than any vendor's prefix.
+const PREFIX_BYTES_MAX: usize = 16;
+
 /// Keys whose prefix ends its first part with `-` or `_`; the longest prefix stands first.
 static JOINED: &[Vendor] = &[
     vendor("sk-ant-", Url, 20, 200),
@@ -121,6 +124,10 @@ fn fits(alphabet: Alphabet, byte: u8) -> bool {
 /// End of the vendor's key that begins at `start`.
 fn key(scan: &Scanner<'_>, vendors: &[Vendor], start: usize) -> Option<usize> {
     let rest = scan.bytes.get(start..)?;
+    if rest.len() < PREFIX_BYTES_MAX && vendors.iter().any(|vendor| vendor.prefix.starts_with(rest))
+    {
+        scan.touch();
+    }
     let vendor = vendors
         .iter()
         .find(|vendor| vendor.prefix.first() == rest.first() && rest.starts_with(vendor.prefix))?;
@@ -168,7 +175,7 @@ pub(super) fn joined(scan: &mut Scanner<'_>, start: usize) -> Option<usize> {
 fn dashes(scan: &mut Scanner<'_>, at: usize) -> usize {
     const BEGIN: &[u8] = b"-----BEGIN ";
     const LABEL_BYTES_MAX: usize = 48;
-    let after = scan.end_of(at, |byte| byte == b'-');
+    let after = scan.end_within(at, 64, |byte| byte == b'-');
     if after - at != 5 || !scan.slice(at, at + BEGIN.len()).eq(BEGIN) {
         return after;
     }
@@ -188,21 +195,31 @@ fn dashes(scan: &mut Scanner<'_>, at: usize) -> usize {
     end
 }
 
+/// Longest private key that is taken as one.
+const PEM_BYTES_MAX: usize = 65_536;
+
 /// After the END line; of a block that was cut, after the last line that can belong to it.
 fn pem_end(scan: &Scanner<'_>, body: usize) -> usize {
     const END: &[u8] = b"-----END ";
     let mut at = body;
     let mut end = body;
     loop {
-        let word = scan.end_of(at, |byte| {
+        let word = scan.end_within(at, PEM_BYTES_MAX, |byte| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
         });
+        if at - body > PEM_BYTES_MAX {
+            return end;
+        }
         if word > at && (word - at >= 8 || scan.at(word - 1) == b'=') {
             end = word;
         } else if word > at && !matches!(scan.at(at), b'n' | b'r') {
-            return end;
+            if !is_last_line(scan, at, word) {
+                return end;
+            }
+            end = word;
         }
         at = word;
+        scan.touch_within(at, END.len() + 53);
         let rest = scan.bytes.get(at..).unwrap_or_default();
         if rest.starts_with(END) {
             let label = rest.get(END.len()..).unwrap_or_default();
@@ -219,6 +236,15 @@ fn pem_end(scan: &Scanner<'_>, body: usize) -> usize {
             _ => return end,
         }
     }
+}
+
+/// The short word from `at` to `end` can end a block: it is no word of a sentence, or the END line
+/// follows.
+fn is_last_line(scan: &Scanner<'_>, at: usize, end: usize) -> bool {
+    let word = scan.slice(at, end);
+    let odd = word.iter().skip(1).any(|byte| !byte.is_ascii_lowercase());
+    let after = scan.end_within(end, 4, |byte| matches!(byte, b'\n' | b'\r' | b'\\' | b'n'));
+    odd || scan.slice(after, after + 5) == b"-----"
 }
 
 /// A key that begins with the capital at `at`, or whose `eyJ` has its capital there.
@@ -240,25 +266,31 @@ pub(super) fn capital(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
     Some(end)
 }
 
+/// Longest header of a signed token.
+const HEADER_BYTES_MAX: usize = 180;
+/// Longest of its other parts.
+const PAYLOAD_BYTES_MAX: usize = 16_384;
+
 /// A signed token: the header decodes to a JSON object, then two more parts (RFC 7519).
 fn jwt(scan: &Scanner<'_>, start: usize) -> Option<usize> {
-    let part = |at: usize| scan.end_of(at, |byte| is_word(byte) || byte == b'-');
-    let first = part(start);
-    if scan.at(first) != b'.' || first - start < 12 {
+    let part =
+        |at: usize, most: usize| scan.end_within(at, most, |byte| is_word(byte) || byte == b'-');
+    let first = part(start, HEADER_BYTES_MAX);
+    if scan.at(first) != b'.' || first - start < 12 || !header_decodes(scan.slice(start, first)) {
         return None;
     }
-    let second = part(first + 1);
+    let second = part(first + 1, PAYLOAD_BYTES_MAX);
     if second - first < 5 {
         return None;
     }
     let mut end = second;
     if scan.at(second) == b'.' {
-        end = part(second + 1);
+        end = part(second + 1, PAYLOAD_BYTES_MAX);
         if end == second + 1 {
             end = second;
         }
     }
-    header_decodes(scan.slice(start, first)).then_some(end)
+    Some(end)
 }
 
 /// The base64url text begins an object with a quoted name of letters: `{"alg"`, `{"typ"`, `{"kid"`.
@@ -304,35 +336,33 @@ pub(super) fn colon(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
         .slice(authority, authority + 24)
         .starts_with(b"hooks.slack.com/services")
     {
-        let end = scan.end_of(authority, |byte| {
+        let end = scan.end_within(authority, USERINFO_BYTES_MAX, |byte| {
             is_word(byte) || matches!(byte, b'.' | b'/' | b'-')
         });
         scan.found(Kind::ApiKey, scheme, end);
         return Some(end);
     }
-    let host = scan.end_of(authority, |byte| {
+    let host = scan.end_within(authority, USERINFO_BYTES_MAX, |byte| {
         byte.is_ascii_graphic() && !matches!(byte, b'/' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\')
     });
-    let part = scan.slice(authority, host.min(authority + 1024));
-    let mut after = authority;
-    if let Some(sign) = part.iter().rposition(|byte| *byte == b'@') {
-        let user = part.get(..sign)?;
-        let colon = user.iter().position(|byte| *byte == b':');
-        if let Some(colon) = colon
-            && let Some(password) = user.get(colon + 1..)
-            && !password.is_empty()
-            && !is_placeholder(password)
-            && !matches!(password.first(), Some(b'$' | b'<' | b'{' | b'%'))
-            && !STAND_INS
-                .iter()
-                .any(|word| word.eq_ignore_ascii_case(password))
-        {
-            scan.found(Kind::UrlCredentials, authority, authority + sign);
-            after = authority + sign + 1;
-        }
+    let part = scan.slice(authority, host);
+    let sign = part.iter().rposition(|byte| *byte == b'@')?;
+    let user = part.get(..sign)?;
+    let colon = user.iter().position(|byte| *byte == b':')?;
+    let password = user.get(colon + 1..)?;
+    let open = matches!(password.first(), None | Some(b'$' | b'<' | b'{' | b'%'));
+    let stand_in = STAND_INS
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(password));
+    if open || stand_in || is_placeholder(password) {
+        return None;
     }
-    query(scan, after).or((after > authority).then_some(after))
+    scan.found(Kind::UrlCredentials, authority, authority + sign);
+    Some(authority + sign + 1)
 }
+
+/// Longest user and password in an address.
+const USERINFO_BYTES_MAX: usize = 180;
 
 /// What manuals write in place of a password.
 const STAND_INS: &[&[u8]] = &[
@@ -351,11 +381,13 @@ const STAND_INS: &[&[u8]] = &[
     b"matkhau",
 ];
 
-/// Bytes of an address read for its query.
-const QUERY_BYTES_MAX: usize = 4096;
+/// Bytes before a parameter in which its address begins.
+const QUERY_BYTES_MAX: usize = 512;
+/// Longest value of a parameter; a signed token can be one.
+const VALUE_BYTES_MAX: usize = 4096;
 
-/// The first query parameter whose name says key or token.
-fn query(scan: &mut Scanner<'_>, from: usize) -> Option<usize> {
+/// The value after the `=` at `at`, when it is a parameter of an address whose name says key.
+pub(super) fn query(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
     const NAMES: &[&[u8]] = &[
         b"auth",
         b"token",
@@ -382,43 +414,42 @@ fn query(scan: &mut Scanner<'_>, from: usize) -> Option<usize> {
         b"jwt",
         b"session_token",
         b"id_token",
+        b"subscription-key",
+        b"app_key",
+        b"appkey",
+        b"access_key",
+        b"accesskey",
+        b"hmac",
+        b"authorization",
     ];
-    if from < scan.query_end {
+    let start = scan.start_of(at, 24, |byte| is_word(byte) || byte == b'-');
+    if !matches!(scan.byte_before(start), b'?' | b'&') {
         return None;
     }
-    let end = scan.end_within(from, QUERY_BYTES_MAX, |byte| {
+    let name = scan.slice(start, at);
+    NAMES
+        .iter()
+        .find(|known| known.eq_ignore_ascii_case(name))?;
+    let address = scan.start_of(start, QUERY_BYTES_MAX, |byte| {
+        byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'`')
+    });
+    let head = scan.slice(address, start);
+    head.windows(3).position(|window| window == b"://")?;
+    let mut end = scan.end_within(at + 1, VALUE_BYTES_MAX, |byte| {
         byte.is_ascii_graphic()
             && !matches!(
                 byte,
-                b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b')' | b'|'
+                b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b')' | b'|' | b'&' | b',' | b';' | b'#'
             )
     });
-    scan.query_end = end;
-    let url = scan.slice(from, end);
-    let mut at = from + url.iter().position(|byte| *byte == b'?')? + 1;
-    while at < end {
-        let stop = scan.end_of(at, |byte| byte != b'&').min(end);
-        let pair = scan.slice(at, stop);
-        if let Some(sign) = pair.iter().position(|byte| *byte == b'=') {
-            let (name, value) = (pair.get(..sign)?, pair.get(sign + 1..)?);
-            let len = value
-                .iter()
-                .position(|byte| matches!(byte, b',' | b';' | b'#'))
-                .unwrap_or(value.len());
-            let value = value.get(..len)?;
-            let value = value.strip_suffix(b".").unwrap_or(value);
-            let named = NAMES.iter().any(|known| known.eq_ignore_ascii_case(name));
-            if named
-                && value.len() >= 12
-                && value.iter().any(u8::is_ascii_digit)
-                && !is_placeholder(value)
-            {
-                let start = at + sign + 1;
-                scan.found(Kind::UrlCredentials, start, start + value.len());
-                return Some(start + value.len());
-            }
-        }
-        at = stop + 1;
+    if scan.byte_before(end) == b'.' {
+        end -= 1;
     }
-    None
+    let value = scan.slice(at + 1, end);
+    let opaque = value.len() >= 12 && value.iter().any(u8::is_ascii_digit);
+    if !opaque || is_placeholder(value) {
+        return None;
+    }
+    scan.found(Kind::UrlCredentials, at + 1, end);
+    Some(end)
 }

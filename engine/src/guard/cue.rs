@@ -93,6 +93,8 @@ impl Context {
 const TOKEN_BYTES_MAX: usize = 24;
 /// Bytes looked at before a candidate.
 const REACH_BYTES: usize = 96;
+/// The same with the findings between, which do not count.
+const REACH_BYTES_MAX: usize = 1536;
 /// Words looked at before a candidate; an ideograph is a word.
 const REACH_WORDS: usize = 14;
 /// Words of the longest phrase.
@@ -181,6 +183,7 @@ impl Words {
         };
         let mut reader = Reader::default();
         let mut low = at.saturating_sub(REACH_BYTES);
+        let floor = at.saturating_sub(REACH_BYTES_MAX);
         let mut end = at;
         while let Some(letter) = char_before(text, end) {
             while let Some((last, before)) = found.split_last()
@@ -198,7 +201,7 @@ impl Words {
                 reader.letters = 1;
                 reader.value = !is_name;
                 words.push(&mut reader);
-                low = low.saturating_sub(end - start);
+                low = low.saturating_sub(end - start).max(floor);
                 end = start;
                 continue;
             }
@@ -422,6 +425,23 @@ fn folded(word: &str) -> impl Iterator<Item = u8> {
             _ => Some(0),
         },
     })
+}
+
+/// The letter without its accents; nothing for an accent that stands alone.
+pub(super) fn folded_char(letter: char) -> Option<char> {
+    if letter.is_ascii() {
+        return Some(letter);
+    }
+    if matches!(letter, '\u{300}'..='\u{36f}') {
+        return None;
+    }
+    match fold(letter) {
+        Folded::Letter(folded) if letter.is_uppercase() => {
+            Some(char::from(folded).to_ascii_uppercase())
+        }
+        Folded::Letter(folded) => Some(char::from(folded)),
+        _ => Some(letter),
+    }
 }
 
 enum Folded {

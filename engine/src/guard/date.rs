@@ -106,9 +106,10 @@ fn day_first(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usize
         return None;
     }
     let mut at = group.end;
-    if let Some(suffix) = scan.bytes.get(at..at + 2)
-        && matches!(suffix, b"st" | b"nd" | b"rd" | b"th" | b"er")
-    {
+    if matches!(
+        scan.slice(at, at + 2),
+        b"st" | b"nd" | b"rd" | b"th" | b"er"
+    ) {
         at += 2;
     }
     at = spaces(scan, at, b". -,/");
@@ -140,9 +141,7 @@ fn month_first(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usi
         return None;
     }
     let mut at = group.end;
-    if let Some(suffix) = scan.bytes.get(at..at + 2)
-        && matches!(suffix, b"st" | b"nd" | b"rd" | b"th")
-    {
+    if matches!(scan.slice(at, at + 2), b"st" | b"nd" | b"rd" | b"th") {
         at += 2;
     }
     let end = year(scan, spaces(scan, at, b", .-"))?;
@@ -174,6 +173,11 @@ fn month(scan: &Scanner<'_>, at: usize) -> Option<usize> {
     (end - at <= 12).then_some(end)
 }
 
+/// A month's name begins at `at`.
+pub(super) fn is_month(scan: &Scanner<'_>, at: usize) -> bool {
+    month(scan, at).is_some()
+}
+
 /// How months begin in English, German, French, Spanish, Portuguese and Italian.
 const MONTHS: &[&[u8; 3]] = &[
     b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
@@ -182,7 +186,7 @@ const MONTHS: &[&[u8; 3]] = &[
 ];
 
 fn year(scan: &Scanner<'_>, at: usize) -> Option<usize> {
-    let end = scan.end_of(at, |byte| byte.is_ascii_digit());
+    let end = scan.end_within(at, 5, |byte| byte.is_ascii_digit());
     let digits = scan.slice(at, end);
     let value = digits
         .iter()
@@ -193,7 +197,7 @@ fn year(scan: &Scanner<'_>, at: usize) -> Option<usize> {
 
 /// One or two digits.
 fn short(scan: &Scanner<'_>, at: usize) -> Option<(u32, usize)> {
-    let end = scan.end_of(at, |byte| byte.is_ascii_digit());
+    let end = scan.end_within(at, 5, |byte| byte.is_ascii_digit());
     let digits = scan.slice(at, end);
     let value = digits
         .iter()
@@ -203,12 +207,12 @@ fn short(scan: &Scanner<'_>, at: usize) -> Option<(u32, usize)> {
 }
 
 fn skip(scan: &Scanner<'_>, at: usize, word: &str) -> Option<usize> {
-    let found = scan.bytes.get(at..at + word.len())?;
+    let found = scan.slice(at, at + word.len());
     found
         .eq_ignore_ascii_case(word.as_bytes())
         .then_some(at + word.len())
 }
 
 fn spaces(scan: &Scanner<'_>, at: usize, set: &[u8]) -> usize {
-    scan.end_of(at, |byte| set.contains(&byte)).min(at + 3)
+    scan.end_within(at, 3, |byte| set.contains(&byte))
 }

@@ -5,8 +5,10 @@ use super::scanner::{Scanner, is_word};
 
 /// Longest local part (RFC 5321 section 4.5.3.1.1).
 const LOCAL_BYTES_MAX: usize = 64;
-/// Longest domain (RFC 1035 section 2.3.4).
-const DOMAIN_BYTES_MAX: usize = 253;
+/// More than the longest label (RFC 1035 section 2.3.4).
+const LABEL_BYTES_MAX: usize = 70;
+/// Longest domain; RFC 1035 allows 253, which nobody has.
+const DOMAIN_BYTES_MAX: usize = 180;
 
 pub(super) fn at_sign(scan: &mut Scanner<'_>, at: usize) -> usize {
     let Some((start, end)) = address(scan, at) else {
@@ -41,7 +43,7 @@ fn address(scan: &Scanner<'_>, at: usize) -> Option<(usize, usize)> {
     let mut end = at + 1;
     let mut last_label = end;
     loop {
-        let label = scan.end_of(end, |byte| {
+        let label = scan.end_within(end, LABEL_BYTES_MAX, |byte| {
             byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
         });
         if label == end || label > limit || scan.at(end) == b'-' {

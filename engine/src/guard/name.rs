@@ -105,11 +105,9 @@ fn latin_name(scan: &Scanner<'_>, at: usize, labelled: bool) -> (usize, usize) {
     let mut shouted = true;
     let mut usual = 2;
     while words < WORDS_MAX {
-        let stop = scan
-            .end_of(next, |byte| {
-                byte.is_ascii_alphabetic() || byte >= 0x80 || matches!(byte, b'\'' | b'-')
-            })
-            .min(next + WORD_BYTES_MAX);
+        let stop = scan.end_within(next, WORD_BYTES_MAX, |byte| {
+            byte.is_ascii_alphabetic() || byte >= 0x80 || matches!(byte, b'\'' | b'-')
+        });
         let Some(word) = scan.text.get(next..stop) else {
             break;
         };
@@ -146,7 +144,7 @@ fn latin_name(scan: &Scanner<'_>, at: usize, labelled: bool) -> (usize, usize) {
             break;
         }
         next = border + 1;
-        let particle = scan.end_of(next, |byte| byte.is_ascii_lowercase());
+        let particle = scan.end_within(next, WORD_BYTES_MAX, |byte| byte.is_ascii_lowercase());
         if matches!(
             scan.slice(next, particle),
             b"van"
@@ -165,7 +163,7 @@ fn latin_name(scan: &Scanner<'_>, at: usize, labelled: bool) -> (usize, usize) {
         ) && scan.at(particle) == b' '
         {
             next = particle + 1;
-            let follow = scan.end_of(next, |byte| byte.is_ascii_lowercase());
+            let follow = scan.end_within(next, WORD_BYTES_MAX, |byte| byte.is_ascii_lowercase());
             if matches!(scan.slice(next, follow), b"der" | b"den" | b"la" | b"los")
                 && scan.at(follow) == b' '
             {
@@ -364,6 +362,7 @@ fn ideographic(scan: &mut Scanner<'_>, at: usize, first: char) -> Option<usize> 
 fn ideographic_name(scan: &Scanner<'_>, at: usize) -> (usize, usize, bool) {
     let (mut end, mut count, mut spaced) = (at, 0, false);
     let mut kana = None;
+    scan.touch_within(at, 30);
     for letter in scan.text.get(at..).unwrap_or_default().chars() {
         match letter {
             '\u{3400}'..='\u{9fff}' | '々' if count < 6 => {
@@ -393,6 +392,7 @@ fn ideographic_name(scan: &Scanner<'_>, at: usize) -> (usize, usize, bool) {
 
 /// What stands at `at` can be a given name: not a label and not a sentence.
 fn is_given(scan: &Scanner<'_>, at: usize) -> bool {
+    scan.touch_within(at, 18);
     let rest = scan.text.get(at..).unwrap_or_default();
     let same = |kanji: bool| {
         rest.chars()
@@ -408,8 +408,17 @@ fn is_given(scan: &Scanner<'_>, at: usize) -> bool {
 /// Surnames of half of China's people.
 const SURNAMES: &str = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎余潘杜戴夏钟汪田任姜范方石姚谭廖邹熊金陆郝孔白崔康毛邱秦江史顾侯邵孟龙万段雷钱汤尹黎易常武乔贺赖龚文";
 
+/// Where a name can begin that ends at the end of `head` and is introduced by what follows.
+pub(super) fn family_start(head: &str) -> usize {
+    let letters = head.chars().rev().take(8);
+    let name = letters
+        .take_while(|letter| matches!(letter, '\u{3400}'..='\u{9fff}' | '々' | ' ' | '\u{3000}'));
+    head.len() - name.map(char::len_utf8).sum::<usize>()
+}
+
 /// The name before `と申します` at `at`: two to six characters after a border.
 fn introduced(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
+    scan.touch_within(at, 15);
     let verbs = ["と申し", "といいます", "と言います"];
     let rest = scan.text.get(at..)?;
     let verb = verbs.iter().find(|verb| rest.starts_with(**verb))?;

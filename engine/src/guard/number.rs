@@ -16,6 +16,10 @@ const GROUPS_OF_SHAPE_MAX: usize = 8;
 const SHAPE_DIGITS_MIN: usize = 7;
 /// Bytes between two versions that are told together.
 const VERSIONS_APART_MAX: usize = 14;
+/// Bytes of a run after which no further group is read.
+const RUN_BYTES_MAX: usize = 110;
+/// Digits of a group that are read as one; more are no number of anybody's.
+const GROUP_DIGITS_MAX: usize = 64;
 /// Digits kept of a run.
 const DIGITS_MAX: usize = 96;
 
@@ -140,6 +144,11 @@ impl Run {
         matches!(self.group(to).separator, Separator::Space | Separator::Open)
     }
 
+    /// A letter or digit stands right before the first group.
+    fn glued_left_word(&self, scan: &Scanner<'_>) -> bool {
+        is_word(scan.byte_before(self.base))
+    }
+
     fn push(&mut self, group: Group) -> bool {
         let Some(slot) = self.groups.get_mut(self.len) else {
             return false;
@@ -254,6 +263,12 @@ fn lex(scan: &Scanner<'_>, at: usize) -> (Run, usize) {
     let mut end = at;
     let mut joined = Separator::None;
     loop {
+        // A run is read in pieces, so that none waits for the end of a text of digits.
+        if end - at > RUN_BYTES_MAX {
+            run.more = true;
+            run.glued_right = true;
+            return (run, end);
+        }
         let mut group = Group {
             start: end,
             end,
@@ -261,7 +276,9 @@ fn lex(scan: &Scanner<'_>, at: usize) -> (Run, usize) {
             len: 0,
             separator: joined,
         };
-        while let Some((value, width)) = digit(scan.bytes, group.end) {
+        while group.len < GROUP_DIGITS_MAX
+            && let Some((value, width)) = digit(scan.bytes, group.end)
+        {
             if let Some(slot) = run.digits.get_mut(run.digits_len) {
                 *slot = value;
                 run.digits_len += 1;
@@ -282,6 +299,7 @@ fn lex(scan: &Scanner<'_>, at: usize) -> (Run, usize) {
             None => break,
         }
     }
+    scan.touch_within(end, 8);
     run.signed |= is_money(scan, end);
     let next = scan.at(end);
     let beyond = scan.at(end + 1);
@@ -323,7 +341,7 @@ pub(super) fn run(scan: &mut Scanner<'_>, at: usize) -> usize {
         if run.more && from > 0 && from + GROUPS_OF_SHAPE_MAX > run.len() {
             return run.group(from).start;
         }
-        if from == 0 || run.free_left(from) {
+        if from == 0 && !run.glued_left_word(scan) || from > 0 && run.free_left(from) {
             if let Some(after) = date::birth(scan, &run, from) {
                 return after;
             }
@@ -345,10 +363,10 @@ impl Scanner<'_> {
     /// A version stands close before `start`, in the same line and list.
     fn follows_version(&self, start: usize, clean: bool) -> bool {
         !clean
-            && self.version_end > 0
-            && start < self.version_end + VERSIONS_APART_MAX
+            && self.progress.version_end > 0
+            && start < self.progress.version_end + VERSIONS_APART_MAX
             && !self
-                .slice(self.version_end, start)
+                .slice(self.progress.version_end, start)
                 .iter()
                 .any(|byte| matches!(byte, b'\n' | b',' | b';' | b'|' | b'\t'))
     }
@@ -372,7 +390,7 @@ fn accept(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
                     || context.denies(shape.cues)
                     || scan.follows_version(start, context.clean);
                 if denied {
-                    scan.version_end = end;
+                    scan.progress.version_end = end;
                 }
                 !denied
             }

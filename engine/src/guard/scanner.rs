@@ -1,7 +1,12 @@
 //! The pass over the text: byte classes, dispatch, and the list of findings.
+//!
+//! A pass can stop where the text at hand ends: a recognizer that looked beyond it has decided
+//! nothing, and is called again when there is more.
+
+use std::cell::Cell;
 
 use super::cue::{self, Context};
-use super::{Finding, Kind, credential, mail, name, network, number, token};
+use super::{Finding, Kind, credential, date, mail, name, network, number, token};
 
 /// What a byte can start or betray.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,6 +53,43 @@ const fn classes() -> [Class; 256] {
     classes
 }
 
+/// Bytes a finding can begin before the byte that betrays it.
+pub(super) const BACK_BYTES_MAX: usize = 64;
+/// Longest word of letters and digits that is looked at.
+const WORD_BYTES_MAX: usize = 180;
+
+/// How far a text is read; offsets are the text's.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    /// Where the pass goes on.
+    pub(super) at: usize,
+    /// Everything before it was read by a recognizer; none goes back beyond it, except to look.
+    pub(super) floor: usize,
+    /// End of the run of token characters that was already offered as a whole.
+    pub(super) token_end: usize,
+    /// An address with four parts was taken for a version here: where it ends.
+    pub(super) version_end: usize,
+    /// The last context, and the range of its validity: no letter stands in it.
+    context: Option<(usize, usize, Context)>,
+}
+
+impl Progress {
+    /// The same after `count` bytes were cut off in front.
+    pub(super) fn shifted(self, count: usize) -> Self {
+        let shift = |at: usize| at.saturating_sub(count);
+        Self {
+            at: shift(self.at),
+            floor: shift(self.floor),
+            token_end: shift(self.token_end),
+            version_end: shift(self.version_end),
+            context: self
+                .context
+                .filter(|(from, ..)| *from >= count)
+                .map(|(from, to, context)| (from - count, to - count, context)),
+        }
+    }
+}
+
 /// The text, how far it is read, and what was found.
 pub(super) struct Scanner<'a> {
     pub(super) text: &'a str,
@@ -55,17 +97,14 @@ pub(super) struct Scanner<'a> {
     out: &'a mut Vec<Finding>,
     /// Length of `out` before this text.
     base: usize,
-    /// Everything before it was read by a recognizer; none goes back beyond it, except to look.
-    pub(super) floor: usize,
+    pub(super) progress: Progress,
     pub(super) tables: super::table::Tables,
-    /// End of the run of token characters that was already offered as a whole.
-    pub(super) token_end: usize,
-    /// An address with four parts was taken for a version here: where it ends.
-    pub(super) version_end: usize,
-    /// The query of an address was looked for up to here.
-    pub(super) query_end: usize,
-    /// The last context, and the range of its validity: no letter stands in it.
-    context: (usize, usize, Context),
+    /// A recognizer asked for what stands after the end of the text.
+    touched: Cell<bool>,
+    /// Findings that stay when the recognizer at work has to be called again.
+    mark: usize,
+    /// Those it dropped.
+    undo: Vec<Finding>,
 }
 
 impl<'a> Scanner<'a> {
@@ -76,60 +115,150 @@ impl<'a> Scanner<'a> {
             bytes: text.as_bytes(),
             out,
             base,
-            floor: 0,
+            progress: Progress::default(),
             tables: super::table::Tables::default(),
-            token_end: 0,
-            version_end: 0,
-            query_end: 0,
-            context: (1, 0, Context::default()),
+            touched: Cell::new(false),
+            mark: 0,
+            undo: Vec::new(),
+        }
+    }
+
+    /// Goes on where another pass over the same text and more stopped.
+    pub(super) fn resumed(
+        text: &'a str,
+        out: &'a mut Vec<Finding>,
+        progress: Progress,
+        tables: super::table::Tables,
+    ) -> Self {
+        Self {
+            base: 0,
+            progress,
+            tables,
+            ..Self::new(text, out)
         }
     }
 
     pub(super) fn run(mut self) {
-        let mut at = 0;
-        while let Some(skipped) = self
-            .bytes
-            .get(at..)
-            .and_then(|rest| rest.iter().position(|byte| class(*byte) != Class::Skip))
-        {
-            at += skipped;
-            let next = match class(self.at(at)) {
-                Class::Skip => at + 1,
-                Class::At => mail::at_sign(&mut self, at),
-                Class::Capital => credential::capital(&mut self, at)
-                    .or_else(|| name::capital(&mut self, at))
-                    .unwrap_or(at + 1),
-                Class::Lead => name::lead(&mut self, at),
-                Class::Colon => credential::colon(&mut self, at)
-                    .or_else(|| network::colon(&mut self, at))
-                    .or_else(|| token::assigned(&mut self, at, 1))
-                    .unwrap_or(at + 1),
-                Class::Equals => token::assigned(&mut self, at, 1).unwrap_or(at + 1),
-                Class::Dash | Class::Underscore => credential::joint(&mut self, at),
-                Class::Digit => self.digit(at),
-                Class::Wide => {
-                    if number::wide_digit(self.bytes, at) {
-                        self.digit(at)
-                    } else if self.slice(at, at + 3) == "：".as_bytes() {
-                        token::assigned(&mut self, at, 3).unwrap_or(at + 3)
-                    } else {
-                        name::lead(&mut self, at)
-                    }
+        self.run_from();
+    }
+
+    /// Reads to the end from where another pass stopped.
+    pub(super) fn run_from(&mut self) {
+        let mut at = self.progress.at;
+        while let Some(trigger) = self.trigger(at) {
+            at = self.recognize(trigger).max(trigger + 1);
+        }
+        self.progress.at = at;
+    }
+
+    pub(super) fn findings(&self) -> &[Finding] {
+        self.out
+    }
+
+    /// What another pass needs to go on.
+    pub(super) fn into_state(self) -> (Progress, super::table::Tables) {
+        (self.progress, self.tables)
+    }
+
+    /// Reads on until only what follows the text can decide. Returns from where on a finding can
+    /// still begin.
+    pub(super) fn advance(&mut self) -> usize {
+        while let Some(trigger) = self.trigger(self.progress.at) {
+            let before = (self.progress, self.tables.clone());
+            self.touched.set(false);
+            self.mark = self.out.len();
+            self.undo.clear();
+            let next = self.recognize(trigger).max(trigger + 1);
+            if self.touched.get() {
+                (self.progress, self.tables) = before;
+                self.out.truncate(self.mark);
+                self.out.extend(self.undo.drain(..).rev());
+                self.progress.at = trigger;
+                return self.earliest(trigger).min(self.earliest(self.bytes.len()));
+            }
+            self.progress.at = next;
+        }
+        self.progress.at = self.bytes.len().max(self.progress.at);
+        self.earliest(self.bytes.len())
+    }
+
+    fn trigger(&self, at: usize) -> Option<usize> {
+        let rest = self.bytes.get(at..)?;
+        let skipped = rest.iter().position(|byte| class(*byte) != Class::Skip)?;
+        Some(at + skipped)
+    }
+
+    /// Where a finding can begin whose first trigger stands at `at`: the start of the token there,
+    /// a month's name before a day, a family name before a given one.
+    fn earliest(&self, at: usize) -> usize {
+        let gap = self.start_of(at, 3, |byte| matches!(byte, b' ' | b'.' | b'-'));
+        let word = self.start_of(gap, 15, |byte| byte.is_ascii_alphabetic() || byte >= 0x80);
+        let wide = self.slice(word, gap).iter().rposition(|byte| *byte >= 0xe3);
+        let word = wide.map_or(word, |wide| word + wide + 3);
+        let month = if date::is_month(self, word) { word } else { at };
+        let token = self.start_of(at, BACK_BYTES_MAX, |byte| byte.is_ascii_graphic());
+        let kanji = self.text.get(..at).map_or(at, name::family_start);
+        let spaces = self.start_of(at, 3, |byte| byte == b' ');
+        let opened = self.start_of(spaces, 2, |byte| matches!(byte, b'(' | b'+'));
+        let opened = if opened < spaces { opened } else { at };
+        month.min(token).min(kanji).min(opened)
+    }
+
+    /// Reads what the byte at `at` betrays, and returns where to go on.
+    fn recognize(&mut self, at: usize) -> usize {
+        match class(self.at(at)) {
+            Class::Skip => at + 1,
+            Class::At => mail::at_sign(self, at),
+            Class::Capital => credential::capital(self, at)
+                .or_else(|| name::capital(self, at))
+                .unwrap_or(at + 1),
+            Class::Lead => name::lead(self, at),
+            Class::Colon => credential::colon(self, at)
+                .or_else(|| network::colon(self, at))
+                .or_else(|| token::assigned(self, at, 1))
+                .unwrap_or(at + 1),
+            Class::Equals => credential::query(self, at)
+                .or_else(|| token::assigned(self, at, 1))
+                .unwrap_or(at + 1),
+            Class::Dash | Class::Underscore => credential::joint(self, at),
+            Class::Digit => self.digit(at),
+            Class::Wide => {
+                if number::wide_digit(self.bytes, at) {
+                    self.digit(at)
+                } else if self.slice(at, at + 3) == "：".as_bytes() {
+                    token::assigned(self, at, 3).unwrap_or(at + 3)
+                } else {
+                    name::lead(self, at)
                 }
-            };
-            at = next.max(at + 1);
+            }
+        }
+    }
+
+    /// What follows the text could change what was just decided.
+    pub(super) fn touch(&self) {
+        self.touched.set(true);
+    }
+
+    /// The same when fewer than `count` bytes follow `at`.
+    pub(super) fn touch_within(&self, at: usize, count: usize) {
+        if at.saturating_add(count) > self.bytes.len() {
+            self.touch();
         }
     }
 
     fn digit(&mut self, at: usize) -> usize {
         let start = self.word_start(at);
         let end = self.digits_end(at);
-        let next = if start < at || is_word(self.at(end)) && !self.is_ordinal(at, end) {
-            token::word(self, start, at)
+        let next = if is_word(self.byte_before(start)) && start < at {
+            // The rest of a word too long for anything.
+            self.end_within(at, WORD_BYTES_MAX, is_word)
+        } else if start < at || is_word(self.at(end)) && !self.is_ordinal(at, end) {
+            let end = self.end_within(at, WORD_BYTES_MAX, is_word);
+            token::word(self, start, at, end)
         } else {
             token::tail(self, at, end).unwrap_or_else(|| number::run(self, at))
         };
-        self.floor = self.floor.max(next);
+        self.progress.floor = self.progress.floor.max(next);
         next
     }
 
@@ -144,12 +273,15 @@ impl<'a> Scanner<'a> {
     }
 
     fn digits_end(&self, at: usize) -> usize {
-        self.end_of(at, |byte| byte.is_ascii_digit())
+        self.end_within(at, WORD_BYTES_MAX, |byte| byte.is_ascii_digit())
     }
 
     /// The byte at `at`; 0 outside of the text.
     pub(super) fn at(&self, at: usize) -> u8 {
-        self.bytes.get(at).copied().unwrap_or(0)
+        self.bytes.get(at).copied().unwrap_or_else(|| {
+            self.touch();
+            0
+        })
     }
 
     /// The byte before `at`; 0 at the start.
@@ -158,27 +290,29 @@ impl<'a> Scanner<'a> {
     }
 
     pub(super) fn slice(&self, start: usize, end: usize) -> &'a [u8] {
+        if end > self.bytes.len() {
+            self.touch();
+        }
         self.bytes
             .get(start..end.min(self.bytes.len()))
             .unwrap_or_default()
     }
 
-    /// First position from `at` whose byte does not satisfy `wanted`.
-    pub(super) fn end_of(&self, at: usize, wanted: impl Fn(u8) -> bool) -> usize {
-        let rest = self.bytes.get(at..).unwrap_or_default();
-        at + rest
-            .iter()
-            .position(|byte| !wanted(*byte))
-            .unwrap_or(rest.len())
-    }
-
-    /// The same, looking at most `most` bytes on.
+    /// First position from `at` whose byte does not satisfy `wanted`, looking at most `most` bytes
+    /// on.
     pub(super) fn end_within(&self, at: usize, most: usize, wanted: impl Fn(u8) -> bool) -> usize {
-        let rest = self.slice(at, at.saturating_add(most));
-        at + rest
-            .iter()
-            .position(|byte| !wanted(*byte))
-            .unwrap_or(rest.len())
+        let end = at.saturating_add(most).min(self.bytes.len());
+        let rest = self.bytes.get(at..end).unwrap_or_default();
+        let found = rest.iter().position(|byte| !wanted(*byte));
+        found.map_or_else(
+            || {
+                if rest.len() < most {
+                    self.touch();
+                }
+                at + rest.len()
+            },
+            |found| at + found,
+        )
     }
 
     /// Start of the run of bytes satisfying `wanted` that ends at `at`, at most `most` bytes back.
@@ -192,13 +326,21 @@ impl<'a> Scanner<'a> {
     }
 
     fn word_start(&self, at: usize) -> usize {
-        self.start_of(at, at.saturating_sub(self.floor), is_word)
+        let most = at.saturating_sub(self.progress.floor).min(BACK_BYTES_MAX);
+        self.start_of(at, most, is_word)
     }
 
     /// Records a finding; findings it overlaps are dropped, for a recognizer that comes later and
     /// reaches back has read the whole token.
     pub(super) fn found(&mut self, kind: Kind, start: usize, end: usize) {
-        while self.out.len() > self.base && self.out.last().is_some_and(|last| last.end > start) {
+        while self.out.len() > self.base
+            && let Some(last) = self.out.last().copied()
+            && last.end > start
+        {
+            if self.out.len() <= self.mark {
+                self.mark = self.out.len() - 1;
+                self.undo.push(last);
+            }
             self.out.pop();
         }
         self.out.push(Finding { kind, start, end });
@@ -220,13 +362,13 @@ impl<'a> Scanner<'a> {
                 clean: true,
             };
         }
-        let (from, to, known) = self.context;
-        if from <= to
+        if let Some((from, to, known)) = self.progress.context
+            && from <= to
             && to <= at
             && at - from < 64
             && !self.slice(to, at).iter().any(|byte| turns(*byte))
         {
-            self.context.1 = at;
+            self.progress.context = Some((from, at, known));
             return Context {
                 clean: known.clean && from == at,
                 ..known
@@ -234,7 +376,7 @@ impl<'a> Scanner<'a> {
         }
         let found = self.out.get(self.base..).unwrap_or_default();
         let context = cue::before(self.text, at, found);
-        self.context = (at, at, context);
+        self.progress.context = Some((at, at, context));
         context
     }
 }

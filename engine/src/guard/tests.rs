@@ -35,7 +35,7 @@ fn parse(line: &str) -> (String, Vec<(String, usize, usize)>) {
     (text, expected)
 }
 
-fn cases() -> impl Iterator<Item = (String, Vec<(String, usize, usize)>)> {
+pub(super) fn cases() -> impl Iterator<Item = (String, Vec<(String, usize, usize)>)> {
     CASES
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -314,7 +314,7 @@ fn fragment() -> impl Strategy<Value = String> {
     ]
 }
 
-fn text() -> impl Strategy<Value = String> {
+pub(super) fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(fragment(), 0..6).prop_map(|pieces| pieces.concat())
 }
 

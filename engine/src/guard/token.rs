@@ -2,7 +2,7 @@
 
 use super::checksum::{base58check, bech32, mod97};
 use super::cue::{self, Cue};
-use super::scanner::{Scanner, is_word};
+use super::scanner::{BACK_BYTES_MAX, Scanner, is_word};
 use super::{Kind, credential, network};
 
 /// Shortest value a word alone makes a secret.
@@ -13,7 +13,7 @@ const KEY_BYTES_MIN: usize = 16;
 const NAMED_DISTANCE_MAX: usize = 4;
 /// Words between a secret and the phrase that names it.
 const SECRET_DISTANCE_MAX: usize = 2;
-/// Longest of both; longer ones are reported up to here and on.
+/// Longest of both; of longer ones the rest is not looked at.
 const SECRET_BYTES_MAX: usize = 512;
 
 /// A Telegram bot's token: its number, then `:AA` and 33 characters more.
@@ -29,9 +29,8 @@ pub(super) fn bot(scan: &mut Scanner<'_>, start: usize, colon: usize) -> Option<
     Some(end)
 }
 
-/// Reads the word that begins at `start` and has its first digit at `digit`.
-pub(super) fn word(scan: &mut Scanner<'_>, start: usize, digit: usize) -> usize {
-    let end = scan.end_of(digit, is_word);
+/// Reads the word from `start` to `end` that has its first digit at `digit`.
+pub(super) fn word(scan: &mut Scanner<'_>, start: usize, digit: usize, end: usize) -> usize {
     let letters = digit - start;
     let word = scan.slice(start, end);
     if letters > 0
@@ -113,8 +112,12 @@ fn iban(scan: &mut Scanner<'_>, start: usize) -> Option<usize> {
         }
         end += gap;
     }
-    if is_word(scan.at(end)) || !mod97(compact.get(..len)?) {
+    if is_word(scan.at(end)) {
         return None;
+    }
+    if !mod97(compact.get(..len)?) {
+        // A mistyped account holds no card.
+        return Some(end);
     }
     scan.found(Kind::Iban, start, end);
     Some(end)
@@ -160,24 +163,23 @@ pub(super) fn tail(scan: &mut Scanner<'_>, at: usize, end: usize) -> Option<usiz
 
 /// A token that a word before it names: a passport, a password, a key.
 fn named(scan: &mut Scanner<'_>, start: usize, end: usize) -> Option<usize> {
-    if start < scan.token_end {
+    if start < scan.progress.token_end {
         return None;
     }
-    let from = scan.start_of(start, 64, is_value);
-    let until = scan.end_of(end, is_value);
-    scan.token_end = until;
+    let from = scan.start_of(start, BACK_BYTES_MAX, is_value);
+    scan.progress.token_end = scan.end_within(end, BACK_BYTES_MAX, is_value);
+    let context = scan.context(from);
+    let named = context.is(&[Cue::Passport, Cue::Papers, Cue::Secret, Cue::ApiKey]);
+    if !named || !context.clean || context.distance > NAMED_DISTANCE_MAX {
+        return None;
+    }
+    let until = scan.end_within(end, SECRET_BYTES_MAX, is_value);
+    scan.progress.token_end = until;
     let mut to = until.min(from + SECRET_BYTES_MAX);
     while to > end && matches!(scan.byte_before(to), b'.' | b'?') {
         to -= 1;
     }
-    if to - from < SECRET_BYTES_MIN {
-        return None;
-    }
-    let context = scan.context(from);
-    if !context.clean || context.distance > NAMED_DISTANCE_MAX {
-        return None;
-    }
-    if scan.at(until) == b'(' {
+    if to - from < SECRET_BYTES_MIN || scan.at(until) == b'(' {
         return None;
     }
     let value = scan.slice(from, to);
