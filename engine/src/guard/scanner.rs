@@ -56,7 +56,7 @@ const fn classes() -> [Class; 256] {
 /// Bytes a finding can begin before the byte that betrays it.
 pub(super) const BACK_BYTES_MAX: usize = 64;
 /// Longest word of letters and digits that is looked at.
-const WORD_BYTES_MAX: usize = 180;
+const WORD_BYTES_MAX: usize = 120;
 
 /// How far a text is read; offsets are the text's.
 #[derive(Clone, Copy, Debug, Default)]
