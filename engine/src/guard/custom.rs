@@ -268,7 +268,7 @@ impl Words {
         };
         let mut first = WORD_SEED;
         let mut closed = end;
-        for (index, (_, letter)) in self.folded(rest).enumerate() {
+        for (index, (after, letter)) in self.folded(rest).enumerate() {
             if index > 0 && (!letter.is_alphanumeric() || is_ideograph(letter)) {
                 closed = true;
                 break;
@@ -278,7 +278,7 @@ impl Words {
                 closed = true;
                 break;
             }
-            if index > WORD_BYTES_MAX {
+            if after > WORD_BYTES_MAX {
                 return Verdict::No;
             }
         }
