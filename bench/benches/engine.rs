@@ -9,6 +9,7 @@ use engine::dialect::responses::Meter;
 use engine::dialect::{self, StreamDecoder};
 use engine::event_stream::crc32;
 use engine::exchange::{Env, Exchange, Step};
+use engine::guard::Guardrails;
 use engine::headers::Headers;
 use engine::ingress::{Context, Ingress, StreamEncoder};
 use engine::json::Edits;
@@ -456,7 +457,7 @@ impl World {
                 retry_attempts: 2,
                 retry_on: vec![429, 500, 502, 503, 504],
                 request_timeout_ms: 60_000,
-                pii_input: Some(PiiAction::Redact),
+                guardrails: Guardrails::input(PiiAction::Redact),
                 ..Defaults::default()
             },
         });

@@ -22,12 +22,13 @@ use crate::reply::Code;
 use crate::request::{Call, ChatRequest, RequestError};
 use crate::tokens::Tokenizers;
 use crate::usage::{NanoUsd, Usage};
-use crate::wire::{CachePut, CacheStatus, Ending, KeyRecord, PiiAction, Rates};
+use crate::wire::{CachePut, CacheStatus, Ending, KeyRecord, Rates, Verdict};
 
 mod answer;
 mod attempt;
 mod bound;
 mod decoding;
+mod guarding;
 mod membership;
 mod models;
 mod native;
@@ -162,6 +163,8 @@ pub struct Exchange {
     key_hash: String,
     key: Option<Rc<KeyRecord>>,
     body: Vec<u8>,
+    /// What watches over it; `None` where no rule does.
+    guard: Option<Box<guarding::Guard>>,
     /// Whether `body` is not the client's any more.
     redacted: bool,
     /// Whether `body` was read as JSON; always so for a chat completion.
@@ -261,8 +264,7 @@ struct Outcome {
     /// Output tokens counted here, for answers without usage.
     metered_output: u64,
     cache: CacheStatus,
-    pii: Vec<(String, u32)>,
-    pii_action: Option<PiiAction>,
+    verdicts: Vec<Verdict>,
     unenforced: Vec<String>,
     dropped: Vec<String>,
 }
@@ -277,8 +279,7 @@ impl Default for Outcome {
             usage: None,
             metered_output: 0,
             cache: CacheStatus::Off,
-            pii: Vec::new(),
-            pii_action: None,
+            verdicts: Vec::new(),
             unenforced: Vec::new(),
             dropped: Vec::new(),
         }
@@ -299,6 +300,7 @@ impl Exchange {
             key_hash: String::new(),
             key: None,
             body: Vec::new(),
+            guard: None,
             redacted: false,
             is_json: false,
             call: None,

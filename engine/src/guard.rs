@@ -16,6 +16,7 @@ mod cue;
 mod custom;
 mod date;
 mod detectors;
+mod digest;
 mod inspect;
 mod kind;
 mod mail;
@@ -23,6 +24,9 @@ mod name;
 mod network;
 mod number;
 mod phone;
+mod pseudonym;
+mod replacement;
+pub mod rules;
 mod scanner;
 mod shape;
 mod table;
@@ -33,8 +37,11 @@ mod window;
 mod tests;
 
 pub use detectors::{AllowList, CustomDetector, DetectorError, Detectors, GuardConfig};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, Orders, inspect};
 pub use kind::{Detector, Evidence, Kind, detectors};
+pub use pseudonym::Pseudonyms;
+pub use replacement::{Key, tenant_key};
+pub use rules::{Actions, Guardrails};
 pub use window::Window;
 
 /// One piece of personal data in a text.

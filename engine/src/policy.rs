@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 
+use crate::guard::Detectors;
 use crate::wire::{Defaults, Model, Policy, Provider};
 
 /// A [`Policy`] with its indexes. Immutable: a new policy is a new value.
@@ -15,13 +16,17 @@ pub struct PolicyIndex {
     model_by_id: HashMap<String, usize>,
     model_by_provider: HashMap<(String, String), usize>,
     defaults: Defaults,
+    detectors: Rc<Detectors>,
 }
 
 impl PolicyIndex {
     /// Indexes a policy. Where two models share an id the first wins, so that what an operator
     /// configured hides the catalogue.
     pub fn new(policy: Policy) -> PolicyIndex {
+        // The sidecar has compiled them before: they are well-formed.
+        let detectors = Detectors::compile(&policy.defaults.detectors).unwrap_or_default();
         let mut index = PolicyIndex {
+            detectors: Rc::new(detectors),
             defaults: policy.defaults,
             ..PolicyIndex::default()
         };
@@ -73,6 +78,11 @@ impl PolicyIndex {
     /// Models that `/v1/models` shows, in configuration order.
     pub fn listed(&self) -> impl Iterator<Item = &Rc<Model>> {
         self.models.iter().filter(|model| model.listed)
+    }
+
+    /// What finds personal data: the built-in detectors and the operator's own.
+    pub fn detectors(&self) -> &Rc<Detectors> {
+        &self.detectors
     }
 
     /// What holds when key and request say nothing.

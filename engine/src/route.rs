@@ -6,8 +6,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::guard::Guardrails;
 use crate::limits;
-use crate::wire::PiiAction;
 
 mod parse;
 #[cfg(test)]
@@ -18,10 +18,8 @@ mod tests;
 pub struct RouteConfig {
     /// Where to go; a leaf without provider and model means "as the request says".
     pub root: Node,
-    /// Input rule of this request.
-    pub pii_input: Option<PiiAction>,
-    /// Guardrails that were asked for and that this version does not enforce, by member name.
-    pub unenforced: Vec<String>,
+    /// Guardrails of this request.
+    pub guardrails: Guardrails,
 }
 
 /// How a node picks among its targets.
@@ -148,12 +146,8 @@ impl RouteConfig {
         };
         let mut count = 0;
         let root = parse::node(object, "", &mut count)?;
-        let (pii_input, unenforced) = parse::guardrails(object)?;
-        Ok(RouteConfig {
-            root,
-            pii_input,
-            unenforced,
-        })
+        let guardrails = parse::guardrails(object)?;
+        Ok(RouteConfig { root, guardrails })
     }
 }
 

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::Through;
+use crate::guard::{GuardConfig, Guardrails};
 use crate::ingress::Ingress;
 use crate::usage::{NanoUsd, Usage};
 
@@ -56,9 +57,9 @@ pub struct KeyRecord {
     /// Models the key may ask for; empty allows all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
-    /// Input rule of the key; the strictest of default, key and request wins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pii_input: Option<PiiAction>,
+    /// Guardrails of the key; they hold beside those of defaults and request.
+    #[serde(default, skip_serializing_if = "Guardrails::is_empty")]
+    pub guardrails: Guardrails,
     /// Route configuration used when the request sends none (the text of `x-portkey-config`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
@@ -67,16 +68,94 @@ pub struct KeyRecord {
     pub expires_at_ms: Option<u64>,
 }
 
-/// What to do with personal data, from mildest to strictest.
+/// What to do with personal data, from mildest to strictest: the less of a value goes on, and the
+/// less it can be told from others, the stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PiiAction {
     /// Report it and go on.
     Flag,
+    /// Show only its last characters.
+    Mask,
+    /// Replace it by a keyed hash, the same in every request of a tenant.
+    Hash,
+    /// Replace it by a placeholder, for which the answer gets the value back.
+    Pseudonymize,
     /// Replace it by `[TYPE_REDACTED]`.
     Redact,
-    /// Refuse the request.
+    /// Refuse the request, or end the answer.
     Deny,
+}
+
+impl PiiAction {
+    /// All of them, from mildest to strictest.
+    pub const ALL: [PiiAction; 6] = [
+        PiiAction::Flag,
+        PiiAction::Mask,
+        PiiAction::Hash,
+        PiiAction::Pseudonymize,
+        PiiAction::Redact,
+        PiiAction::Deny,
+    ];
+
+    /// Its name in configuration and records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            PiiAction::Flag => "flag",
+            PiiAction::Mask => "mask",
+            PiiAction::Hash => "hash",
+            PiiAction::Pseudonymize => "pseudonymize",
+            PiiAction::Redact => "redact",
+            PiiAction::Deny => "deny",
+        }
+    }
+
+    /// The action of that name.
+    pub fn of_name(name: &str) -> Option<PiiAction> {
+        PiiAction::ALL
+            .into_iter()
+            .find(|action| action.name() == name)
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Which way a text went that a guardrail looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// In a request.
+    Input,
+    /// In an answer.
+    Output,
+}
+
+impl Direction {
+    /// Its name in configuration and records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Direction::Input => "input",
+            Direction::Output => "output",
+        }
+    }
+}
+
+/// What a guardrail found and did; never the value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// `pii_detection`, or the name of a check.
+    pub rule: String,
+    /// Type of the data; empty for a check.
+    #[serde(rename = "type", default, skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// Where.
+    pub on: Direction,
+    /// What was done: the name of a [`PiiAction`].
+    pub action: PiiAction,
+    /// How often.
+    pub count: u32,
 }
 
 /// A refusal as the sidecar words it.
@@ -402,12 +481,15 @@ pub struct UsageRecord {
     pub cost_nano: NanoUsd,
     /// The exact cache's part.
     pub cache: CacheStatus,
-    /// Findings on the input by detector type; never the values.
+    /// Personal data by type, in request and answer; never the values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pii: Vec<(String, u32)>,
-    /// What was done about them.
+    /// The strictest of what was done about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pii_action: Option<PiiAction>,
+    /// What guardrails found and did, one by one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guard: Vec<Verdict>,
     /// [`LeaseGrant::id`] of the lease that it was admitted under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,
@@ -646,9 +728,15 @@ pub struct Defaults {
     /// Provider for models that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// Input rule.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pii_input: Option<PiiAction>,
+    /// Guardrails that hold for every request.
+    #[serde(default, skip_serializing_if = "Guardrails::is_empty")]
+    pub guardrails: Guardrails,
+    /// Detectors of the operator's own, and what is never reported.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub detectors: GuardConfig,
+    /// Secret that hashes and placeholders are made with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guard_key: Vec<u8>,
     /// Seconds an exact-cache entry lives; `None` leaves the cache off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_ttl_s: Option<u64>,

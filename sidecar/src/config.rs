@@ -6,12 +6,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use engine::endpoint::Through;
+use engine::guard::{GuardConfig, Guardrails};
 use engine::ingress::Ingress;
 use engine::ledger::Budget;
 use engine::usage::NanoUsd;
-use engine::wire::{
-    Defaults, Dialect, Governed, Model, ParameterRules, PiiAction, Policy, Price, Provider,
-};
+use engine::wire::{Defaults, Dialect, Governed, Model, ParameterRules, Policy, Price, Provider};
 
 use serde::{Deserialize, Serialize};
 
@@ -210,8 +209,10 @@ pub struct ModelConfig {
 pub struct DefaultsConfig {
     /// Provider for models that name none.
     pub provider: Option<String>,
-    /// Input rule for personal data.
-    pub pii_input: Option<PiiAction>,
+    /// Guardrails that hold for every request.
+    pub guardrails: Guardrails,
+    /// Detectors of the operator's own, and what is never reported.
+    pub detectors: GuardConfig,
     /// Seconds an exact-cache entry lives; `None` leaves the cache off.
     pub cache_ttl_s: Option<u64>,
     /// Retries of one target after the first attempt, 0 for none.
@@ -319,8 +320,8 @@ pub struct VirtualKeyConfig {
     pub membership: Membership,
     /// Models the key may ask for; empty allows all.
     pub models: Vec<String>,
-    /// Input rule of the key.
-    pub pii_input: Option<PiiAction>,
+    /// Guardrails of the key.
+    pub guardrails: Guardrails,
     /// Route configuration used when the request sends none, as JSON.
     pub config: Option<String>,
 }
@@ -533,7 +534,9 @@ impl DefaultsConfig {
     fn wire(&self) -> Defaults {
         Defaults {
             provider: self.provider.clone(),
-            pii_input: self.pii_input,
+            guardrails: self.guardrails.clone(),
+            detectors: self.detectors.clone(),
+            guard_key: Vec::new(),
             cache_ttl_s: self.cache_ttl_s,
             retry_attempts: self.retry_attempts,
             retry_on: self.retry_on.clone(),
@@ -549,7 +552,8 @@ impl Default for DefaultsConfig {
     fn default() -> DefaultsConfig {
         DefaultsConfig {
             provider: None,
-            pii_input: None,
+            guardrails: Guardrails::default(),
+            detectors: GuardConfig::default(),
             cache_ttl_s: None,
             retry_attempts: 2,
             retry_on: vec![429, 500, 502, 503, 504],
@@ -605,7 +609,7 @@ impl VirtualKeyConfig {
             budget_period: Period::default(),
             membership: Membership::default(),
             models: Vec::new(),
-            pii_input: None,
+            guardrails: Guardrails::default(),
             config: None,
         }
     }

@@ -365,6 +365,7 @@ fn every_member_of_the_configuration_is_documented_and_no_other() {
             "virtual_keys[]",
             with(&format!("virtual_keys: [{{name: a, key: b, {odd}}}]")),
         ),
+        ("detectors", vec!["custom".to_owned(), "allow".to_owned()]),
         ("calendar", with(&format!("calendar: {{{odd}}}"))),
         (
             "alerts.webhook",

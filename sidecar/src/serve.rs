@@ -262,7 +262,8 @@ fn load(
         table.put(key, opened.as_deref(), &mut ledger);
     }
     ledger.set_budgets(global, rules.global());
-    let policy = config.policy();
+    let mut policy = config.policy();
+    policy.defaults.guard_key = sealer.guard_key();
     let path = config.data.join(JOURNAL);
     let redis = config.store.redis.as_ref();
     let held = match redis {

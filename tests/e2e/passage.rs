@@ -34,12 +34,13 @@ async fn calls_pass_through() {
             "price": {"per_call": 0.003},
         }));
         config["defaults"]["guardrails"] =
-            json!({"input": [{"type": "pii_detection", "action": "redact"}]});
+            json!({"input": [{"type": "pii_detection", "action": "redact"}], "unread": "allow"});
     });
     let gateway = Arc::new(Gateway::start(setup).await);
     run_cases!(
         gateway,
         [
+            uploads_that_nobody_reads_are_refused,
             speech_comes_as_bytes_and_costs_what_is_listed,
             an_upload_arrives_whole,
             images_and_moderations,
@@ -129,6 +130,20 @@ async fn an_upload_arrives_whole(gateway: Arc<Gateway>) {
         answer.header("x-weir-guardrails-unenforced"),
         Some("pii_detection")
     );
+}
+
+async fn uploads_that_nobody_reads_are_refused(gateway: Arc<Gateway>) {
+    let rules = json!({"guardrails": {"input": [{"type": "pii_detection", "action": "redact"}]}});
+    let file = reqwest::multipart::Part::bytes(vec![0, 159, 146, 150]).file_name("speech.mp3");
+    let form = reqwest::multipart::Form::new()
+        .text("model", "whisper")
+        .part("file", file);
+    let builder = gateway
+        .http
+        .post(gateway.url("/v1/audio/transcriptions"))
+        .multipart(form);
+    let answer = Ask { builder }.key(KEY).config(&rules).send().await;
+    answer.refused(400, "guardrail_violation");
 }
 
 async fn images_and_moderations(gateway: Arc<Gateway>) {

@@ -34,6 +34,10 @@ async fn personal_data_is_guarded() {
             translated_requests_too,
             every_attempt_of_a_fallback,
             nothing_in_logs_and_metrics,
+            masks_and_hashes,
+            hashes_are_the_tenants_own,
+            the_strictest_rule_of_a_type,
+            unknown_types_are_refused,
         ]
     );
 }
@@ -349,6 +353,93 @@ async fn nothing_in_logs_and_metrics(gateway: Arc<Gateway>) {
             "personal data where it must not be"
         );
     }
+}
+
+fn rules(rules: &Value) -> Value {
+    json!({"guardrails": {"input": rules}})
+}
+
+async fn content_under(gateway: &Gateway, key: &str, rule: &Value, text: &str) -> String {
+    let mark = marker();
+    let body = prompt("gpt-4o-mini", &format!("{mark} {text}"));
+    let ask = gateway.chat_as(key, &body).config(rule);
+    ask.send().await.good();
+    let seen = seen_of(gateway, &mark).await.json();
+    let content = seen["messages"][0]["content"].as_str().unwrap_or_default();
+    content
+        .strip_prefix(&format!("{mark} "))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+async fn masks_and_hashes(gateway: Arc<Gateway>) {
+    let mask = rules(&json!([{"type": "pii_detection", "action": "mask", "keep": 4}]));
+    let text = "card 4111 1111 1111 1111, password: Tr0ub4dor&3";
+    let content = content_under(&gateway, KEY, &mask, text).await;
+    assert_eq!(content, "card **** **** **** 1111, password: ***********");
+    let hash = rules(&json!([{"type": "pii_detection", "action": "hash"}]));
+    let first = content_under(&gateway, KEY, &hash, &format!("ask {MAIL}")).await;
+    let second = content_under(
+        &gateway,
+        KEY,
+        &hash,
+        &format!("ask {}", MAIL.to_uppercase()),
+    )
+    .await;
+    assert_eq!(first, second);
+    let hex = first
+        .strip_prefix("ask [EMAIL_")
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or_default();
+    assert!(
+        hex.len() == 12 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{first}"
+    );
+}
+
+async fn hashes_are_the_tenants_own(gateway: Arc<Gateway>) {
+    let hash = rules(&json!([{"type": "pii_detection", "action": "hash"}]));
+    let mut seen = Vec::new();
+    for tenant in ["acme", "acme", "other"] {
+        let (key, _) = gateway
+            .new_key(json!({"provider": "openai", "tenant": tenant}))
+            .await;
+        seen.push(content_under(&gateway, &key, &hash, MAIL).await);
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert_ne!(seen[0], seen[2]);
+}
+
+async fn the_strictest_rule_of_a_type(gateway: Arc<Gateway>) {
+    let of_key = json!({"input": [
+        {"type": "pii_detection", "action": "mask"},
+        {"type": "pii_detection", "action": "deny", "types": ["IBAN"]},
+    ]});
+    let members = json!({"provider": "openai", "guardrails": of_key});
+    let (key, shown) = gateway.new_key(members).await;
+    assert_eq!(shown["guardrails"]["input"]["pii"][1]["action"], "deny");
+    let of_request = rules(&json!([
+        {"type": "pii_detection", "action": "redact", "types": ["EMAIL"]},
+        {"type": "pii_detection", "action": "flag", "types": ["IBAN", "CREDIT_CARD"]},
+    ]));
+    let text = format!("{MAIL} card 4111 1111 1111 1111");
+    let content = content_under(&gateway, &key, &of_request, &text).await;
+    assert_eq!(content, "[EMAIL_REDACTED] card **** **** **** 1111");
+    let body = prompt("gpt-4o-mini", "IBAN DE89 3704 0044 0532 0130 00");
+    let denied = gateway
+        .chat_as(&key, &body)
+        .config(&of_request)
+        .send()
+        .await;
+    denied.refused(400, "guardrail_violation");
+}
+
+async fn unknown_types_are_refused(gateway: Arc<Gateway>) {
+    let rule = rules(&json!([{"type": "pii_detection", "types": ["MAIL"]}]));
+    let body = prompt("gpt-4o-mini", "hello");
+    let refused = gateway.chat(&body).config(&rule).send().await;
+    refused.refused(400, "invalid_config");
+    assert_eq!(refused.json()["error"]["param"], "guardrails.input.types");
 }
 
 async fn default_rule(gateway: Arc<Gateway>) {

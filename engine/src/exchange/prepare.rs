@@ -24,9 +24,8 @@ impl Exchange {
         };
         let config = self.route_config(key.config.as_deref())?;
         self.budget_status = policy.defaults().budget_status;
-        self.outcome.unenforced.clone_from(&config.unenforced);
-        let rule = [policy.defaults().pii_input, key.pii_input, config.pii_input];
-        self.read(rule.into_iter().flatten().max())?;
+        self.watch(policy, &key, &config.guardrails)?;
+        self.read()?;
         let model = self.model_asked().to_owned();
         let ask = plan::Request {
             model: &model,

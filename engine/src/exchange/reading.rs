@@ -2,24 +2,15 @@
 
 use super::{Endpoint, Exchange, Reply, Step};
 use crate::endpoint::Through;
-use crate::guard;
 use crate::ingress::{self, Ingress};
-use crate::json::Edits;
-use crate::reply::Code;
-use crate::request::{Call, ChatRequest, RequestError, Text};
-use crate::wire::PiiAction;
-
-/// How a rule is named that could not be applied.
-const RULE: &str = "pii_detection";
+use crate::request::{Call, ChatRequest, RequestError};
 
 impl Exchange {
-    /// Reads the body and applies the rule for personal data to it.
-    pub(super) fn read(&mut self, rule: Option<PiiAction>) -> Result<(), Box<Step>> {
+    /// Reads the body and applies the rules for personal data to it.
+    pub(super) fn read(&mut self) -> Result<(), Box<Step>> {
         if self.endpoint == Some(Endpoint::Chat) {
             let mut request = self.parsed(ChatRequest::parse)?;
-            if let Some(action) = rule
-                && self.guard(&request.texts, action)?
-            {
+            if self.inspect(&request.texts)? {
                 // The provider sees the redacted name; the operator's own ledger keeps apart who
                 // is who.
                 let user = request.user.take();
@@ -30,15 +21,12 @@ impl Exchange {
             return Ok(());
         }
         let mut call = self.read_call()?;
-        match rule {
-            Some(_) if self.body.is_empty() => {}
-            Some(_) if !self.is_json => self.outcome.unenforced.push(RULE.to_owned()),
-            Some(action) if self.guard(&call.texts, action)? => {
-                let user = call.user.take();
-                call = self.parsed(Call::parse)?;
-                call.user = user;
-            }
-            _ => {}
+        if !self.is_json {
+            self.unread_input()?;
+        } else if self.inspect(&call.texts)? {
+            let user = call.user.take();
+            call = self.parsed(Call::parse)?;
+            call.user = user;
         }
         if let Some(ingress) = self.endpoint.and_then(Endpoint::ingress) {
             self.translate(ingress, &call);
@@ -71,35 +59,6 @@ impl Exchange {
             return Err(self.refuse_request(RequestError::invalid("model", message)));
         }
         Ok(call)
-    }
-
-    /// Inspects texts of the body. Says whether the body was changed.
-    fn guard(&mut self, texts: &[Text], action: PiiAction) -> Result<bool, Box<Step>> {
-        let mut edits = Edits::default();
-        let inspection = guard::inspect(&self.body, texts, action, &mut edits);
-        if inspection.counts.is_empty() {
-            return Ok(false);
-        }
-        let counts = inspection.counts.iter();
-        self.outcome.pii = counts
-            .map(|(kind, count)| (kind.name().to_owned(), *count))
-            .collect();
-        self.outcome.pii_action = Some(action);
-        match action {
-            PiiAction::Deny => {
-                let kinds: Vec<&str> = inspection.counts.iter().map(|(k, _)| k.name()).collect();
-                let message = format!("The request contains personal data: {}", kinds.join(", "));
-                Err(Box::new(
-                    self.refuse(Code::GuardrailViolation, Some(message)),
-                ))
-            }
-            PiiAction::Redact if inspection.edits_made => {
-                self.body = edits.apply(&self.body);
-                self.redacted = true;
-                Ok(true)
-            }
-            PiiAction::Flag | PiiAction::Redact => Ok(false),
-        }
     }
 
     /// Why it cannot be said in the middle form is told only when a target needs that.

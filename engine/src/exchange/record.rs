@@ -65,8 +65,9 @@ impl Exchange {
             metered,
             cost_nano,
             cache: self.outcome.cache,
-            pii: std::mem::take(&mut self.outcome.pii),
-            pii_action: self.outcome.pii_action,
+            pii: self.findings(None),
+            pii_action: self.strictest(),
+            guard: std::mem::take(&mut self.outcome.verdicts),
             lease,
         })
     }

@@ -99,15 +99,7 @@ impl Exchange {
         };
         headers.push("x-weir-cache", cache);
         self.push_rates(headers);
-        if !self.outcome.pii.is_empty() {
-            let found: Vec<String> = self
-                .outcome
-                .pii
-                .iter()
-                .map(|(kind, count)| format!("{kind}={count}"))
-                .collect();
-            headers.push("x-weir-pii", found.join(","));
-        }
+        self.push_findings(headers);
         if !self.outcome.unenforced.is_empty() {
             headers.push(
                 "x-weir-guardrails-unenforced",

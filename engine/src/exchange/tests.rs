@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::guard::Guardrails;
 use crate::wire::{
-    Admission, Cached, CachedAnswer, Defaults, Dialect, Grant, KeyAnswer, Model, Policy, Price,
-    Provider, Refused, UsageRecord,
+    Admission, Cached, CachedAnswer, Defaults, Dialect, Grant, KeyAnswer, Model, PiiAction, Policy,
+    Price, Provider, Refused, UsageRecord,
 };
 
 mod attempts;
@@ -66,7 +67,7 @@ impl World {
                 retry_attempts: 1,
                 retry_on: vec![429, 503],
                 request_timeout_ms: 1500,
-                pii_input: Some(PiiAction::Redact),
+                guardrails: Guardrails::input(PiiAction::Redact),
                 ..Defaults::default()
             },
         });
@@ -77,6 +78,20 @@ impl World {
             leases: Leases::default(),
             now_ms: 1_000_000,
         }
+    }
+
+    fn allow_unread(&mut self) {
+        self.policy = PolicyIndex::new(Policy {
+            providers: self.policy.providers().map(|it| (**it).clone()).collect(),
+            models: self.policy.listed().map(|it| (**it).clone()).collect(),
+            defaults: Defaults {
+                guardrails: Guardrails {
+                    allow_unread: true,
+                    ..Guardrails::input(PiiAction::Redact)
+                },
+                ..self.policy.defaults().clone()
+            },
+        });
     }
 
     fn env(&mut self) -> Env<'_> {

@@ -7,10 +7,33 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{Finding, Kind, scan};
+use super::replacement::{Key, hashed, masked};
+use super::rules::{Actions, Treatment};
+use super::{Detectors, Finding, Kind, Pseudonyms, scan};
 use crate::json::{self, Edits, Span};
 use crate::request::{Place, Text};
 use crate::wire::PiiAction;
+
+/// What to do with findings.
+#[derive(Clone, Debug)]
+pub struct Orders<'a> {
+    /// What is done with each type of data. What no rule speaks of is not looked at.
+    pub actions: Cow<'a, Actions>,
+    /// What finds it; the built-in table when `None`.
+    pub detectors: Option<&'a Detectors>,
+    /// Secret of the tenant, for hashes and tags.
+    pub key: Key<'a>,
+}
+
+impl From<PiiAction> for Orders<'_> {
+    fn from(action: PiiAction) -> Self {
+        Orders {
+            actions: Cow::Owned(action.into()),
+            detectors: None,
+            key: Key::default(),
+        }
+    }
+}
 
 /// What an inspection found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,36 +42,53 @@ pub struct Inspection {
     pub counts: Vec<(Kind, u32)>,
     /// Edits were added to the body.
     pub edits_made: bool,
+    /// What the answer is to say in place of placeholders.
+    pub pseudonyms: Pseudonyms,
 }
 
-/// Scans every text of a request, whoever wrote it. Only [`PiiAction::Redact`] adds edits, and
-/// never to a [`Place::Label`].
-pub fn inspect(body: &[u8], texts: &[Text], action: PiiAction, edits: &mut Edits) -> Inspection {
+/// Scans every text of a request, whoever wrote it. Edits are added where an action changes what it
+/// finds, and never to a [`Place::Label`].
+pub fn inspect<'a>(
+    body: &[u8],
+    texts: &[Text],
+    orders: impl Into<Orders<'a>>,
+    edits: &mut Edits,
+) -> Inspection {
     let mut inspector = Inspector {
+        orders: orders.into(),
         counts: Vec::new(),
         findings: Vec::new(),
-        edits: (action == PiiAction::Redact).then_some(edits),
-        edits_made: false,
+        changes: Vec::new(),
+        pseudonyms: Pseudonyms::default(),
     };
     for text in texts {
         inspector.text(body, text);
     }
-    inspector.counts.sort_unstable();
-    Inspection {
-        counts: inspector.counts,
-        edits_made: inspector.edits_made,
-    }
+    inspector.finish(body, edits)
 }
 
 struct Inspector<'a> {
+    orders: Orders<'a>,
     counts: Vec<(Kind, u32)>,
     findings: Vec<Finding>,
-    edits: Option<&'a mut Edits>,
-    edits_made: bool,
+    changes: Vec<Change>,
+    pseudonyms: Pseudonyms,
 }
 
 /// A piece of text to be replaced, and by what (unescaped).
-type Replacement = (Range<usize>, Cow<'static, str>);
+type Replacement = (Range<usize>, What);
+
+/// A piece of the body to be replaced.
+struct Change {
+    span: Span,
+    what: What,
+}
+
+enum What {
+    Text(Cow<'static, str>),
+    /// The placeholder with that number; in quotes where a number stood.
+    Placeholder(usize, bool),
+}
 
 impl Inspector<'_> {
     fn text(&mut self, body: &[u8], text: &Text) {
@@ -57,51 +97,107 @@ impl Inspector<'_> {
             return;
         };
         let replacements = match text.place {
+            Place::Label => {
+                self.find(&unescaped, 0);
+                return;
+            }
             Place::ToolArguments => self.arguments(&unescaped),
             _ => self.plain(&unescaped),
         };
-        let replaceable = text.place != Place::Label;
-        let Some(edits) = self.edits.as_deref_mut().filter(|_| replaceable) else {
-            return;
-        };
         let mut offsets = Offsets::new(raw);
-        for (range, replacement) in replacements {
-            let start = offsets.raw(range.start);
-            let end = offsets.raw(range.end);
-            let mut token = Vec::with_capacity(replacement.len());
-            json::escape_into(&replacement, &mut token);
+        for (range, what) in replacements {
             let span = Span {
-                start: text.span.start + start,
-                end: text.span.start + end,
+                start: text.span.start + offsets.raw(range.start),
+                end: text.span.start + offsets.raw(range.end),
             };
-            edits.replace(span, token);
-            self.edits_made = true;
+            self.changes.push(Change { span, what });
         }
     }
 
-    /// Findings of a text from byte `from` on, counted.
-    fn find(&mut self, text: &str, from: usize) -> &[Finding] {
-        self.findings.clear();
-        scan(text, &mut self.findings);
-        self.findings.retain(|finding| finding.start >= from);
-        for finding in &self.findings {
-            match self
-                .counts
-                .iter_mut()
-                .find(|(kind, _)| *kind == finding.kind)
-            {
-                Some((_, count)) => *count = count.saturating_add(1),
-                None => self.counts.push((finding.kind, 1)),
-            }
+    fn finish(mut self, body: &[u8], edits: &mut Edits) -> Inspection {
+        if !self.pseudonyms.is_empty() {
+            self.pseudonyms.name_all(self.orders.key.0, body);
         }
-        &self.findings
+        for Change { span, what } in &self.changes {
+            let mut token = Vec::new();
+            match what {
+                What::Text(text) => json::escape_into(text, &mut token),
+                What::Placeholder(number, quoted) => {
+                    let quote: &[u8] = if *quoted { b"\\\"" } else { b"" };
+                    let placeholder = self.pseudonyms.placeholder(*number);
+                    token.extend([quote, placeholder.as_bytes(), quote].concat());
+                }
+            }
+            edits.replace(*span, token);
+        }
+        self.counts.sort_unstable();
+        Inspection {
+            counts: self.counts,
+            edits_made: !self.changes.is_empty(),
+            pseudonyms: self.pseudonyms,
+        }
+    }
+
+    /// Findings of a text from byte `from` on that a rule speaks of, counted.
+    fn find(&mut self, text: &str, from: usize) {
+        self.findings.clear();
+        match self.orders.detectors {
+            Some(detectors) => detectors.scan(text, &mut self.findings),
+            None => scan(text, &mut self.findings),
+        }
+        let actions = &self.orders.actions;
+        self.findings
+            .retain(|finding| finding.start >= from && actions.of_kind(finding.kind).is_some());
+        for finding in &self.findings {
+            add(&mut self.counts, finding.kind);
+        }
+    }
+
+    /// What a value is replaced by; `None` where it stays. `quoted` says that it stands in a
+    /// document without quotes and needs some now.
+    fn replacement(&mut self, kind: Kind, value: &str, quoted: bool) -> Option<What> {
+        let Treatment { action, keep } = self.orders.actions.of_kind(kind)?;
+        let text = match action {
+            PiiAction::Flag | PiiAction::Deny => return None,
+            PiiAction::Pseudonymize => {
+                let name = self.name(kind).to_owned();
+                let number = self.pseudonyms.add(name, value);
+                return Some(What::Placeholder(number, quoted));
+            }
+            PiiAction::Redact => match self.orders.detectors {
+                Some(detectors) => Cow::Owned(detectors.token(kind).to_owned()),
+                None => Cow::Borrowed(kind.token()),
+            },
+            PiiAction::Hash => Cow::Owned(hashed(self.orders.key, kind, self.name(kind), value)),
+            PiiAction::Mask => Cow::Owned(masked(kind, value, keep)),
+        };
+        Some(What::Text(if quoted {
+            Cow::Owned(format!("\"{text}\""))
+        } else {
+            text
+        }))
+    }
+
+    fn name(&self, kind: Kind) -> &str {
+        match self.orders.detectors {
+            Some(detectors) => detectors.name(kind),
+            None => kind.name(),
+        }
     }
 
     fn plain(&mut self, text: &str) -> Vec<Replacement> {
-        let findings = self.find(text, 0).iter();
-        findings
-            .map(|found| (found.start..found.end, Cow::Borrowed(found.kind.token())))
-            .collect()
+        self.find(text, 0);
+        let findings = std::mem::take(&mut self.findings);
+        let replacements = findings
+            .iter()
+            .filter_map(|found| {
+                let range = found.start..found.end;
+                let value = text.get(range.clone())?;
+                Some((range, self.replacement(found.kind, value, false)?))
+            })
+            .collect();
+        self.findings = findings;
+        replacements
     }
 
     /// Findings in the strings, names and numbers of a document; in all of it when it is none.
@@ -151,20 +247,26 @@ impl Inspector<'_> {
         replacements
     }
 
-    /// A string of the document or a name in it, without quotes.
+    /// A string of the document or a name in it, without quotes. What replaces a value needs no
+    /// escapes there.
     fn value(&mut self, document: &[u8], label: Span, span: Span, into: &mut Vec<Replacement>) {
         let raw = span.of(document);
         let Some(value) = json::unescaped(raw) else {
             return;
         };
         let (text, prefix) = labelled(document, label, &value);
+        self.find(&text, prefix);
+        let findings = std::mem::take(&mut self.findings);
         let mut offsets = Offsets::new(raw);
-        for found in self.find(&text, prefix) {
+        for found in &findings {
+            let value = text.get(found.start..found.end).unwrap_or_default();
             let start = offsets.raw(found.start.saturating_sub(prefix));
             let end = offsets.raw(found.end.saturating_sub(prefix));
-            let range = span.start + start..span.start + end;
-            into.push((range, Cow::Borrowed(found.kind.token())));
+            if let Some(what) = self.replacement(found.kind, value, false) {
+                into.push((span.start + start..span.start + end, what));
+            }
         }
+        self.findings = findings;
     }
 
     /// A number: replaced as a whole, by a string, for a token is no number.
@@ -176,12 +278,21 @@ impl Inspector<'_> {
             return;
         }
         let (text, prefix) = labelled(document, label, digits);
-        if let Some(found) = self.find(&text, prefix).first() {
-            into.push((
-                span.start..span.end,
-                Cow::Owned(format!("\"{}\"", found.kind.token())),
-            ));
+        self.find(&text, prefix);
+        let Some(kind) = self.findings.first().map(|found| found.kind) else {
+            return;
+        };
+        if let Some(what) = self.replacement(kind, digits, true) {
+            into.push((span.start..span.end, what));
         }
+    }
+}
+
+/// Counts one more.
+pub(super) fn add(counts: &mut Vec<(Kind, u32)>, kind: Kind) {
+    match counts.iter_mut().find(|(counted, _)| *counted == kind) {
+        Some((_, count)) => *count = count.saturating_add(1),
+        None => counts.push((kind, 1)),
     }
 }
 

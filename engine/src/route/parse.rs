@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{CacheRule, ConfigError, ErrorRules, Node, Retry, Strategy, get};
+use crate::guard::Guardrails;
 use crate::limits;
-use crate::wire::PiiAction;
 
 type Object = Map<String, Value>;
 
@@ -406,60 +406,16 @@ fn cache(object: &Object, path: &str) -> Result<Option<CacheRule>, ConfigError> 
     Ok(Some(CacheRule { enabled, ttl_s }))
 }
 
-/// The strictest input rule, and the names of rules that are accepted but not enforced.
-pub(super) fn guardrails(object: &Object) -> Result<(Option<PiiAction>, Vec<String>), ConfigError> {
+/// What the request asks of guardrails.
+pub(super) fn guardrails(object: &Object) -> Result<Guardrails, ConfigError> {
     let Some(value) = get(object, "guardrails") else {
-        return Ok((None, Vec::new()));
+        return Ok(Guardrails::default());
     };
-    let Value::Object(sides) = value else {
-        return fault("", "guardrails", "must be an object");
-    };
-    let mut pii = None;
-    let mut unenforced = Vec::new();
-    for (side, list) in sides {
-        let path = join("guardrails", side);
-        if !["input", "output"].contains(&side.as_str()) {
-            return fault("", &path, "unknown member");
-        }
-        let Value::Array(list) = list else {
-            return fault("", &path, "must be an array");
-        };
-        for (index, rule) in list.iter().enumerate() {
-            let path = format!("{path}[{index}]");
-            let Value::Object(rule) = rule else {
-                return fault("", &path, "must be an object");
-            };
-            let (kind, action) = guardrail(rule, &path)?;
-            match (side.as_str(), action) {
-                ("input", Some(action)) => pii = pii.max(Some(action)),
-                _ => unenforced.push(format!("{side}.{kind}")),
-            }
-        }
-    }
-    Ok((pii, unenforced))
-}
-
-fn guardrail(rule: &Object, path: &str) -> Result<(&'static str, Option<PiiAction>), ConfigError> {
-    for name in rule.keys() {
-        if !["type", "action", "threshold"].contains(&name.as_str()) {
-            return fault(path, name, "unknown member");
-        }
-    }
-    match get(rule, "type").and_then(Value::as_str) {
-        Some("pii_detection") => {
-            let action = match get(rule, "action").map(Value::as_str) {
-                None | Some(Some("redact")) => PiiAction::Redact,
-                Some(Some("deny")) => PiiAction::Deny,
-                Some(Some("flag")) => PiiAction::Flag,
-                Some(_) => return fault(path, "action", "must be deny, redact or flag"),
-            };
-            Ok(("pii_detection", Some(action)))
-        }
-        Some("content_safety") => match get(rule, "threshold").map(Value::as_f64) {
-            None => Ok(("content_safety", None)),
-            Some(Some(value)) if (0.0..=1.0).contains(&value) => Ok(("content_safety", None)),
-            Some(_) => fault(path, "threshold", "must be a number from 0 to 1"),
+    Guardrails::parse(value).map_err(|error| ConfigError {
+        member: match error.member.as_str() {
+            "" => "guardrails".to_owned(),
+            member => join("guardrails", member),
         },
-        _ => fault(path, "type", "must be pii_detection or content_safety"),
-    }
+        message: error.message,
+    })
 }

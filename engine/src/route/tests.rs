@@ -1,4 +1,6 @@
 use super::*;
+use crate::guard::rules::{Check, PiiRule};
+use crate::wire::PiiAction;
 
 fn member(text: &str) -> String {
     RouteConfig::parse(text).expect_err(text).member
@@ -70,11 +72,13 @@ fn a_configuration_of_guardrails_only_is_valid() {
         r#"{"guardrails":{"input":[{"type":"pii_detection","action":"redact"}],"output":[{"type":"pii_detection","action":"deny"},{"type":"content_safety","threshold":0.8}]}}"#,
     )
     .expect("valid");
-    assert_eq!(config.pii_input, Some(PiiAction::Redact));
-    assert_eq!(
-        config.unenforced,
-        ["output.pii_detection", "output.content_safety"]
-    );
+    let Guardrails { input, output, .. } = &config.guardrails;
+    assert_eq!(input.pii, [PiiRule::all(PiiAction::Redact)]);
+    assert_eq!(output.pii, [PiiRule::all(PiiAction::Deny)]);
+    let safety = Check::ContentSafety {
+        threshold_ppm: 800_000,
+    };
+    assert_eq!(output.checks, [safety]);
     assert_eq!(
         config.root,
         Node {

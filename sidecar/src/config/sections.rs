@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use engine::guard::GuardConfig;
 use engine::limits::{REQUEST_BODY_BYTES_MAX, RETRY_WAIT_MS_MAX};
-use engine::wire::{Model, PiiAction};
+use engine::wire::Model;
 
 use super::document::Node;
 use super::endpoint::socket_address;
@@ -17,6 +18,7 @@ use super::{
 mod alert;
 mod budget;
 mod calendar;
+mod guardrail;
 mod model;
 mod provider;
 mod rate_limit;
@@ -36,12 +38,6 @@ const CACHE_TTL_S_MAX: u64 = 31_536_000;
 const TRUSTED_HOPS_MAX: u64 = 16;
 /// Worker threads of Envoy.
 const WORKERS_MAX: u64 = 1024;
-
-const ACTIONS: [(&str, PiiAction); 3] = [
-    ("flag", PiiAction::Flag),
-    ("redact", PiiAction::Redact),
-    ("deny", PiiAction::Deny),
-];
 
 /// Names that exist in the file, and those that are present in this environment.
 #[derive(Default)]
@@ -76,12 +72,13 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
     let mut names = Names::default();
     let providers = provider::providers(&mut top, &data, &mut names, reader);
     let models = model::models(&mut top, &names, &providers, catalogue, reader);
-    let defaults = defaults(&mut top, &names, reader);
+    let detectors = guardrail::detectors(&mut top, reader);
+    let defaults = defaults(&mut top, &names, detectors, reader);
     let budgets = budget::budgets(&mut top, reader);
     let rate_limits = rate_limit::rate_limits(&mut top, reader);
     let calendar = calendar::calendar(&mut top, reader);
     let webhook = alert::webhook(&mut top, &data, reader);
-    let virtual_keys = virtual_key::virtual_keys(&mut top, &names, reader);
+    let virtual_keys = virtual_key::virtual_keys(&mut top, &names, &defaults.detectors, reader);
     let store = store::store(&mut top, reader);
     let sidecar = sidecar(&mut top, &data, reader);
     let envoy = envoy(&mut top, reader);
@@ -110,9 +107,15 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
     })
 }
 
-fn defaults(top: &mut Object<'_>, names: &Names, reader: &mut Reader<'_>) -> DefaultsConfig {
+fn defaults(
+    top: &mut Object<'_>,
+    names: &Names,
+    detectors: GuardConfig,
+    reader: &mut Reader<'_>,
+) -> DefaultsConfig {
     let mut found = DefaultsConfig {
         provider: names.present.first().cloned(),
+        detectors,
         ..DefaultsConfig::default()
     };
     let Some(mut object) = top
@@ -126,9 +129,9 @@ fn defaults(top: &mut Object<'_>, names: &Names, reader: &mut Reader<'_>) -> Def
         .and_then(|field| reference(&field, names, reader))
         .filter(|name| names.present.contains(name));
     found.provider = provider.or(found.provider);
-    found.pii_input = object
-        .member("guardrails")
-        .and_then(|field| pii_input(field, reader));
+    if let Some(field) = object.member("guardrails") {
+        found.guardrails = guardrail::guardrails(&field, &found.detectors, reader);
+    }
     if let Some(field) = object.member("cache") {
         found.cache_ttl_s = cache(field, reader);
     }
@@ -208,32 +211,6 @@ fn cache(field: Field<'_>, reader: &mut Reader<'_>) -> Option<u64> {
         .unwrap_or(super::CACHE_TTL_S);
     object.finish(reader);
     mode.unwrap_or(true).then_some(ttl)
-}
-
-/// `{input: [{type: pii_detection, action: redact}]}`; the strictest entry counts.
-fn pii_input(field: Field<'_>, reader: &mut Reader<'_>) -> Option<PiiAction> {
-    let mut object = reader.object(field)?;
-    let input = object
-        .member("input")
-        .map(|field| reader.list(&field))
-        .unwrap_or_default();
-    object.finish(reader);
-    let mut strictest = None;
-    for rule in input {
-        let Some(mut rule) = reader.object(rule) else {
-            continue;
-        };
-        let known = [("pii_detection", ())];
-        let kind = rule
-            .required("type", reader)
-            .and_then(|field| reader.choice(&field, &known));
-        let action = rule
-            .required("action", reader)
-            .and_then(|field| reader.choice(&field, &ACTIONS));
-        rule.finish(reader);
-        strictest = strictest.max(kind.and(action));
-    }
-    strictest
 }
 
 /// Bounds of `sidecar.hold_output_tokens`.

@@ -1,3 +1,5 @@
+use engine::wire::PiiAction;
+
 use super::*;
 
 mod dialects;
@@ -87,7 +89,10 @@ virtual_keys: [{name: ci, key: {env: SET}, provider: openai, rate_limit: 100, bu
         (price.input, cached, price.output, reasoning),
         (150_000_000, 75_000_000, 600_000_000, 600_000_000)
     );
-    assert_eq!(policy.defaults.pii_input, Some(PiiAction::Redact));
+    assert_eq!(
+        policy.defaults.guardrails,
+        Guardrails::input(PiiAction::Redact)
+    );
     assert_eq!(policy.defaults.cache_ttl_s, Some(3600));
     let key = config.virtual_keys.first().unwrap();
     assert_eq!(
@@ -254,8 +259,8 @@ fn mistakes_are_refused() {
             "less than `base`",
         ),
         (
-            "defaults: {guardrails: {input: [{type: pii_detection, action: mask}]}}",
-            "none of flag, redact, deny",
+            "defaults: {guardrails: {input: [{type: pii_detection, action: masc}]}}",
+            "did you mean `mask`",
         ),
     ] {
         let found = problems(&format!("{ONE}{text}"));

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use engine::guard::Guardrails;
 use engine::lease::Demand;
 use engine::ledger::{Budget, Ledger, Scope, ScopeId, Thresholds};
 use engine::limit::Bound;
 use engine::period::Period;
 use engine::reply::Code;
 use engine::usage::NanoUsd;
-use engine::wire::{KeyRecord, PiiAction};
+use engine::wire::KeyRecord;
 
 use crate::config::{KeyLimits, Membership};
 
@@ -48,8 +49,8 @@ pub(crate) struct VirtualKey {
     pub(crate) rotated_at_ms: Option<u64>,
     /// Models it may ask for; empty allows all.
     pub(crate) models: Vec<String>,
-    /// Input rule for personal data.
-    pub(crate) pii_input: Option<PiiAction>,
+    /// Guardrails of its requests and their answers.
+    pub(crate) guardrails: Guardrails,
     /// Route configuration, as JSON.
     pub(crate) config: Option<String>,
     /// Operator's notes, a JSON object.
@@ -83,7 +84,7 @@ impl VirtualKey {
             tenant: self.membership.tenant.clone(),
             provider: self.provider.clone(),
             models: self.models.clone(),
-            pii_input: self.pii_input,
+            guardrails: self.guardrails.clone(),
             config: self.config.clone(),
             expires_at_ms: self.expires_at_ms,
         }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use engine::period;
-use engine::wire::{CacheStatus, Ending, PiiAction, UsageRecord};
+use engine::wire::{CacheStatus, Ending, PiiAction, UsageRecord, Verdict};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -83,6 +83,8 @@ struct ExchangeLine<'a> {
     pii: &'a [(String, u32)],
     #[serde(skip_serializing_if = "Option::is_none")]
     pii_action: Option<PiiAction>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    guard: &'a [Verdict],
 }
 
 impl Log {
@@ -144,6 +146,7 @@ impl Log {
             cache: record.cache,
             pii: &record.pii,
             pii_action: record.pii_action,
+            guard: &record.guard,
         };
         push(out, &line);
     }
@@ -187,6 +190,7 @@ mod tests {
             "code": "c", "ending": "refused", "stream": false, "attempts": 1, "metered": false,
             "cost_nano": 0, "usage": engine::usage::Usage::default(), "cache": "off",
             "pii": [["EMAIL", 1]], "pii_action": "flag",
+            "guard": [{"rule": "pii_detection", "type": "EMAIL", "on": "input", "action": "flag", "count": 1}],
         });
         let record: UsageRecord = serde_json::from_value(record).unwrap();
         let mut line = Vec::new();

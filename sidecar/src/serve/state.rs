@@ -239,6 +239,11 @@ impl Core {
         let governed = &mut policy.defaults.governed;
         *governed = self.rules.governed();
         self.limit_rules.govern(governed);
+        if policy.defaults.guard_key.is_empty() {
+            // No configuration has it.
+            let known = &self.policy.policy.defaults.guard_key;
+            policy.defaults.guard_key.clone_from(known);
+        }
         self.policy = CompiledPolicy::new(policy)?;
         Ok(())
     }

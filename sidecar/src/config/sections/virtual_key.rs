@@ -1,12 +1,13 @@
 //! `virtual_keys`.
 
+use engine::guard::GuardConfig;
 use engine::route::RouteConfig;
 
 use super::super::document::Value;
 use super::super::reader::{Field, Object, Reader, SecretSource};
 use super::super::secret::unfit;
 use super::super::{KeyLimits, Membership, Secret, VirtualKeyConfig};
-use super::{Names, optional_secret, pii_input, rate_limit, reference};
+use super::{Names, guardrail, optional_secret, rate_limit, reference};
 
 /// Requests per minute of one key, or at the same time.
 const RATE_LIMIT_MAX: u64 = 1_000_000_000;
@@ -14,6 +15,7 @@ const RATE_LIMIT_MAX: u64 = 1_000_000_000;
 pub(super) fn virtual_keys(
     top: &mut Object<'_>,
     names: &Names,
+    detectors: &GuardConfig,
     reader: &mut Reader<'_>,
 ) -> Vec<VirtualKeyConfig> {
     let mut found: Vec<VirtualKeyConfig> = Vec::new();
@@ -21,7 +23,7 @@ pub(super) fn virtual_keys(
         return found;
     };
     for field in reader.list(&list) {
-        let Some(key) = virtual_key(field.clone(), names, reader) else {
+        let Some(key) = virtual_key(field.clone(), names, detectors, reader) else {
             continue;
         };
         if found.iter().any(|other| other.name == key.name) {
@@ -38,6 +40,7 @@ pub(super) fn virtual_keys(
 fn virtual_key(
     field: Field<'_>,
     names: &Names,
+    detectors: &GuardConfig,
     reader: &mut Reader<'_>,
 ) -> Option<VirtualKeyConfig> {
     let mut object = reader.object(field)?;
@@ -77,9 +80,10 @@ fn virtual_key(
         .member("models")
         .map(|field| reader.texts(&field))
         .unwrap_or_default();
-    let pii_input = object
+    let guardrails = object
         .member("guardrails")
-        .and_then(|field| pii_input(field, reader));
+        .map(|field| guardrail::guardrails(&field, detectors, reader))
+        .unwrap_or_default();
     let config = object
         .member("config")
         .and_then(|field| route_config(&field, reader));
@@ -98,7 +102,7 @@ fn virtual_key(
         budget_period: period.unwrap_or_default(),
         membership,
         models,
-        pii_input,
+        guardrails,
         config,
     })
 }

@@ -81,7 +81,7 @@ fn wanted(
     key.period = entry.budget_period;
     key.membership.clone_from(&entry.membership);
     key.models.clone_from(&entry.models);
-    key.pii_input = entry.pii_input;
+    key.guardrails.clone_from(&entry.guardrails);
     key.config.clone_from(&entry.config);
     key.from_file = true;
     let real = entry.real_api_key.as_ref().map(|real| real.expose());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use engine::guard::Guardrails;
 use engine::limits;
 use engine::period::{self, Period};
 use engine::price;
@@ -15,7 +16,6 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::keys::VirtualKey;
-use super::super::store::keys::pii_action;
 use super::Refusal;
 use crate::config::{KEY_RATES_MAX, Membership, PER, PER_S_MAX, RATE_MAX, RateConfig};
 
@@ -146,8 +146,8 @@ impl Members {
                 return Err(Refusal::member("models", format!("at most {MODELS_MAX}")));
             }
         }
-        if let Some(action) = self.pii()? {
-            key.pii_input = action;
+        if let Some(guardrails) = self.guardrails()? {
+            key.guardrails = guardrails;
         }
         if let Some(config) = self.config()? {
             key.config = config;
@@ -261,18 +261,23 @@ impl Members {
         Ok(())
     }
 
-    /// `pii_input: redact`, or the form of a route configuration.
-    fn pii(&mut self) -> Result<Option<Option<PiiAction>>, Refusal> {
-        const ACTIONS: &str = "must be deny, redact or flag";
+    /// `pii_input: redact`, or `guardrails` as a route configuration has them.
+    fn guardrails(&mut self) -> Result<Option<Guardrails>, Refusal> {
         let plain = self.text("pii_input", NAME_BYTES_MAX)?;
         let rules = self.take::<Value>("guardrails", "an object")?;
         let Some(rules) = rules else {
             return match plain {
                 None => Ok(None),
-                Some(None) => Ok(Some(None)),
-                Some(Some(name)) => match pii_action(&name) {
-                    Some(action) => Ok(Some(Some(action))),
-                    None => Err(Refusal::member("pii_input", ACTIONS)),
+                Some(None) => Ok(Some(Guardrails::default())),
+                Some(Some(name)) => match PiiAction::of_name(&name) {
+                    Some(action) => Ok(Some(Guardrails::input(action))),
+                    None => {
+                        let known = PiiAction::ALL.map(PiiAction::name).join(", ");
+                        Err(Refusal::member(
+                            "pii_input",
+                            format!("must be one of {known}"),
+                        ))
+                    }
                 },
             };
         };
@@ -283,18 +288,16 @@ impl Members {
             ));
         }
         let Some(rules) = rules else {
-            return Ok(Some(None));
+            return Ok(Some(Guardrails::default()));
         };
-        let config = serde_json::json!({ "guardrails": rules }).to_string();
-        let config = RouteConfig::parse(&config).map_err(|error| {
-            let member = if error.member.is_empty() {
-                "guardrails".to_owned()
-            } else {
-                error.member
+        let rules = Guardrails::parse(&rules).map_err(|error| {
+            let member = match error.member.as_str() {
+                "" => "guardrails".to_owned(),
+                member => format!("guardrails.{member}"),
             };
             Refusal::member(&member, error.message)
         })?;
-        Ok(Some(config.pii_input))
+        Ok(Some(rules))
     }
 
     /// A route configuration, as an object or as its text.

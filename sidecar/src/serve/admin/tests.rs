@@ -1,4 +1,5 @@
 use crate::config::Membership;
+use engine::guard::Guardrails;
 use engine::period::Period;
 use engine::wire::PiiAction;
 
@@ -36,7 +37,7 @@ fn every_member_is_read() {
         expires_at_ms: Some(15_000),
         models: vec!["a".into()],
         environment: Some("prod".into()),
-        pii_input: Some(PiiAction::Deny),
+        guardrails: Guardrails::input(PiiAction::Deny),
         config: Some(r#"{"strategy":"single"}"#.into()),
         metadata: Some(r#"{"team":"x"}"#.into()),
         membership: Membership {

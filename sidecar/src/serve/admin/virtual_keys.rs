@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use engine::cache_key::sha256_hex;
+use engine::guard::Guardrails;
 use engine::ledger::Scope;
 use engine::period::{self, Period};
 use engine::reply::Code;
+use engine::wire::PiiAction;
 use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -27,6 +29,14 @@ const KEY_CHARS: usize = 40;
 const ID_CHARS: usize = 20;
 /// Keys at one time, revoked ones included.
 const KEYS_MAX: usize = 100_000;
+
+/// The action for all personal data in requests, when the rules say that and no more.
+fn short_form(rules: &Guardrails) -> Option<&'static str> {
+    PiiAction::ALL
+        .into_iter()
+        .find(|action| *rules == Guardrails::input(*action))
+        .map(PiiAction::name)
+}
 
 /// A key as the interface shows it.
 #[derive(Serialize)]
@@ -55,6 +65,8 @@ struct Shown<'a> {
     has_real_api_key: bool,
     models: &'a [String],
     pii_input: Option<&'static str>,
+    #[serde(skip_serializing_if = "Guardrails::is_empty")]
+    guardrails: &'a Guardrails,
     config: Option<Box<RawValue>>,
     metadata: Option<Box<RawValue>>,
     environment: Option<&'a str>,
@@ -122,7 +134,8 @@ impl Interface {
             rotated_at: key.rotated_at_ms.map(instant),
             has_real_api_key: key.sealed.is_some(),
             models: &key.models,
-            pii_input: key.pii_input.map(store::keys::pii_name),
+            pii_input: short_form(&key.guardrails),
+            guardrails: &key.guardrails,
             config: key.config.as_ref().and_then(raw),
             metadata: key.metadata.as_ref().and_then(raw),
             environment: key.environment.as_deref(),
@@ -393,7 +406,7 @@ pub(in super::super) fn new_key(id: String, secret: &str, now_ms: u64) -> Virtua
         created_at_ms: now_ms,
         rotated_at_ms: None,
         models: Vec::new(),
-        pii_input: None,
+        guardrails: Guardrails::default(),
         config: None,
         metadata: None,
         environment: None,

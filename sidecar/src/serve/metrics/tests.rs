@@ -30,6 +30,7 @@ fn record(provider: &str, model: &str, status: u16) -> UsageRecord {
         cache: CacheStatus::Miss,
         pii: vec![("EMAIL".into(), 2)],
         pii_action: None,
+        guard: Vec::new(),
         lease: None,
     }
 }

@@ -1,5 +1,6 @@
 //! Rows of `virtual_keys`.
 
+use engine::guard::Guardrails;
 use engine::period::Period;
 use engine::wire::PiiAction;
 use serde::{Deserialize, Serialize};
@@ -58,7 +59,7 @@ fn write(step: &mut Db, key: &VirtualKey) -> Result<(), DbError> {
         key.created_at_ms.into(),
         key.rotated_at_ms.into(),
         models.into(),
-        key.pii_input.map(pii_name).into(),
+        guardrails_column(&key.guardrails).into(),
         key.config.as_ref().into(),
         key.metadata.as_ref().into(),
         key.environment.as_ref().into(),
@@ -82,20 +83,19 @@ fn write(step: &mut Db, key: &VirtualKey) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Name of a rule in the admin interface.
-pub(crate) fn pii_name(action: PiiAction) -> &'static str {
-    match action {
-        PiiAction::Flag => "flag",
-        PiiAction::Redact => "redact",
-        PiiAction::Deny => "deny",
+/// The column `pii_input`: the name of an action, which is meant for all personal data in requests,
+/// or guardrails as JSON.
+fn guardrails(column: &str) -> Guardrails {
+    match PiiAction::of_name(column) {
+        Some(action) => Guardrails::input(action),
+        None => serde_json::from_str(column).unwrap_or_else(|_| Guardrails::input(PiiAction::Deny)),
     }
 }
 
-/// The rule called `name`.
-pub(crate) fn pii_action(name: &str) -> Option<PiiAction> {
-    [PiiAction::Flag, PiiAction::Redact, PiiAction::Deny]
-        .into_iter()
-        .find(|action| pii_name(*action) == name)
+fn guardrails_column(rules: &Guardrails) -> Option<String> {
+    (!rules.is_empty())
+        .then(|| serde_json::to_string(rules).ok())
+        .flatten()
 }
 
 fn read(row: &mut Row) -> Result<VirtualKey, DbError> {

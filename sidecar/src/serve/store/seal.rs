@@ -10,13 +10,18 @@ use std::path::Path;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 
+use ring::hmac;
+
 use super::StoreError;
 
 const SECRET_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 
 /// Seals and opens provider keys.
-pub(crate) struct Sealer(XChaCha20Poly1305);
+pub(crate) struct Sealer {
+    cipher: XChaCha20Poly1305,
+    guard_key: Vec<u8>,
+}
 
 impl Sealer {
     /// Reads the key file, or makes one where there is none.
@@ -29,7 +34,16 @@ impl Sealer {
         let secret: [u8; SECRET_BYTES] = secret
             .try_into()
             .map_err(|_| StoreError::Secret("is not 32 bytes long"))?;
-        Ok(Sealer(XChaCha20Poly1305::new(&Key::from(secret))))
+        let of_guard = hmac::Key::new(hmac::HMAC_SHA256, &secret);
+        Ok(Sealer {
+            cipher: XChaCha20Poly1305::new(&Key::from(secret)),
+            guard_key: hmac::sign(&of_guard, b"guardrails").as_ref().to_vec(),
+        })
+    }
+
+    /// The secret that guardrails make hashes and placeholders with: as stable as the key file.
+    pub(crate) fn guard_key(&self) -> Vec<u8> {
+        self.guard_key.clone()
     }
 
     /// Nonce and ciphertext of `text`, bound to the virtual key with this id.
@@ -40,7 +54,7 @@ impl Sealer {
             msg: text.as_bytes(),
             aad: key_id.as_bytes(),
         };
-        let sealed = self.0.encrypt(&XNonce::from(nonce), payload);
+        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload);
         let sealed = sealed.map_err(|_| StoreError::Secret("cannot seal"))?;
         Ok([nonce.as_slice(), &sealed].concat())
     }
@@ -54,7 +68,7 @@ impl Sealer {
             aad: key_id.as_bytes(),
         };
         let text = self
-            .0
+            .cipher
             .decrypt(&XNonce::from(*nonce), payload)
             .map_err(|_| WRONG)?;
         String::from_utf8(text).map_err(|_| WRONG)

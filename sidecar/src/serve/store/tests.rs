@@ -46,6 +46,7 @@ fn record(exchange: &str, cost_nano: i64, ending: Ending) -> UsageRecord {
         cache: CacheStatus::Off,
         pii: Vec::new(),
         pii_action: None,
+        guard: Vec::new(),
         lease: None,
     }
 }

@@ -449,6 +449,7 @@ fn expired((exchange, hold): (String, Hold), now_ms: u64) -> UsageRecord {
         cache: CacheStatus::Off,
         pii: Vec::new(),
         pii_action: None,
+        guard: Vec::new(),
         lease: None,
     }
 }

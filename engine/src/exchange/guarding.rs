@@ -1,0 +1,209 @@
+//! Guardrails over an exchange: which rules hold, and what they do to a request.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use super::{Exchange, Step};
+use crate::guard::rules::{Check, Guardrails, PiiRule, RuleError};
+use crate::guard::{self, Actions, Detectors, Inspection, Key, Orders, Pseudonyms};
+use crate::headers::Headers;
+use crate::json::Edits;
+use crate::policy::PolicyIndex;
+use crate::reply::Code;
+use crate::request::Text;
+use crate::wire::{Direction, KeyRecord, PiiAction, Verdict};
+
+/// How rules for personal data are named.
+const PII: &str = "pii_detection";
+
+/// The rules that hold for an exchange, whoever made them.
+pub(super) struct Guard {
+    input: Actions,
+    pub(super) output: Actions,
+    /// What finds personal data, as it was when the request came.
+    pub(super) detectors: Rc<Detectors>,
+    key: [u8; 32],
+    allow_unread: bool,
+    /// What the answer is to say in place of placeholders.
+    pub(super) pseudonyms: Pseudonyms,
+}
+
+impl Exchange {
+    /// Puts the rules of all places together.
+    pub(super) fn watch(
+        &mut self,
+        policy: &PolicyIndex,
+        key: &KeyRecord,
+        asked: &Guardrails,
+    ) -> Result<(), Box<Step>> {
+        let defaults = policy.defaults();
+        let places = [&defaults.guardrails, &key.guardrails, asked];
+        if places.iter().all(|rules| rules.is_empty()) {
+            return Ok(());
+        }
+        if let Err(error) = asked.check_types(policy.detectors()) {
+            return Err(self.refuse_rules(&error));
+        }
+        let rules = |of: fn(&Guardrails) -> &[PiiRule]| {
+            let rules = places.iter().flat_map(|place| of(place));
+            Actions::of(rules, Some(policy.detectors()))
+        };
+        let checks = |rules: &[Check], side: Direction| -> Vec<String> {
+            let names = rules.iter().map(|check| check.name());
+            names
+                .map(|name| format!("{}.{name}", side.name()))
+                .collect()
+        };
+        for place in places {
+            let Guardrails { input, output, .. } = place;
+            let unenforced = &mut self.outcome.unenforced;
+            unenforced.extend(checks(&input.checks, Direction::Input));
+            unenforced.extend(checks(&output.checks, Direction::Output));
+        }
+        self.guard = Some(Box::new(Guard {
+            input: rules(|place| &place.input.pii),
+            output: rules(|place| &place.output.pii),
+            detectors: policy.detectors().clone(),
+            key: guard::tenant_key(&defaults.guard_key, &key.tenant),
+            // Each place that has rules has a say, and the strictest holds.
+            allow_unread: places
+                .iter()
+                .all(|place| place.is_empty() || place.allow_unread),
+            pseudonyms: Pseudonyms::default(),
+        }));
+        Ok(())
+    }
+
+    fn refuse_rules(&mut self, error: &RuleError) -> Box<Step> {
+        let member = format!("guardrails.{}", error.member);
+        let message = format!("Invalid route configuration: {member}: {}", error.message);
+        Box::new(self.refuse_param(Code::ConfigInvalid, Some(message), Some(member)))
+    }
+
+    /// Inspects texts of the body. Says whether the body was changed.
+    pub(super) fn inspect(&mut self, texts: &[Text]) -> Result<bool, Box<Step>> {
+        let Some(guard) = self.guard.as_deref_mut().filter(|g| !g.input.is_empty()) else {
+            return Ok(false);
+        };
+        let mut edits = Edits::default();
+        let orders = Orders {
+            actions: Cow::Borrowed(&guard.input),
+            detectors: Some(&guard.detectors),
+            key: Key(&guard.key),
+        };
+        let inspection = guard::inspect(&self.body, texts, orders, &mut edits);
+        if inspection.counts.is_empty() {
+            return Ok(false);
+        }
+        let Inspection {
+            counts,
+            edits_made,
+            pseudonyms,
+        } = inspection;
+        guard.pseudonyms = pseudonyms;
+        let verdicts = guard.verdicts(&counts, Direction::Input);
+        self.outcome.verdicts.extend(verdicts);
+        let denied = self.denied(Direction::Input);
+        if !denied.is_empty() {
+            let message = format!("The request contains personal data: {denied}");
+            return Err(Box::new(
+                self.refuse(Code::GuardrailViolation, Some(message)),
+            ));
+        }
+        if edits_made {
+            self.body = edits.apply(&self.body);
+            self.redacted = true;
+        }
+        Ok(edits_made)
+    }
+
+    /// A body that nobody here can read: whether it may go on under the rules for requests.
+    pub(super) fn unread_input(&mut self) -> Result<(), Box<Step>> {
+        let Some(guard) = self.guard.as_deref().filter(|g| !g.input.is_empty()) else {
+            return Ok(());
+        };
+        if self.body.is_empty() {
+            return Ok(());
+        }
+        if guard.allow_unread {
+            self.outcome.unenforced.push(PII.to_owned());
+            return Ok(());
+        }
+        let message = "The request cannot be read, and a guardrail has to".to_owned();
+        Err(Box::new(
+            self.refuse(Code::GuardrailViolation, Some(message)),
+        ))
+    }
+
+    /// Types that are denied in that direction, for people.
+    pub(super) fn denied(&self, on: Direction) -> String {
+        let verdicts = self.outcome.verdicts.iter();
+        let denied =
+            verdicts.filter(|verdict| verdict.on == on && verdict.action == PiiAction::Deny);
+        let kinds: Vec<&str> = denied.map(|verdict| verdict.kind.as_str()).collect();
+        kinds.join(", ")
+    }
+
+    /// Personal data by type, in one direction or both.
+    pub(super) fn findings(&self, on: Option<Direction>) -> Vec<(String, u32)> {
+        let mut found: Vec<(String, u32)> = Vec::new();
+        for verdict in &self.outcome.verdicts {
+            if verdict.rule != PII || on.is_some_and(|on| on != verdict.on) {
+                continue;
+            }
+            match found.iter_mut().find(|(kind, _)| *kind == verdict.kind) {
+                Some((_, count)) => *count = count.saturating_add(verdict.count),
+                None => found.push((verdict.kind.clone(), verdict.count)),
+            }
+        }
+        found
+    }
+
+    /// The strictest of what was done about personal data.
+    pub(super) fn strictest(&self) -> Option<PiiAction> {
+        let verdicts = self.outcome.verdicts.iter();
+        let found = verdicts.filter(|verdict| verdict.rule == PII);
+        found.map(|verdict| verdict.action).max()
+    }
+
+    /// What was found, in the head of an answer.
+    pub(super) fn push_findings(&self, headers: &mut Headers) {
+        if self.outcome.verdicts.is_empty() {
+            return;
+        }
+        for (name, on) in [
+            ("x-weir-pii", Direction::Input),
+            ("x-weir-pii-output", Direction::Output),
+        ] {
+            let found = self.findings(Some(on));
+            let found: Vec<String> = found
+                .iter()
+                .map(|(kind, count)| format!("{kind}={count}"))
+                .collect();
+            if !found.is_empty() {
+                headers.push(name, found.join(","));
+            }
+        }
+    }
+}
+
+impl Guard {
+    /// A line for each type.
+    pub(super) fn verdicts(&self, counts: &[(guard::Kind, u32)], on: Direction) -> Vec<Verdict> {
+        let actions = match on {
+            Direction::Input => &self.input,
+            Direction::Output => &self.output,
+        };
+        let counts = counts.iter();
+        let verdicts = counts.filter_map(|(kind, count)| {
+            Some(Verdict {
+                rule: PII.to_owned(),
+                kind: self.detectors.name(*kind).to_owned(),
+                on,
+                action: actions.of_kind(*kind)?.action,
+                count: *count,
+            })
+        });
+        verdicts.collect()
+    }
+}
