@@ -115,10 +115,11 @@ fn read(row: &mut Row) -> Result<VirtualKey, DbError> {
         created_at_ms: row.take()?,
         rotated_at_ms: row.take()?,
         models: serde_json::from_str(&row.take::<String>()?).unwrap_or_default(),
-        pii_input: row
+        guardrails: row
             .take::<Option<String>>()?
             .as_deref()
-            .and_then(pii_action),
+            .map(guardrails)
+            .unwrap_or_default(),
         config: row.take()?,
         metadata: row.take()?,
         environment: row.take()?,
