@@ -10,6 +10,7 @@
 //! Boundaries are ASCII: letters beyond ASCII never hide a match, so `服务器10.0.0.1无法访问` is
 //! found; ASCII letters, digits and `_` do.
 
+mod answer;
 mod checksum;
 mod credential;
 mod cue;
@@ -36,6 +37,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use answer::AnswerGuard;
 pub use detectors::{AllowList, CustomDetector, DetectorError, Detectors, GuardConfig};
 pub use inspect::{Inspection, Orders, inspect};
 pub use kind::{Detector, Evidence, Kind, detectors};

@@ -213,7 +213,8 @@ impl StreamDecoder {
     /// Ends the stream before the provider does: each of `choices` gets its reason, and what of an event
     /// has come is dropped. [`StreamDecoder::tail`] then ends it.
     pub fn stop(&mut self, why: Stop, choices: u32, out: &mut Vec<u8>) {
-        if self.state.end != End::Open {
+        // What is not to be shown may have come with the provider's own end.
+        if self.state.end != End::Open && why == Stop::Length {
             return;
         }
         for index in 0..choices.max(1) {

@@ -12,7 +12,7 @@ use crate::price;
 use crate::reply::Code;
 use crate::tokens::Encoding;
 use crate::usage::{NanoUsd, Usage};
-use crate::wire::{CachePut, CachedAnswer, Ending};
+use crate::wire::{CachePut, CachedAnswer, Direction, Ending};
 
 impl Exchange {
     /// The head of the answer. `details` is Envoy's own word on who made it, asked for only when
@@ -133,7 +133,9 @@ impl Exchange {
         });
         self.outcome.usage = answer.usage;
         let cost = self.price(&usage);
-        let mut body = answer.body;
+        let Some(mut body) = self.guarded(answer.body) else {
+            return self.denied_answer();
+        };
         if let Some(ingress) = self.translation() {
             body = ingress.answer(&body, &self.context(created_s));
         }
@@ -212,11 +214,22 @@ impl Exchange {
         if end && !stream.meter().finished() && !stream.meter().failed() {
             stream.end(&mut out);
         }
+        let denied = stream.guard().is_some_and(|guard| guard.denied());
+        if denied {
+            let delivered = self.delivered();
+            stream.stop(Stop::ContentFilter, self.choices(), &delivered, &mut out);
+            self.outcome.code = Some(Code::GuardrailViolation);
+            (step.ask, step.wait, step.cut) = (None, None, !end);
+        }
         self.capture(&out);
         if stream.text_bytes() >= limits::METER_TEXT_BYTES_MAX {
             self.meter_text(env, &mut stream);
         }
-        if stream.meter().failed() {
+        if denied {
+            self.answer.captured = None;
+            self.close(env, &mut stream, &mut out);
+            self.finish(Ending::Done);
+        } else if stream.meter().failed() {
             self.meter(env, &mut stream);
             self.answer.captured = None;
             self.outcome.code = Some(Code::UpstreamStreamInterrupted);
@@ -304,6 +317,9 @@ impl Exchange {
 
     /// What a stream has consumed: the provider's own figures, else our count.
     pub(super) fn meter(&mut self, env: &mut Env<'_>, stream: &mut AnswerStream) -> Usage {
+        if let Some(watch) = stream.guard() {
+            self.note(watch);
+        }
         self.outcome.usage = stream.meter().usage();
         if let Some(usage) = self.outcome.usage {
             return usage;
@@ -361,6 +377,15 @@ impl Exchange {
             self.answer.head.push("x-should-retry", "false");
         }
         self.replaced_by_error(answer.status, answer.body, code)
+    }
+
+    /// An answer that must not be shown. It has been made, and is paid for.
+    fn denied_answer(&mut self) -> AnswerBody {
+        let row = Code::GuardrailViolation.row();
+        let kinds = self.denied(Direction::Output);
+        let message = format!("The answer contains personal data: {kinds}");
+        let body = dialect::error_body(&message, row.kind, None, Some(row.name));
+        self.replaced_by_error(row.status, body, Code::GuardrailViolation)
     }
 
     fn unreadable(&mut self) -> AnswerBody {

@@ -1,7 +1,7 @@
 //! How an answer is read: as what the call to the provider was, for what the client speaks.
 
 use super::native::Native;
-use super::stream::{AnswerStream, Encoded};
+use super::stream::{AnswerStream, Decoded, Encoded};
 use super::{Endpoint, Exchange};
 use crate::dialect::{self, DecodeError, FirstEvent, Form, StreamDecoder};
 use crate::ingress::{self, Ingress, StreamEncoder};
@@ -84,17 +84,21 @@ impl Exchange {
             |dialect, usage| StreamDecoder::new(dialect, model, created_s, &self.id, usage);
         Some(match (self.form(target), self.translation()) {
             (Form::Native(Ingress::Completions), _) => {
-                AnswerStream::Decoded(Box::new(decoder(Dialect::Openai, self.shows_usage())))
+                let decoder = decoder(Dialect::Openai, self.shows_usage());
+                AnswerStream::Decoded(Box::new(Decoded::new(decoder, self.answer_guard())))
             }
             (Form::Native(ingress), _) => {
                 AnswerStream::Native(Native::new(ingress, decoder(dialect, false)))
             }
             (_, Some(ingress)) => {
                 let encoder = StreamEncoder::new(ingress, &self.context(created_s));
-                let decoder = decoder(dialect, true);
-                AnswerStream::Encoded(Box::new(Encoded::new(ingress, decoder, encoder)))
+                let decoded = Decoded::new(decoder(dialect, true), self.answer_guard());
+                AnswerStream::Encoded(Box::new(Encoded::new(ingress, decoded, encoder)))
             }
-            _ => AnswerStream::Decoded(Box::new(decoder(dialect, self.shows_usage()))),
+            _ => {
+                let decoder = decoder(dialect, self.shows_usage());
+                AnswerStream::Decoded(Box::new(Decoded::new(decoder, self.answer_guard())))
+            }
         })
     }
 

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::{Exchange, Step};
+use crate::endpoint::Through;
 use crate::guard::rules::{Check, Guardrails, PiiRule, RuleError};
-use crate::guard::{self, Actions, Detectors, Inspection, Key, Orders, Pseudonyms};
+use crate::guard::{self, Actions, AnswerGuard, Detectors, Inspection, Key, Orders, Pseudonyms};
 use crate::headers::Headers;
 use crate::json::Edits;
 use crate::policy::PolicyIndex;
@@ -115,6 +116,72 @@ impl Exchange {
             self.redacted = true;
         }
         Ok(edits_made)
+    }
+
+    /// Whether something is to be done with the texts of answers.
+    pub(super) fn watches_answers(&self) -> bool {
+        let guard = self.guard.as_deref();
+        guard.is_some_and(|guard| !guard.output.is_empty() || !guard.pseudonyms.is_empty())
+    }
+
+    /// What watches over the answer.
+    pub(super) fn answer_guard(&self) -> Option<Box<AnswerGuard>> {
+        let guard = self.guard.as_deref().filter(|_| self.watches_answers())?;
+        Some(Box::new(AnswerGuard::new(
+            guard.output.clone(),
+            guard.detectors.clone(),
+            guard.key,
+            guard.pseudonyms.clone(),
+        )))
+    }
+
+    /// Applies the rules for answers to a complete one, in OpenAI's form; `None` when it is denied.
+    pub(super) fn guarded(&mut self, body: Vec<u8>) -> Option<Vec<u8>> {
+        let Some(mut watch) = self.answer_guard() else {
+            return Some(body);
+        };
+        let body = watch.document(body);
+        self.note(&mut watch);
+        (!watch.denied()).then_some(body)
+    }
+
+    /// Takes over what was found in an answer.
+    pub(super) fn note(&mut self, watch: &mut AnswerGuard) {
+        let counts = watch.take_counts();
+        if let Some(guard) = self.guard.as_deref().filter(|_| !counts.is_empty()) {
+            let verdicts = guard.verdicts(&counts, Direction::Output);
+            self.outcome.verdicts.extend(verdicts);
+        }
+    }
+
+    /// What tells answers under these rules from those under others, in the cache. `None` when they
+    /// must not be kept: the values in them are not the provider's.
+    pub(super) fn cache_scope(&self) -> Option<String> {
+        match self.guard.as_deref() {
+            None => Some(String::new()),
+            Some(guard) if !guard.pseudonyms.is_empty() => None,
+            Some(guard) if guard.output.is_empty() => Some(String::new()),
+            Some(guard) => Some(format!("{:?}\n", guard.output)),
+        }
+    }
+
+    /// A call whose answer nobody here reads: whether it may be made under the rules for answers.
+    pub(super) fn unread_output(&mut self) -> Result<(), Box<Step>> {
+        let watched = self.guard.as_deref().filter(|g| !g.output.is_empty());
+        let (Some(guard), Some(through)) = (watched, self.through()) else {
+            return Ok(());
+        };
+        if through == Through::Moderations {
+            return Ok(());
+        }
+        if guard.allow_unread {
+            self.outcome.unenforced.push(format!("output.{PII}"));
+            return Ok(());
+        }
+        let message = "The answer to this call cannot be read, and a guardrail has to".to_owned();
+        Err(Box::new(
+            self.refuse(Code::GuardrailViolation, Some(message)),
+        ))
     }
 
     /// A body that nobody here can read: whether it may go on under the rules for requests.

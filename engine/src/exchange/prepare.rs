@@ -26,6 +26,7 @@ impl Exchange {
         self.budget_status = policy.defaults().budget_status;
         self.watch(policy, &key, &config.guardrails)?;
         self.read()?;
+        self.unread_output()?;
         let model = self.model_asked().to_owned();
         let ask = plan::Request {
             model: &model,
@@ -210,7 +211,10 @@ impl Exchange {
         let Some((form, root, without)) = self.cached_form() else {
             return;
         };
-        let scope = format!("{form}{}\n{}", key.tenant, key.id);
+        let Some(rules) = self.cache_scope() else {
+            return;
+        };
+        let scope = format!("{rules}{form}{}\n{}", key.tenant, key.id);
         let of = (self.body.as_slice(), root);
         let name = cache_key(&scope, &plan.identity, model, of, without);
         self.cache_key = Some(name);

@@ -2,6 +2,7 @@
 
 use super::native::Native;
 use crate::dialect::{Stop, StreamDecoder, responses};
+use crate::guard::AnswerGuard;
 use crate::ingress::{Ingress, StreamEncoder};
 use crate::usage::Usage;
 
@@ -64,30 +65,73 @@ impl Metered for responses::Meter {
 }
 
 /// A stream on its way.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum AnswerStream {
     /// The client gets what the decoder makes of it.
-    Decoded(Box<StreamDecoder>),
+    Decoded(Box<Decoded>),
     /// The client gets that in another form.
     Encoded(Box<Encoded>),
     /// The client gets the provider's own bytes.
     Native(Native),
 }
 
+/// A stream that is decoded, and watched over where a rule says so.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    decoder: StreamDecoder,
+    guard: Option<Box<AnswerGuard>>,
+    unguarded: Vec<u8>,
+}
+
+impl Decoded {
+    pub(super) fn new(decoder: StreamDecoder, guard: Option<Box<AnswerGuard>>) -> Decoded {
+        Decoded {
+            decoder,
+            guard,
+            unguarded: Vec::new(),
+        }
+    }
+
+    /// What waits is said before the end, unless that is why it ends.
+    fn stop(
+        &mut self,
+        why: Stop,
+        out: &mut Vec<u8>,
+        stop: impl FnOnce(&mut StreamDecoder, &mut Vec<u8>),
+    ) {
+        match why {
+            Stop::Length => self.pass(out, stop),
+            Stop::ContentFilter => stop(&mut self.decoder, out),
+        }
+    }
+
+    fn pass(&mut self, out: &mut Vec<u8>, decode: impl FnOnce(&mut StreamDecoder, &mut Vec<u8>)) {
+        let Some(guard) = &mut self.guard else {
+            return decode(&mut self.decoder, out);
+        };
+        self.unguarded.clear();
+        decode(&mut self.decoder, &mut self.unguarded);
+        guard.push(&self.unguarded, out);
+        if self.decoder.finished() {
+            guard.finish(out);
+        }
+    }
+}
+
 /// A stream that is decoded, and encoded in the client's form.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Encoded {
     ingress: Ingress,
-    decoder: StreamDecoder,
+    decoded: Decoded,
     encoder: StreamEncoder,
     middle: Vec<u8>,
 }
 
 impl Encoded {
-    pub(super) fn new(ingress: Ingress, decoder: StreamDecoder, encoder: StreamEncoder) -> Encoded {
+    pub(super) fn new(ingress: Ingress, decoded: Decoded, encoder: StreamEncoder) -> Encoded {
         Encoded {
             ingress,
-            decoder,
+            decoded,
             encoder,
             middle: Vec::new(),
         }
@@ -95,7 +139,7 @@ impl Encoded {
 
     fn pass(&mut self, out: &mut Vec<u8>, decode: impl FnOnce(&mut StreamDecoder, &mut Vec<u8>)) {
         self.middle.clear();
-        decode(&mut self.decoder, &mut self.middle);
+        self.decoded.pass(&mut self.middle, decode);
         self.encoder.push(&self.middle, out);
     }
 }
@@ -104,7 +148,9 @@ impl AnswerStream {
     /// Takes the provider's next bytes and appends what the client may have of them.
     pub(super) fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
         match self {
-            AnswerStream::Decoded(decoder) => decoder.push(chunk, out),
+            AnswerStream::Decoded(decoded) => {
+                decoded.pass(out, |decoder, out| decoder.push(chunk, out));
+            }
             AnswerStream::Encoded(encoded) => {
                 encoded.pass(out, |decoder, out| decoder.push(chunk, out));
             }
@@ -115,7 +161,7 @@ impl AnswerStream {
     /// The provider has closed the stream.
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
         match self {
-            AnswerStream::Decoded(decoder) => decoder.end(out),
+            AnswerStream::Decoded(decoded) => decoded.pass(out, StreamDecoder::end),
             AnswerStream::Encoded(encoded) => encoded.pass(out, StreamDecoder::end),
             AnswerStream::Native(native) => native.end(out),
         }
@@ -124,10 +170,15 @@ impl AnswerStream {
     /// Ends a stream before its provider does: [`AnswerStream::close`] then has the last word.
     /// `choices` were asked for; `usage` is what it has come to.
     pub(super) fn stop(&mut self, why: Stop, choices: u32, usage: &Usage, out: &mut Vec<u8>) {
+        let stop = |decoder: &mut StreamDecoder, out: &mut Vec<u8>| {
+            decoder.stop(why, choices, out);
+        };
         match self {
-            AnswerStream::Decoded(decoder) => decoder.stop(why, choices, out),
+            AnswerStream::Decoded(decoded) => decoded.stop(why, out, stop),
             AnswerStream::Encoded(encoded) => {
-                encoded.pass(out, |decoder, out| decoder.stop(why, choices, out));
+                encoded.middle.clear();
+                encoded.decoded.stop(why, &mut encoded.middle, stop);
+                encoded.encoder.push(&encoded.middle, out);
             }
             AnswerStream::Native(native) => native.stop(why, usage, out),
         }
@@ -136,9 +187,12 @@ impl AnswerStream {
     /// Ends a stream that has finished, in the client's form.
     pub(super) fn close(&mut self, metadata_json: &str, out: &mut Vec<u8>) {
         match self {
-            AnswerStream::Decoded(decoder) => decoder.tail(metadata_json, out),
+            AnswerStream::Decoded(decoded) => decoded.decoder.tail(metadata_json, out),
             AnswerStream::Encoded(encoded) => {
-                encoded.pass(out, |decoder, out| decoder.tail(metadata_json, out));
+                encoded.middle.clear();
+                let decoder = &mut encoded.decoded.decoder;
+                decoder.tail(metadata_json, &mut encoded.middle);
+                encoded.encoder.push(&encoded.middle, out);
             }
             AnswerStream::Native(_) => {}
         }
@@ -157,17 +211,26 @@ impl AnswerStream {
     /// Our own count, for the end of a stream that has none.
     pub(super) fn set_usage(&mut self, usage: Usage) {
         match self {
-            AnswerStream::Decoded(decoder) => decoder.set_usage(usage),
-            AnswerStream::Encoded(encoded) => encoded.decoder.set_usage(usage),
+            AnswerStream::Decoded(decoded) => decoded.decoder.set_usage(usage),
+            AnswerStream::Encoded(encoded) => encoded.decoded.decoder.set_usage(usage),
             AnswerStream::Native(_) => {}
+        }
+    }
+
+    /// What watches over it.
+    pub(super) fn guard(&mut self) -> Option<&mut AnswerGuard> {
+        match self {
+            AnswerStream::Decoded(decoded) => decoded.guard.as_deref_mut(),
+            AnswerStream::Encoded(encoded) => encoded.decoded.guard.as_deref_mut(),
+            AnswerStream::Native(_) => None,
         }
     }
 
     /// What reads the stream.
     pub(super) fn meter(&mut self) -> &mut dyn Metered {
         match self {
-            AnswerStream::Decoded(decoder) => decoder.as_mut(),
-            AnswerStream::Encoded(encoded) => &mut encoded.decoder,
+            AnswerStream::Decoded(decoded) => &mut decoded.decoder,
+            AnswerStream::Encoded(encoded) => &mut encoded.decoded.decoder,
             AnswerStream::Native(native) => native.meter(),
         }
     }
@@ -175,8 +238,8 @@ impl AnswerStream {
     /// Bytes of delivered text that were not counted yet.
     pub(super) fn text_bytes(&self) -> usize {
         match self {
-            AnswerStream::Decoded(decoder) => decoder.text_bytes(),
-            AnswerStream::Encoded(encoded) => encoded.decoder.text_bytes(),
+            AnswerStream::Decoded(decoded) => decoded.decoder.text_bytes(),
+            AnswerStream::Encoded(encoded) => encoded.decoded.decoder.text_bytes(),
             AnswerStream::Native(native) => native.text_bytes(),
         }
     }

@@ -67,7 +67,10 @@ impl World {
                 retry_attempts: 1,
                 retry_on: vec![429, 503],
                 request_timeout_ms: 1500,
-                guardrails: Guardrails::input(PiiAction::Redact),
+                guardrails: Guardrails {
+                    allow_unread: true,
+                    ..Guardrails::input(PiiAction::Redact)
+                },
                 ..Defaults::default()
             },
         });
@@ -78,20 +81,6 @@ impl World {
             leases: Leases::default(),
             now_ms: 1_000_000,
         }
-    }
-
-    fn allow_unread(&mut self) {
-        self.policy = PolicyIndex::new(Policy {
-            providers: self.policy.providers().map(|it| (**it).clone()).collect(),
-            models: self.policy.listed().map(|it| (**it).clone()).collect(),
-            defaults: Defaults {
-                guardrails: Guardrails {
-                    allow_unread: true,
-                    ..Guardrails::input(PiiAction::Redact)
-                },
-                ..self.policy.defaults().clone()
-            },
-        });
     }
 
     fn env(&mut self) -> Env<'_> {

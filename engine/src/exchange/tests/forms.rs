@@ -79,7 +79,6 @@ fn granted(world: &mut World, exchange: &mut Exchange) -> Forward {
 #[test]
 fn an_upload_passes_with_its_own_price_and_the_providers_name_for_the_model() {
     let mut world = world();
-    world.allow_unread();
     let body = b"--B\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n--B\r\n\
         Content-Disposition: form-data; name=\"file\"\r\n\r\n\x00\xff\r\n--B--\r\n";
     let request = Request {
