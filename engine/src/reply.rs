@@ -114,7 +114,7 @@ impl Code {
                 "the first request to a worker has waited five seconds for a body that Envoy keeps back: `allow_on_headers_stop_iteration` is missing"
             }
             Code::GuardrailViolation => {
-                "personal data under a `deny` rule; the message names the types"
+                "personal data under a `deny` rule, in the request or in the answer, or what a rule cannot read; the message names the types"
             }
             Code::InvalidApiKey => "nobody knows the key, or the admin token is wrong",
             Code::InvalidJson => "the body is not JSON",

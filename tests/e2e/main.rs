@@ -15,6 +15,7 @@ mod dialects;
 mod embeddings;
 mod fallback;
 mod faults;
+mod guardrails;
 mod holds;
 mod judges;
 mod keys;
