@@ -45,6 +45,7 @@ use membership::Rules;
 use metrics::Metrics;
 use rotation::Rotation;
 use shared::counting::{self, Counting};
+use shared::epoch;
 use shared::replica::Replica;
 use state::{CompiledPolicy, Core, Shared, Spent, number};
 use store::StoreError;
@@ -193,6 +194,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     }));
     let counting = tokio::spawn(counting::count(Arc::clone(&shared), writer.clone(), left));
     let ended = Arc::clone(&shared);
+    let epochs = tokio::spawn(epoch::look(Arc::clone(&shared)));
     let expiry = tokio::spawn(expire(Arc::clone(&shared), writer.clone()));
     let telling = webhook.map(|webhook| tokio::spawn(webhook.tell(writer.clone(), log)));
 
@@ -225,6 +227,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
         replica.flush().await;
     }
     counting.abort();
+    epochs.abort();
     if let Ok(Ok(Err(error))) = served {
         return Err(error.into());
     }

@@ -26,6 +26,7 @@ pub(crate) mod calls;
 pub(crate) mod client;
 pub(crate) mod counting;
 pub(crate) mod draft;
+pub(crate) mod epoch;
 pub(crate) mod ledger;
 pub(crate) mod replica;
 mod script;

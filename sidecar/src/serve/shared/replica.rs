@@ -1,7 +1,8 @@
 //! This service as one of several that count in the same Redis.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use engine::ledger::Scope;
 use engine::period::Period;
@@ -15,9 +16,12 @@ use super::calls::{Ending, Settling};
 use super::client::{Client, Fault};
 use super::counting::{Batch, Counting};
 use super::draft::{Draft, Granted, adopt};
+use super::epoch::{GRACE_MS, Own};
 use super::ledger::LedgerSums;
 use super::sums::Sum;
-use super::{Charged, Counters, Ended, Group, Held, LONG_PATIENCE, Late, Layout, Owner, PATIENCE};
+use super::{
+    Charged, Counters, Ended, Group, Held, LONG_PATIENCE, Late, Layout, Owner, PATIENCE, Wish,
+};
 use crate::clock;
 
 /// Times that one admission is weighed at most.
@@ -36,6 +40,12 @@ pub(crate) struct Replica {
     works: AtomicBool,
     /// Where records go that have to be counted.
     counting: Counting,
+    /// What this service holds.
+    pub(super) own: Own,
+    /// The name of the server, as it was last seen.
+    server: Mutex<Option<String>>,
+    /// From when on what was begun last admits, in Unix milliseconds.
+    open_ms: AtomicU64,
 }
 
 impl Replica {
@@ -48,6 +58,9 @@ impl Replica {
             sums: Arc::new(sums),
             works: AtomicBool::new(true),
             counting,
+            own: Own::default(),
+            server: Mutex::default(),
+            open_ms: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -57,9 +70,51 @@ impl Replica {
         let _ended = self.counting.send(batch);
     }
 
-    /// Whether Redis answered when it was asked last.
+    /// Whether Redis answered when it was asked last, and admits.
     pub(crate) fn works(&self) -> bool {
-        self.works.load(Ordering::Relaxed)
+        let is_open = self.open_ms.load(Ordering::Relaxed) <= clock::now_ms();
+        is_open && self.works.load(Ordering::Relaxed)
+    }
+
+    /// The server's name, for its epochs.
+    pub(super) async fn server(&self) -> Result<Option<String>, Fault> {
+        let server = self.heard(self.slow.server().await)?;
+        let mut known = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clone_from(&server);
+        Ok(server)
+    }
+
+    /// The epoch of a group.
+    pub(super) async fn epoch(&self, group: &Group, server: Option<&str>) -> Result<String, Fault> {
+        let open_ms = clock::now_ms().saturating_add(GRACE_MS);
+        self.heard(self.slow.epoch(group, open_ms, server).await)
+    }
+
+    /// An epoch is known here, and everything of this service is in it.
+    pub(super) fn opened(&self, epoch: &str) {
+        let open_ms = epoch.get(..13).and_then(|digits| digits.parse().ok());
+        self.open_ms.store(open_ms.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Holds again what was held before Redis lost it.
+    pub(super) async fn put_back(
+        &self,
+        wish: &Wish,
+        shares: &[(Group, Bounds)],
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        self.slow.hold(wish, shares, true, now_ms).await?;
+        Ok(())
+    }
+
+    /// Groups of all keys, and everybody's.
+    pub(super) fn every_group(&self, shared: &Shared) -> Vec<Group> {
+        let mut groups = self.homes(shared);
+        let common = Group::common();
+        if !groups.contains(&common) {
+            groups.push(common);
+        }
+        groups
     }
 
     fn heard<T>(&self, answer: Result<T, Fault>) -> Result<T, Fault> {
@@ -118,6 +173,9 @@ impl Replica {
             match self.fast.hold(wish, &shares, false, now_ms).await? {
                 Held::Yes(states) => {
                     let rate = seen(shared, &shares, &states, now_ms);
+                    if !wish.id.is_empty() {
+                        self.own.held(wish, shares, now_ms);
+                    }
                     return Ok(match draft {
                         Draft::Grant(granted) => {
                             self.granted(shared, *granted, rate, owner, now_ms).await
@@ -169,7 +227,7 @@ impl Replica {
             }
             Held::Unready(group, scopes) => self.ready(shared, &group, &scopes).await?,
             Held::Unopened(group) => self.open(&group).await?,
-            _ => {}
+            _ => return Err(Fault::Down("it is being filled again".to_owned())),
         }
         Ok(false)
     }
@@ -188,7 +246,10 @@ impl Replica {
         if let Some(lease) = &granted.lease {
             let shares = self.fast.shares(granted.bounds, owner);
             match self.fast.hold(lease, &shares, false, now_ms).await {
-                Ok(Held::Yes(states)) => grant.rate = seen(shared, &shares, &states, now_ms),
+                Ok(Held::Yes(states)) => {
+                    grant.rate = seen(shared, &shares, &states, now_ms);
+                    self.own.held(lease, shares, now_ms);
+                }
                 // One that was made though the answer is lost expires.
                 _ => grant.lease = None,
             }
@@ -198,9 +259,15 @@ impl Replica {
         AdmitReply::Decided(Admission::Granted(grant))
     }
 
+    /// Begins an epoch. What comes before it admits has to come again.
     async fn open(&self, group: &Group) -> Result<(), Fault> {
-        let now_ms = clock::now_ms();
-        self.slow.open(group, now_ms, "").await
+        let server = self
+            .server
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        self.epoch(group, server.as_deref()).await?;
+        Ok(())
     }
 
     /// Gives scopes the sums that the ledger has of them.
@@ -243,6 +310,7 @@ impl Replica {
     pub(crate) async fn renew(&self, shared: &Shared, renew: &Renew) -> Result<Renewed, Fault> {
         let extended = self.fast.renew(&renew.live, clock::now_ms()).await;
         let extended = self.heard(extended)?;
+        self.own.renewed(&renew.live, clock::now_ms());
         let grown_nano = match &renew.grow {
             Some(grow) => self.heard(self.grow(shared, grow).await)?,
             None => 0,
@@ -270,7 +338,9 @@ impl Replica {
             let more = (grow.id.as_str(), by_nano);
             grown_nano = Some(self.fast.grow(&group, more, &bounds, now_ms).await?);
         }
-        Ok(grown_nano.unwrap_or(0))
+        let grown_nano = grown_nano.unwrap_or(0);
+        self.own.changed(&grow.id, grown_nano);
+        Ok(grown_nano)
     }
 
     /// Settles a record that is durable.
@@ -311,7 +381,13 @@ impl Replica {
             ended.at_ms = ended.at_ms.min(now_ms);
             let settled = self.slow.settle(&ended, owner, fields, now_ms).await;
             match self.heard(settled)? {
-                Settling::Done(charged) => return Ok(charged),
+                Settling::Done(charged) => {
+                    match &record.lease {
+                        Some(lease) => self.own.changed(lease, record.cost_nano.saturating_neg()),
+                        None => self.own.ended(&record.exchange),
+                    }
+                    return Ok(charged);
+                }
                 Settling::Unopened(group) => self.open(&group).await?,
             }
         }
@@ -344,6 +420,9 @@ impl Replica {
                 running: state.running,
             };
             self.slow.finish(&ending, owner, now_ms).await?;
+            if state.done {
+                self.own.ended(&state.id);
+            }
         }
         Ok(())
     }

@@ -49,9 +49,11 @@ pub(super) static FINISH: Script = script!("finish");
 pub(super) static PENDING: Script = script!("pending");
 pub(super) static INIT: Script = script!("init");
 
+pub(super) static EPOCH: Script = LazyLock::new(|| Source::new(include_str!("scripts/epoch.lua")));
+
 /// All of them.
-pub(super) fn all() -> [&'static Script; 10] {
+pub(super) fn all() -> [&'static Script; 11] {
     [
-        &READ, &ADMIT, &SETTLE, &RENEW, &PEEK, &GROW, &EXPIRE, &FINISH, &PENDING, &INIT,
+        &READ, &ADMIT, &SETTLE, &RENEW, &PEEK, &GROW, &EXPIRE, &FINISH, &PENDING, &INIT, &EPOCH,
     ]
 }

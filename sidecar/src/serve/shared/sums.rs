@@ -30,15 +30,35 @@ struct Waiting {
 }
 
 impl Counters {
-    /// Puts a group in use. It admits from `open_ms` on.
-    pub(crate) async fn open(&self, group: &Group, open_ms: u64, tag: &str) -> Result<(), Fault> {
-        let mut command = redis::cmd("SET");
+    /// The epoch of a group, which begins now if it has none, or one of another server. A new one admits
+    /// from `open_ms` on.
+    pub(crate) async fn epoch(
+        &self,
+        group: &Group,
+        open_ms: u64,
+        server: Option<&str>,
+    ) -> Result<String, Fault> {
+        let mut command = redis::cmd("EVALSHA");
         command
+            .arg(&script::EPOCH.name)
+            .arg(1)
             .arg(group.key("e"))
-            .arg(format!("{open_ms:013}{tag}"))
-            .arg("NX");
-        self.client.ask(&command).await?;
-        Ok(())
+            .arg(format!("{open_ms:013}"))
+            .arg(server.unwrap_or_default());
+        let told = text(self.client.ask(&command).await?);
+        told.ok_or_else(|| Fault::Odd("no epoch".to_owned()))
+    }
+
+    /// What tells a server from the same one after a restart; `None` of a cluster.
+    pub(crate) async fn server(&self) -> Result<Option<String>, Fault> {
+        if self.layout == Layout::Tenants {
+            return Ok(None);
+        }
+        let mut command = redis::cmd("INFO");
+        command.arg("server");
+        let told = text(self.client.ask(&command).await?).unwrap_or_default();
+        let mut lines = told.lines().filter_map(|line| line.strip_prefix("run_id:"));
+        Ok(lines.next().map(|name| name.trim().to_owned()))
     }
 
     /// Exchanges whose charges wait for a scope's sums; `None` when another replica was faster.

@@ -105,7 +105,7 @@ impl World {
         world.set(2, &[budget(Period::Weekly, 10, false)]);
         world.set(4, &[budget(Period::Total, 600, true)]);
         for group in [world.counters.home(OWNER), Group::common()] {
-            world.counters.open(&group, NOON, "x").await.unwrap();
+            world.counters.epoch(&group, NOON, None).await.unwrap();
         }
         world.ready().await;
         world

@@ -1,5 +1,6 @@
 -- Holds an exchange or a lease if every bound has room for it, or changes nothing.
-local x, force = arg(), arg() == '1'
+local x = arg()
+forced = arg() == '1'
 local amount, cost, ttl, holds_max = arg(), arg(), arg(), num(arg())
 local fields = {arg(), arg(), arg(), arg(), arg()}
 local lease, info = arg(), arg()

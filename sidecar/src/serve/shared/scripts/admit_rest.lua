@@ -1,5 +1,4 @@
-if not force then
-  if now < num(string.sub(epoch, 1, 13)) then return {-4} end
+if not forced then
   local money = num(amount)
   for _, b in ipairs(budgets) do
     for _, w in ipairs(b.windows) do

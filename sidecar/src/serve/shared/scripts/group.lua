@@ -19,6 +19,8 @@ local epoch = call('GET', KEYS[1])
 if not epoch then return {-3} end
 local gen = num(ARGV[3])
 local at = 3
+-- Whether neither bounds nor a new epoch hold it up.
+local forced = false
 local function arg()
   at = at + 1
   return ARGV[at]

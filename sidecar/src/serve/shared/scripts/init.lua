@@ -1,4 +1,5 @@
 -- Gives a scope its sums, unless others have, or its waiting charges are others than were read.
+if now < num(string.sub(epoch, 1, 13)) then return {-4} end
 local scope, seen = arg(), arg()
 local b, d, p = P .. 'b:' .. scope, P .. 'd:' .. scope, P .. 'p:' .. scope
 local of = call('HMGET', b, 'e', 'g')

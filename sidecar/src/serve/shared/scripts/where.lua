@@ -66,4 +66,5 @@ local function states(code)
   end
   return r
 end
-if #unready > 1 then return unready end
+if now < num(string.sub(epoch, 1, 13)) and not forced then return {-4} end
+if #unready > 1 and not forced then return unready end
