@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod counters;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod limits;

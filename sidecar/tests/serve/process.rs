@@ -59,7 +59,13 @@ impl Service {
     pub(crate) fn start_with(folder: &Path, leases: bool) -> Service {
         let data = folder.join("data");
         let config = folder.join("weir.yaml");
-        let text = CONFIG.replace("DATA", data.to_str().unwrap());
+        let mut text = CONFIG.replace("DATA", data.to_str().unwrap());
+        if shared_stores(folder)
+            .iter()
+            .any(|(_, url)| url.ends_with(" cluster"))
+        {
+            text.push_str("store: {redis_cluster: true}\n");
+        }
         std::fs::write(&config, text.replace("LEASES", &leases.to_string())).unwrap();
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -68,7 +74,10 @@ impl Service {
         let child = Command::new(env!("CARGO_BIN_EXE_weir"))
             .args(["serve", "--config"])
             .arg(&config)
-            .envs(shared_stores(folder))
+            .envs(shared_stores(folder).into_iter().map(|(name, url)| {
+                let url = url.trim_end_matches(" cluster").to_owned();
+                (name, url)
+            }))
             .env("WEIR_ADMIN_TOKEN", TOKEN)
             .env("WEIR_CI_KEY", FILE_KEY)
             .stdout(log.unwrap())
@@ -159,12 +168,17 @@ pub(crate) fn on_both(test: impl Fn(&Path)) {
     test(folder.path());
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start();
-    std::fs::write(folder.path().join(STORES), redis.url()).unwrap();
+    share(folder.path(), &redis.url());
     test(folder.path());
 }
 
 /// Names the stores that services in a folder share.
 const STORES: &str = "stores";
+
+/// Services in this folder share a Redis: its address, and `cluster` where it is one.
+pub(crate) fn share(folder: &Path, redis: &str) {
+    std::fs::write(folder.join(STORES), redis).unwrap();
+}
 
 /// Whether services in a folder share their stores with others.
 pub(crate) fn shares(folder: &Path) -> bool {

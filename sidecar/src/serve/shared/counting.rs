@@ -1,5 +1,6 @@
 //! Records that are durable here and not yet counted in Redis.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,10 +47,17 @@ pub(crate) type Counting = UnboundedSender<Batch>;
 
 /// Counts what the writer leaves, in order, until it has succeeded.
 pub(crate) async fn count(shared: Arc<Shared>, writer: Writer, mut left: UnboundedReceiver<Batch>) {
-    while let Some(first) = left.recv().await {
-        let mut batch = first;
+    let mut backlog = VecDeque::new();
+    loop {
+        let next = match backlog.pop_front() {
+            Some(next) => Some(next),
+            None => left.recv().await,
+        };
+        let Some(mut batch) = next else {
+            return;
+        };
         while batch.records.len() < AT_ONCE_MAX
-            && let Ok(more) = left.try_recv()
+            && let Some(more) = backlog.pop_front().or_else(|| left.try_recv().ok())
         {
             batch.records.extend(more.records);
             batch.leases.extend(more.leases);
@@ -69,11 +77,29 @@ pub(crate) async fn count(shared: Arc<Shared>, writer: Writer, mut left: Unbound
             Ok(counted) => counted,
             Err(_) => {
                 batch.answer();
-                work.await
+                late(work, &mut left, &mut backlog).await
             }
         };
         batch.answer();
         watch(&shared, &writer, &counted).await;
+    }
+}
+
+/// While Redis is waited for, nobody else is kept waiting: what comes is durable.
+async fn late<T>(
+    work: impl Future<Output = T>,
+    left: &mut UnboundedReceiver<Batch>,
+    backlog: &mut VecDeque<Batch>,
+) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            Some(mut more) = left.recv() => {
+                more.answer();
+                backlog.push_back(more);
+            }
+        }
     }
 }
 

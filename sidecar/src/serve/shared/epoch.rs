@@ -35,14 +35,21 @@ pub(crate) struct Own(Mutex<HashMap<String, Kept>>);
 struct Kept {
     wish: Wish,
     shares: Vec<(Group, Bounds)>,
+    admitted_ms: u64,
     seen_ms: u64,
 }
 
 impl Own {
+    /// When an exchange or a lease was admitted, if it was here.
+    pub(crate) fn admitted_ms(&self, id: &str) -> Option<u64> {
+        self.lock().get(id).map(|kept| kept.admitted_ms)
+    }
+
     pub(super) fn held(&self, wish: &Wish, shares: Vec<(Group, Bounds)>, now_ms: u64) {
         let kept = Kept {
             wish: wish.clone(),
             shares,
+            admitted_ms: now_ms,
             seen_ms: now_ms,
         };
         self.lock().insert(wish.id.clone(), kept);

@@ -41,7 +41,7 @@ pub(crate) struct Replica {
     /// Where records go that have to be counted.
     counting: Counting,
     /// What this service holds.
-    pub(super) own: Own,
+    pub(crate) own: Own,
     /// The name of the server, as it was last seen.
     server: Mutex<Option<String>>,
     /// From when on what was begun last admits, in Unix milliseconds.

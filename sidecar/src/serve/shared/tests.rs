@@ -1,7 +1,5 @@
 //! The scripts on a real Redis, against the machines of one process: the same answers, the same states.
 
-use std::sync::LazyLock;
-
 use engine::ledger::{Answer, Ask, Budget, Ledger, ScopeId, Thresholds};
 use engine::limit::{Bound, Limits, Measure, Place, Served};
 use engine::period::{Calendar, Period};
@@ -20,8 +18,6 @@ const OWNER: Owner<'static> = Owner {
     key: "key_a",
     tenant: "acme",
 };
-
-static SERVER: LazyLock<Redis> = LazyLock::new(Redis::start);
 
 /// The machines of one process beside Redis, and what Redis tells in machines of their own.
 struct World {
@@ -67,9 +63,9 @@ fn bounds_of(scope: &Scope) -> Vec<Bound> {
 }
 
 impl World {
-    async fn new(layout: Layout) -> World {
-        SERVER.command("FLUSHALL").unwrap();
-        let client = Client::new(&SERVER.url(), false, LONG_PATIENCE);
+    async fn new(server: &Redis, layout: Layout) -> World {
+        server.command("FLUSHALL").unwrap();
+        let client = Client::new(&server.url(), false, LONG_PATIENCE);
         let counters = Counters::new(client, layout);
         let scopes = vec![
             Scope::Global,
@@ -509,13 +505,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn drive(layout: Layout, steps: Vec<Step>) {
+fn drive(server: &Redis, layout: Layout, steps: Vec<Step>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
-        let mut world = World::new(layout).await;
+        let mut world = World::new(server, layout).await;
         for step in steps {
             match step {
                 Step::Admit(input, output, tokens, skip) => {
@@ -549,16 +545,20 @@ fn drive(layout: Layout, steps: Vec<Step>) {
     });
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(CASES))]
+fn on(layout: Layout) {
+    let server = Redis::start();
+    let config = ProptestConfig::with_cases(CASES);
+    proptest!(config, |(steps in prop::collection::vec(step(), 1..60))| {
+        drive(&server, layout, steps);
+    });
+}
 
-    #[test]
-    fn redis_decides_as_one_process_does(steps in prop::collection::vec(step(), 1..60)) {
-        drive(Layout::One, steps);
-    }
+#[test]
+fn redis_decides_as_one_process_does() {
+    on(Layout::One);
+}
 
-    #[test]
-    fn a_cluster_decides_as_one_process_does(steps in prop::collection::vec(step(), 1..60)) {
-        drive(Layout::Tenants, steps);
-    }
+#[test]
+fn a_cluster_decides_as_one_process_does() {
+    on(Layout::Tenants);
 }

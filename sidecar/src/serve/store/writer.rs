@@ -222,6 +222,10 @@ impl Thread {
             let core = self.shared.core();
             let at = |record: &&UsageRecord| {
                 let hold = record.lease.as_ref().unwrap_or(&record.exchange);
+                let replica = self.shared.replica.as_ref();
+                if let Some(at_ms) = replica.and_then(|replica| replica.own.admitted_ms(hold)) {
+                    return at_ms;
+                }
                 core.ledger.charged_ms(hold, record.at_ms, now_ms)
             };
             records.iter().map(at).collect()

@@ -1,0 +1,182 @@
+//! Services that count in one Redis: together, and when it fails.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use test_servers::redis::{Cluster, Redis};
+
+use crate::process::{Service, admit, record, share};
+
+/// An answer has to come within this, whatever Redis does.
+const BOUND: Duration = Duration::from_millis(1_500);
+
+fn nano(value: &Value) -> i64 {
+    (value.as_f64().unwrap_or_else(|| panic!("{value}")) * 1e9).round() as i64
+}
+
+fn shown(service: &Service, key: &str) -> (i64, i64) {
+    let path = format!("/admin/virtual-keys/{key}");
+    let shown = service.admin("GET", &path, None).good();
+    (nano(&shown["spent_usd"]), nano(&shown["held_usd"]))
+}
+
+/// Holds money, in time.
+fn ask(service: &Service, exchange: &str, key: &str, nano: i64) -> Value {
+    let started = Instant::now();
+    let answer = service
+        .internal("admit", &admit(exchange, key, nano))
+        .good();
+    assert!(started.elapsed() < BOUND, "{:?}", started.elapsed());
+    answer
+}
+
+fn settle(service: &Service, exchange: &str, key: &str, nano: i64) {
+    let started = Instant::now();
+    let body = json!({"records": [record(exchange, key, nano)]});
+    service.internal("settle", &body).good();
+    assert!(started.elapsed() < BOUND, "{:?}", started.elapsed());
+}
+
+fn code(answer: &Value) -> &str {
+    answer["refused"]["code"].as_str().unwrap_or("granted")
+}
+
+/// Tries until it is so.
+fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is() {
+        assert!(started.elapsed() < Duration::from_secs(20), "{what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn start(folder: &Path, redis: &Redis) -> Service {
+    share(folder, &redis.url());
+    Service::start_with(folder, false)
+}
+
+#[test]
+fn a_redis_that_goes_and_comes_back_empty_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut redis = Redis::start();
+    let service = start(folder.path(), &redis);
+    let (key, _) = service.new_key(json!({"name": "k", "budget_limit_usd": 0.00001}));
+    for exchange in ["a", "b", "c"] {
+        assert_eq!(code(&ask(&service, exchange, &key, 2_000)), "granted");
+    }
+    settle(&service, "a", &key, 1_500);
+    assert_eq!(shown(&service, &key), (1_500, 4_000));
+
+    redis.kill();
+    for exchange in ["d", "e"] {
+        assert_eq!(code(&ask(&service, exchange, &key, 1)), "state_unavailable");
+    }
+    assert_eq!(service.admin("GET", "/health", None).status, 503);
+    // Durable all the same, and counted when Redis is back.
+    settle(&service, "b", &key, 1_000);
+    redis.restart();
+    // Renewed: it runs.
+    service.internal("renew", &json!({"live": [["c", 1]]}));
+    until("it admits again", || {
+        code(&ask(&service, "f", &key, 1_000)) == "granted"
+    });
+    until("b is counted", || shown(&service, &key) == (2_500, 3_000));
+    // 10,000 less 2,500 spent and 3,000 held.
+    assert_eq!(code(&ask(&service, "g", &key, 4_501)), "budget_exceeded");
+    assert_eq!(code(&ask(&service, "h", &key, 4_500)), "granted");
+    for exchange in ["b", "c", "f", "h"] {
+        settle(&service, exchange, &key, 1_000);
+    }
+    until("all are settled", || shown(&service, &key) == (5_500, 0));
+}
+
+#[test]
+fn a_redis_that_forgets_while_it_runs_is_filled_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start();
+    let service = start(folder.path(), &redis);
+    let (key, _) = service.new_key(json!({"name": "k", "budget_limit_usd": 0.00001}));
+    ask(&service, "a", &key, 3_000);
+    ask(&service, "b", &key, 3_000);
+    settle(&service, "a", &key, 2_000);
+    redis.command("FLUSHALL").unwrap();
+    assert_eq!(code(&ask(&service, "c", &key, 1)), "state_unavailable");
+    settle(&service, "a", &key, 2_000);
+    until("it admits again", || {
+        code(&ask(&service, "d", &key, 5_001)) == "budget_exceeded"
+    });
+    assert_eq!(shown(&service, &key), (2_000, 3_000));
+    assert_eq!(code(&ask(&service, "e", &key, 5_000)), "granted");
+    settle(&service, "b", &key, 3_000);
+    settle(&service, "e", &key, 5_000);
+    assert_eq!(shown(&service, &key), (10_000, 0));
+}
+
+#[test]
+fn a_redis_that_freezes_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start();
+    let service = start(folder.path(), &redis);
+    let (key, _) = service.new_key(json!({"name": "k", "budget_limit_usd": 0.00001}));
+    ask(&service, "a", &key, 1_000);
+    redis.freeze();
+    for exchange in ["b", "c", "d"] {
+        assert_eq!(
+            code(&ask(&service, exchange, &key, 1_000)),
+            "state_unavailable"
+        );
+    }
+    settle(&service, "a", &key, 700);
+    // The filter tells of what was refused, which gives back what may be held all the same.
+    for exchange in ["b", "c", "d"] {
+        settle(&service, exchange, &key, 0);
+    }
+    redis.thaw();
+    until("it admits again", || {
+        code(&ask(&service, "e", &key, 100)) == "granted"
+    });
+    until("nothing else is held", || {
+        shown(&service, &key) == (700, 100)
+    });
+}
+
+#[test]
+fn a_cluster_counts_as_one_redis_does() {
+    let cluster = Cluster::start(3);
+    let folder = tempfile::tempdir().unwrap();
+    share(folder.path(), &format!("{} cluster", cluster.url()));
+    let service = Service::start_with(folder.path(), false);
+    let budget = json!({"scope": "tenant", "name": "acme", "limit_usd": 0.005, "period": "daily"});
+    service.admin("PUT", "/admin/budgets", Some(budget)).good();
+    let model = json!({"scope": "model", "name": "m", "limit_usd": 0.02, "period": "daily"});
+    service.admin("PUT", "/admin/budgets", Some(model)).good();
+    let new = |name: &str, tenant: &str| {
+        let members = json!({"name": name, "tenant": tenant, "budget_limit_usd": 0.01});
+        service.new_key(members).0
+    };
+    let (a, b, c) = (new("a", "acme"), new("b", "acme"), new("c", "other"));
+    until("it admits", || {
+        code(&ask(&service, "first", &c, 1)) == "granted"
+    });
+    settle(&service, "first", &c, 1);
+    assert_eq!(code(&ask(&service, "a", &a, 3_000_000)), "granted");
+    assert_eq!(code(&ask(&service, "b", &b, 3_000_000)), "budget_exceeded");
+    assert_eq!(code(&ask(&service, "c", &c, 9_000_000)), "granted");
+    settle(&service, "a", &a, 2_500_000);
+    assert_eq!(code(&ask(&service, "d", &b, 2_500_000)), "granted");
+    settle(&service, "c", &c, 8_000_000);
+    settle(&service, "d", &b, 2_000_000);
+    assert_eq!(shown(&service, &c), (8_000_001, 0));
+    let budgets = service.admin("GET", "/admin/budgets", None).good();
+    let budgets = budgets["data"].as_array().unwrap();
+    let spent = |scope: &str| {
+        let found = budgets.iter().find(|budget| budget["scope"] == scope);
+        let budget = found.unwrap();
+        (nano(&budget["spent_usd"]), nano(&budget["held_usd"]))
+    };
+    assert_eq!(
+        (spent("tenant"), spent("model")),
+        ((4_500_000, 0), (12_500_001, 0))
+    );
+}
