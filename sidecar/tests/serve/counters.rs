@@ -1,5 +1,7 @@
 //! Services that count in one Redis: together, and when it fails.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait on the real clock")]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
