@@ -42,20 +42,53 @@ pub(crate) struct Call<'a> {
 /// # Errors
 /// The file cannot be read or has no certificate.
 pub(crate) fn trust(authorities: &Path) -> Result<TlsConnector, String> {
-    let shown = authorities.display();
-    let certificates = CertificateDer::pem_file_iter(authorities)
-        .map_err(|error| format!("cannot read the certificates in {shown}: {error}"))?;
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(certificates.flatten());
-    if added == 0 {
-        return Err(format!("there is no certificate in {shown}"));
-    }
+    let roots = self::authorities(authorities)?;
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// The certificates in a PEM file.
+///
+/// # Errors
+/// The file cannot be read or has no certificate.
+pub(crate) fn authorities(file: &Path) -> Result<RootCertStore, String> {
+    let shown = file.display();
+    let certificates = CertificateDer::pem_file_iter(file)
+        .map_err(|error| format!("cannot read the certificates in {shown}: {error}"))?;
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(certificates.flatten());
+    if added == 0 {
+        return Err(format!("there is no certificate in {shown}"));
+    }
+    Ok(roots)
+}
+
+/// The text of a part of a query.
+pub(crate) fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        match (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            (b'+', _) => {
+                bytes.push(b' ');
+                rest = after;
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Sends `call` to `endpoint`, with TLS where its address says so.

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::{clock, render, vault};
 
 mod admin;
+mod adoption;
 mod alerts;
 mod cache;
 mod internal;
@@ -46,13 +47,19 @@ use metrics::Metrics;
 use rotation::Rotation;
 use shared::counting::{self, Counting};
 use shared::epoch;
+use shared::ledger::LedgerSums;
 use shared::replica::Replica;
-use state::{CompiledPolicy, Core, Shared, Spent, number};
+use state::{CompiledPolicy, Core, Shared, Spent};
 use store::StoreError;
-use store::db::{Db, DbError};
+use store::database::{Courier, Database, Greeting};
+use store::db::{Db, DbError, Target};
+use store::mirror::Snapshot;
+use store::registry::Registry;
 use store::seal::Sealer;
-use store::writer::Writer;
+use store::writer::{Spool, Writer};
 
+/// How often the store is asked whether somebody has changed keys or budgets with SQL.
+const CHANGES_EVERY: Duration = Duration::from_secs(1);
 /// How often holds are looked through for those nobody renewed.
 const EXPIRY_EVERY: Duration = Duration::from_secs(1);
 /// Names in the data directory.
@@ -69,6 +76,8 @@ pub enum ServeError {
     Io(io::Error),
     /// The store.
     Store(StoreError),
+    /// Address of the database.
+    Database(String),
     /// A virtual key of the configuration.
     Key(String),
     /// Who is told of alerts.
@@ -83,7 +92,9 @@ impl fmt::Display for ServeError {
             ServeError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             ServeError::Io(error) => error.fmt(f),
             ServeError::Store(error) => error.fmt(f),
-            ServeError::Key(error) | ServeError::Vault(error) => f.write_str(error),
+            ServeError::Key(error) | ServeError::Vault(error) | ServeError::Database(error) => {
+                f.write_str(error)
+            }
             ServeError::Webhook(error) => write!(f, "alerts.webhook: {error}"),
         }
     }
@@ -140,17 +151,82 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     let internal = bind(&config.sidecar.internal).await?;
     let admin = bind(&config.sidecar.admin).await?;
 
-    let mut db = store::open(&config.data.join(DATABASE))?;
-    let sealer = Arc::new(Sealer::open(&config.data.join(SECRET))?);
+    let sealer = Arc::new(match &config.store.secret_key {
+        Some(digits) => Sealer::from_hex(digits.expose())?,
+        None => Sealer::open(&config.data.join(SECRET))?,
+    });
+    let greeting = match &config.store.database {
+        None => None,
+        Some(url) => Some(Greeting {
+            target: Target::parse(url.expose(), authorities.as_ref())
+                .map_err(ServeError::Database)?,
+            config: config.clone(),
+            sealer: Arc::clone(&sealer),
+        }),
+    };
     let (counted, left) = mpsc::unbounded_channel();
-    let shared = Arc::new(load(&config, &mut db, &sealer, log, counted)?);
+    let begun = {
+        let (config, sealer, greeting) = (config.clone(), Arc::clone(&sealer), greeting.clone());
+        // A database is waited for.
+        tokio::task::spawn_blocking(move || {
+            begin(&config, greeting.as_ref(), &sealer, log, counted)
+        })
+    };
+    let Begun { db, remote, shared } = begun.await.map_err(io::Error::other)??;
+    let shared = Arc::new(shared);
     for access in &accesses {
         shared.metrics().vault_access(access);
     }
     let webhook = config.webhook.clone();
     let webhook = webhook.map(|webhook| Webhook::new(webhook, authorities.as_ref()));
     let webhook = webhook.transpose().map_err(ServeError::Webhook)?;
-    let (writer, writer_thread) = Writer::start(db, Arc::clone(&shared), webhook.is_some())?;
+    let tells = webhook.is_some();
+    let shares = greeting.map(|greeting| (greeting, Database::new()));
+    let spool = shares.as_ref().map(|(_, (database, _))| {
+        Spool::new(
+            database.clone(),
+            config.store.spool_records,
+            config.store.redis.is_some(),
+        )
+    });
+    let mut db = db;
+    let uncounted = store::spool::uncounted(&mut db)?;
+    if let Some(replica) = &shared.replica {
+        // Those of a service that ended before Redis knew of them come first.
+        replica.count(counting::Batch {
+            records: uncounted,
+            ..counting::Batch::default()
+        });
+    }
+    let (writer, writer_thread) = Writer::start(db, Arc::clone(&shared), tells, spool)?;
+    let (registry, ledger, courier) = match shares {
+        None => {
+            let ledger = admin::Ledger::File(config.data.join(DATABASE));
+            (Registry::Own(writer.clone()), ledger, None)
+        }
+        Some((greeting, (database, jobs))) => {
+            let ledger = admin::Ledger::Server(Box::new(greeting.target.clone()));
+            let courier = Courier {
+                greeting,
+                db: remote,
+                database: database.clone(),
+                writer: writer.clone(),
+                shared: Arc::clone(&shared),
+                file: config.data.join(DATABASE),
+                rules: Rules::new(&config.budgets),
+                tells,
+                counts: config.store.redis.is_none(),
+                pull: true,
+                version: None,
+            };
+            let thread = courier.start(jobs)?;
+            // What others have spent is known before anybody asks.
+            database.settled().await;
+            database.settled().await;
+            let registry = Registry::Shared(database.clone());
+            (registry, ledger, Some((database, thread)))
+        }
+    };
     let (end, ending) = watch::channel(false);
 
     let internal_thread = {
@@ -176,8 +252,10 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
         &config,
         Arc::clone(&shared),
         writer.clone(),
-        sealer,
+        (registry.clone(), ledger),
+        Arc::clone(&sealer),
     ));
+    let file_rules = Rules::new(&config.budgets);
     let (internal_address, admin_address) = (
         config.sidecar.internal.to_string(),
         config.sidecar.admin.to_string(),
@@ -196,7 +274,19 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     let ended = Arc::clone(&shared);
     let epochs = tokio::spawn(epoch::look(Arc::clone(&shared)));
     let expiry = tokio::spawn(expire(Arc::clone(&shared), writer.clone()));
-    let telling = webhook.map(|webhook| tokio::spawn(webhook.tell(writer.clone(), log)));
+    let own = match &registry {
+        Registry::Own(writer) => Some(tokio::spawn(watch(
+            Arc::clone(&shared),
+            writer.clone(),
+            file_rules,
+            sealer,
+        ))),
+        Registry::Shared(_) => None,
+    };
+    let mut who = [0; 8];
+    store::seal::random(&mut who)?;
+    let who = format!("{:016x}", u64::from_be_bytes(who));
+    let telling = webhook.map(|webhook| tokio::spawn(webhook.tell(registry, who, log)));
 
     log.line(
         Level::Info,
@@ -210,12 +300,20 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     // Nobody listens any more only if the threads have ended already.
     let _ended = end.send(true);
     expiry.abort();
+    if let Some(own) = own {
+        own.abort();
+    }
     if let Some(telling) = telling {
         telling.abort();
     }
     drop(watching);
     let served = tokio::task::spawn_blocking(move || {
         let served = internal_thread.join();
+        if let Some((database, thread)) = courier {
+            // It asks the writer.
+            database.stop();
+            let _ended = thread.join();
+        }
         writer.stop();
         // A panic there has been reported by its own thread.
         let _ended = writer_thread.join();
@@ -240,15 +338,56 @@ async fn bind(address: &crate::config::Address) -> Result<Listener, ServeError> 
     bound.map_err(|error| ServeError::Listen(address.to_string(), error))
 }
 
+/// What a service starts with.
+struct Begun {
+    db: Db,
+    /// The database that others share, if it could be reached.
+    remote: Option<Db>,
+    shared: Shared,
+}
+
+/// Opens the stores and reads them. Without the database that is shared it goes on with what is known
+/// here of it.
+fn begin(
+    config: &Config,
+    greeting: Option<&Greeting>,
+    sealer: &Sealer,
+    log: Log,
+    counting: Counting,
+) -> Result<Begun, ServeError> {
+    let mut db = store::open(&config.data.join(DATABASE))?;
+    let mut remote = None;
+    match greeting.map(Greeting::meet) {
+        None => {}
+        Some(Ok(mut met)) => {
+            Snapshot::take(&mut met)?.put(&mut db)?;
+            remote = Some(met);
+        }
+        Some(Err(error)) if store::database::is_fatal(&error) => return Err(error.into()),
+        Some(Err(error)) => {
+            let fields = json!({"error": error.to_string()});
+            log.line(Level::Error, "starting without the database", fields);
+        }
+    }
+    let stores = (&mut db, remote.as_mut());
+    let shared = load(config, greeting, stores, sealer, log, counting)?;
+    Ok(Begun { db, remote, shared })
+}
+
 /// Everything in memory, from the store, the journal and the configuration.
 fn load(
     config: &Config,
-    db: &mut Db,
+    greeting: Option<&Greeting>,
+    (db, remote): (&mut Db, Option<&mut Db>),
     sealer: &Sealer,
     log: Log,
     counting: Counting,
 ) -> Result<Shared, ServeError> {
-    admin::upsert_file_keys(config, db, sealer)?;
+    let shares = greeting.is_some();
+    db.transaction(|step| {
+        store::catalogue::put(step, config)?;
+        admin::write_file_keys(config, step, sealer)
+    })?;
     let now_ms = clock::now_ms();
     let mut ledger = Ledger::new(config.calendar.clone());
     let rules = Rules::new(&config.budgets).replaced_by(&store::rules::all(db)?);
@@ -288,7 +427,10 @@ fn load(
     core.set_policy(policy.clone()).map_err(io::Error::from)?;
     core.open_named();
     if let Some(redis) = redis {
-        let sums = shared::ledger::LedgerSums::File(config.data.join(DATABASE));
+        let sums = match greeting {
+            Some(greeting) => LedgerSums::Server(Box::new(greeting.target.clone())),
+            None => LedgerSums::File(config.data.join(DATABASE)),
+        };
         let layout = match config.store.redis_cluster {
             true => shared::Layout::Tenants,
             false => shared::Layout::One,
@@ -296,7 +438,7 @@ fn load(
         let replica = Replica::new(redis.expose(), layout, sums, counting);
         return Ok(Shared::new(core, Metrics::new(&policy), log, Some(replica)));
     }
-    restore_spend(&mut core, db)?;
+    restore_spend(&mut core, db, shares)?;
     let mut noted = Vec::new();
     for (exchange, of) in held {
         if !store::usage::is_settled(db, &exchange)? {
@@ -313,9 +455,14 @@ fn load(
         }
     }
     let crossings = core.ledger.take_crossings();
-    let fresh = store::alerts::note(db, crossings, now_ms, config.webhook.is_some())?;
-    alerts::log(&fresh, &log);
-    restart::restore_limits(&mut core, db, noted, now_ms)?;
+    let fresh = store::alerts::note(db, crossings, now_ms, config.webhook.is_some() || shares)?;
+    if !shares {
+        alerts::log(&fresh, &log);
+    }
+    // What waits here is not there yet.
+    let waits = store::spool::count(db)? > 0;
+    let known = remote.filter(|_| !waits).unwrap_or(db);
+    restart::restore_limits(&mut core, known, noted, now_ms)?;
     let Core {
         journal,
         ledger,
@@ -327,13 +474,35 @@ fn load(
 }
 
 /// What every scope has spent, from the store's sums. They are made anew when other scopes are
-/// counted than before, or in another calendar.
-fn restore_spend(core: &mut Core, db: &mut Db) -> Result<(), DbError> {
-    let calendar = core.ledger.calendar().clone();
-    let basis = number(&format!("{}{calendar:?}", core.rules.basis()));
-    store::spend::rebase(db, basis, &calendar, |spent| core.scopes(spent))?;
+/// counted than before, or in another calendar; where the ledger is shared, from that one, later.
+fn restore_spend(core: &mut Core, db: &mut Db, shares: bool) -> Result<(), DbError> {
+    if !shares {
+        let (basis, calendar) = (core.basis(), core.ledger.calendar().clone());
+        store::spend::rebase(db, basis, &calendar, |spent| core.scopes(spent))?;
+    }
     core.recount(store::spend::all(db)?);
     Ok(())
+}
+
+/// Puts in force what somebody has changed in the service's own store.
+async fn watch(shared: Arc<Shared>, writer: Writer, file: Rules, sealer: Arc<Sealer>) {
+    let mut every = tokio::time::interval(CHANGES_EVERY);
+    loop {
+        every.tick().await;
+        let (shared, file, sealer) = (Arc::clone(&shared), file.clone(), Arc::clone(&sealer));
+        let log = shared.log;
+        let changes = move |db: &mut Db| {
+            let known = shared.core().keys_version;
+            if store::keys_version(db)? == known {
+                return Ok(());
+            }
+            adoption::of_own(&shared, &file, &sealer, db)
+        };
+        if let Ok(Err(error)) = writer.change(changes).await {
+            let fields = json!({"error": error.to_string()});
+            log.line(Level::Error, "changes in the store cannot be read", fields);
+        }
+    }
 }
 
 async fn expire(shared: Arc<Shared>, writer: Writer) {

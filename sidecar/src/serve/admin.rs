@@ -17,6 +17,7 @@ use super::listen::{self, Answer};
 use super::membership::Rules;
 use super::metrics::MEDIA_TYPE;
 use super::state::Shared;
+use super::store::registry::Registry;
 use super::store::seal::Sealer;
 use super::store::writer::Writer;
 use crate::clock;
@@ -32,7 +33,8 @@ mod virtual_keys;
 #[cfg(test)]
 mod tests;
 
-pub(super) use file_keys::upsert as upsert_file_keys;
+pub(super) use file_keys::write as write_file_keys;
+pub(super) use reads::Ledger;
 #[cfg(test)]
 pub(super) use virtual_keys::new_key;
 
@@ -44,9 +46,11 @@ const JSON: &str = "application/json";
 pub(super) struct Interface {
     shared: Arc<Shared>,
     writer: Writer,
+    registry: Registry,
     sealer: Arc<Sealer>,
     token: RwLock<Option<Secret>>,
-    database: std::path::PathBuf,
+    /// Where usage is read.
+    ledger: reads::Ledger,
     /// Budgets of the file.
     file_rules: Rules,
     /// Providers that are configured.
@@ -73,15 +77,17 @@ impl Interface {
         config: &Config,
         shared: Arc<Shared>,
         writer: Writer,
+        (registry, ledger): (Registry, Ledger),
         sealer: Arc<Sealer>,
     ) -> Interface {
         let models = price::parse_catalogue(price::CATALOGUE).unwrap_or_default();
         Interface {
             shared,
             writer,
+            registry,
             sealer,
             token: RwLock::new(usable(config.admin_token.as_ref())),
-            database: config.data.join(super::DATABASE),
+            ledger,
             providers: config
                 .providers
                 .iter()
@@ -312,6 +318,10 @@ async fn metrics(interface: &Interface) -> Reply {
     gauges.counters_work = shared.counters_work();
     gauges.writer_queue = interface.writer.queue();
     gauges.store_works = shared.store_works();
+    gauges.spooled = shared.spooled.load(std::sync::atomic::Ordering::Relaxed);
+    if let Registry::Shared(database) = &interface.registry {
+        gauges.database_works = Some(database.is_up());
+    }
     let text = shared.metrics().render(&gauges);
     Ok(listen::answer(
         StatusCode::OK,

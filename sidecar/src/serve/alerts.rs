@@ -10,14 +10,16 @@ use tokio_rustls::TlsConnector;
 
 use super::log::{Level, Log};
 use super::store::alerts::{self, Alert};
-use super::store::db::Db;
-use super::store::writer::Writer;
+use super::store::db::{Db, DbError};
+use super::store::registry::Registry;
 use crate::clock;
 use crate::config::WebhookConfig;
 use crate::http::{self, Call};
 
 /// How often the store is asked for alerts.
 const EVERY: Duration = Duration::from_secs(1);
+/// After so long somebody else tells of what a service wanted to tell of: it is gone, or cannot.
+const CLAIM_MS: u64 = 120_000;
 /// Alerts told one after the other.
 const TOLD_PER_ROUND_MAX: usize = 16;
 /// The longest pause after a failure; each failure doubles it.
@@ -50,6 +52,18 @@ impl Alert {
     }
 }
 
+/// The oldest alerts that nobody was told of, and that nobody else is telling of.
+fn claimed(db: &mut Db, who: &str, now_ms: u64) -> Result<Vec<Alert>, DbError> {
+    let stale_ms = now_ms.saturating_sub(CLAIM_MS);
+    let mut mine = Vec::new();
+    for alert in alerts::untold(db, TOLD_PER_ROUND_MAX)? {
+        if alerts::claim(db, &alert, who, now_ms, stale_ms)? {
+            mine.push(alert);
+        }
+    }
+    Ok(mine)
+}
+
 /// A line for each.
 pub(crate) fn log(alerts: &[Alert], log: &Log) {
     for alert in alerts {
@@ -76,13 +90,12 @@ impl Webhook {
     }
 
     /// Tells of every alert until somebody has taken it: again after a failure, after a restart too.
-    pub(super) async fn tell(self, writer: Writer, log: Log) {
+    pub(super) async fn tell(self, registry: Registry, who: String, log: Log) {
         let mut pause = EVERY;
         loop {
             tokio::time::sleep(pause).await;
-            let untold = writer
-                .change(|db| alerts::untold(db, TOLD_PER_ROUND_MAX))
-                .await;
+            let (now_ms, name) = (clock::now_ms(), who.clone());
+            let untold = registry.change(move |db| claimed(db, &name, now_ms)).await;
             let Ok(Ok(untold)) = untold else {
                 continue;
             };
@@ -92,7 +105,7 @@ impl Webhook {
                     Ok(()) => {
                         let told = move |db: &mut Db| alerts::told(db, &alert, clock::now_ms());
                         // Told twice rather than never.
-                        let _untold = writer.change(told).await;
+                        let _untold = registry.change(told).await;
                     }
                     Err(why) => {
                         let fields = json!({"error": why, "id": alert.id()});

@@ -155,6 +155,12 @@ impl KeyTable {
         self.by_id.get_mut(id)
     }
 
+    /// Forgets keys that are not `kept`.
+    pub(crate) fn retain(&mut self, kept: impl Fn(&str) -> bool) {
+        self.by_id.retain(|id, _| kept(id));
+        self.id_by_hash.retain(|_, id| kept(id));
+    }
+
     /// Every key, in no order.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Entry> {
         self.by_id.values()

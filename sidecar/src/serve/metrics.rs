@@ -82,6 +82,9 @@ pub(crate) struct Gauges {
     pub(crate) vms: usize,
     pub(crate) store_works: bool,
     pub(crate) counters_work: bool,
+    pub(crate) spooled: u64,
+    /// `None` without one that is shared.
+    pub(crate) database_works: Option<bool>,
     pub(crate) spent_month_nano: NanoUsd,
     pub(crate) held_nano: NanoUsd,
 }
@@ -282,6 +285,16 @@ impl Metrics {
             "weir_counters_up",
             "1 while what is counted can be read and changed; without Redis always.",
             u8::from(gauges.counters_work).to_string(),
+        );
+        gauge(
+            "weir_spooled_records",
+            "Settled records that wait for the shared database.",
+            gauges.spooled.to_string(),
+        );
+        gauge(
+            "weir_database_up",
+            "1 while the shared database answers, and without one.",
+            u8::from(gauges.database_works.unwrap_or(true)).to_string(),
         );
         text.finish()
     }

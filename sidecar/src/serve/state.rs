@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::cache_key::sha256_hex;
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     /// Whether the last write to the store succeeded.
     store_works: AtomicBool,
+    /// Records that wait for the database.
+    pub(crate) spooled: AtomicU64,
     /// Admissions that wait for a running exchange to end.
     pub(crate) busy: AtomicUsize,
     /// Where counters, holds and limits are when several services share them; else they are in `core`,
@@ -178,6 +180,7 @@ impl Shared {
             metrics: Mutex::new(metrics),
             log,
             store_works: AtomicBool::new(true),
+            spooled: AtomicU64::new(0),
             busy: AtomicUsize::new(0),
         }
     }
@@ -262,6 +265,15 @@ impl Core {
         self.ledger.set_budgets(self.global, global);
         self.open_named();
         self.set_policy(self.policy.policy.clone())
+    }
+
+    /// A number that changes when other scopes are counted, or in another calendar.
+    pub(crate) fn basis(&self) -> i64 {
+        number(&format!(
+            "{}{:?}",
+            self.rules.basis(),
+            self.ledger.calendar()
+        ))
     }
 
     /// Opens what budgets name.

@@ -12,13 +12,19 @@ use std::path::Path;
 use db::{Db, DbError};
 
 pub(crate) mod alerts;
+pub(crate) mod catalogue;
+pub(crate) mod database;
 pub(crate) mod db;
 pub(crate) mod keys;
+pub(crate) mod mirror;
 pub(crate) mod refusals;
+pub(crate) mod registry;
 pub(crate) mod rules;
 mod schema;
 pub(crate) mod seal;
 pub(crate) mod spend;
+pub(crate) mod spool;
+mod sums;
 pub(crate) mod usage;
 pub(crate) mod writer;
 
@@ -32,8 +38,8 @@ pub enum StoreError {
     File(io::Error),
     /// The database.
     Database(DbError),
-    /// The database was written by a newer version of Weir.
-    TooNew(i64),
+    /// The database was written by a newer version of Weir: its schema, and the newest known here.
+    TooNew(i64, i64),
     /// The key that provider keys are sealed with cannot be used.
     Secret(&'static str),
 }
@@ -43,10 +49,9 @@ impl std::fmt::Display for StoreError {
         match self {
             StoreError::File(error) => write!(f, "store: {error}"),
             StoreError::Database(error) => write!(f, "store: {error}"),
-            StoreError::TooNew(version) => write!(
+            StoreError::TooNew(version, known) => write!(
                 f,
-                "store: the database has schema {version}, this version knows up to {}",
-                schema::VERSION
+                "store: the database has schema {version}, this version knows up to {known}"
             ),
             StoreError::Secret(why) => write!(f, "store: secret.key {why}"),
         }
@@ -74,8 +79,8 @@ pub(crate) fn open(path: &Path) -> Result<Db, StoreError> {
     Ok(db)
 }
 
-/// Counts one change of keys, or of budgets above them: workers that see the version move give up what
-/// they have leased. Returns the new version.
+/// Counts one change of budgets: workers that see the version move give up what they have leased.
+/// Changes of keys are counted by the database itself. Returns the new version.
 pub(crate) fn next_keys_version(db: &mut Db) -> Result<u64, DbError> {
     let sql = "UPDATE meta SET value = value + 1 WHERE name = 'keys_version'";
     db.execute(sql, &[])?;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use test_servers::postgres::Postgres;
 use test_servers::redis::{Cluster, Redis};
 
 use crate::process::{Service, admit, record, share};
@@ -53,16 +54,16 @@ fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-fn start(folder: &Path, redis: &Redis) -> Service {
-    share(folder, &redis.url());
-    Service::start_with(folder, false)
+fn start(folder: &Path, redis: &Redis) -> (Service, Postgres) {
+    let postgres = share(folder, &redis.url());
+    (Service::start_with(folder, false), postgres)
 }
 
 #[test]
 fn a_redis_that_goes_and_comes_back_empty_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut redis = Redis::start();
-    let service = start(folder.path(), &redis);
+    let (service, _postgres) = start(folder.path(), &redis);
     let (key, _) = service.new_key(json!({"name": "k", "budget_limit_usd": 0.00001}));
     for exchange in ["a", "b", "c"] {
         assert_eq!(code(&ask(&service, exchange, &key, 2_000)), "granted");
@@ -97,7 +98,7 @@ fn a_redis_that_goes_and_comes_back_empty_loses_nothing() {
 fn a_redis_that_forgets_while_it_runs_is_filled_again() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start();
-    let service = start(folder.path(), &redis);
+    let (service, _postgres) = start(folder.path(), &redis);
     let (key, _) = service.new_key(json!({"name": "k", "budget_limit_usd": 0.00001}));
     ask(&service, "a", &key, 3_000);
     ask(&service, "b", &key, 3_000);
@@ -119,7 +120,7 @@ fn a_redis_that_forgets_while_it_runs_is_filled_again() {
 fn a_redis_that_freezes_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start();
-    let service = start(folder.path(), &redis);
+    let (service, _postgres) = start(folder.path(), &redis);
     let (key, _) = service.new_key(json!({"name": "k", "budget_limit_usd": 0.00001}));
     ask(&service, "a", &key, 1_000);
     redis.freeze();
@@ -147,7 +148,7 @@ fn a_redis_that_freezes_is_not_waited_for() {
 fn a_cluster_counts_as_one_redis_does() {
     let cluster = Cluster::start(3);
     let folder = tempfile::tempdir().unwrap();
-    share(folder.path(), &format!("{} cluster", cluster.url()));
+    let _postgres = share(folder.path(), &format!("{} cluster", cluster.url()));
     let service = Service::start_with(folder.path(), false);
     let budget = json!({"scope": "tenant", "name": "acme", "limit_usd": 0.005, "period": "daily"});
     service.admin("PUT", "/admin/budgets", Some(budget)).good();

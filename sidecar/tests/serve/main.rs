@@ -10,3 +10,5 @@ mod crash;
 mod limits;
 #[cfg(test)]
 mod process;
+#[cfg(test)]
+mod shared;

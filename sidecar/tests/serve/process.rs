@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use test_servers::postgres::Postgres;
 use test_servers::redis::Redis;
 
 pub(crate) const TOKEN: &str = "admin-token-of-the-test";
@@ -57,37 +58,17 @@ impl Service {
 
     /// The same, with leases or without.
     pub(crate) fn start_with(folder: &Path, leases: bool) -> Service {
-        let data = folder.join("data");
-        let config = folder.join("weir.yaml");
-        let mut text = CONFIG.replace("DATA", data.to_str().unwrap());
-        if shared_stores(folder)
-            .iter()
-            .any(|(_, url)| url.ends_with(" cluster"))
-        {
-            text.push_str("store: {redis_cluster: true}\n");
-        }
-        std::fs::write(&config, text.replace("LEASES", &leases.to_string())).unwrap();
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(folder.join("log"));
-        let child = Command::new(env!("CARGO_BIN_EXE_weir"))
-            .args(["serve", "--config"])
-            .arg(&config)
-            .envs(shared_stores(folder).into_iter().map(|(name, url)| {
-                let url = url.trim_end_matches(" cluster").to_owned();
-                (name, url)
-            }))
-            .env("WEIR_ADMIN_TOKEN", TOKEN)
-            .env("WEIR_CI_KEY", FILE_KEY)
-            .stdout(log.unwrap())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
-        let service = Service {
-            child,
-            folder: folder.to_owned(),
-        };
+        Service::start_on(folder, leases, "", &[])
+    }
+
+    /// The same with more of a configuration and an environment.
+    pub(crate) fn start_on(
+        folder: &Path,
+        leases: bool,
+        more: &str,
+        environment: &[(&str, &str)],
+    ) -> Service {
+        let service = Service::spawn(folder, leases, more, environment);
         let answers = || {
             let health = service.try_admin("GET", "/health", None);
             let answers = health.is_some_and(|answer| answer.status == 200);
@@ -98,6 +79,60 @@ impl Service {
         };
         assert!((0..1_000).any(|_| answers()), "the service does not answer");
         service
+    }
+
+    /// The same without waiting.
+    pub(crate) fn spawn(
+        folder: &Path,
+        leases: bool,
+        more: &str,
+        environment: &[(&str, &str)],
+    ) -> Service {
+        let data = folder.join("data");
+        let config = folder.join("weir.yaml");
+        let text = CONFIG.replace("DATA", data.to_str().unwrap());
+        let mut text = format!("{text}{more}");
+        let stores = std::fs::read_to_string(folder.join(STORES)).unwrap_or_default();
+        if stores.ends_with(CLUSTER) {
+            text.push_str("store: {redis_cluster: true}\n");
+        }
+        std::fs::write(&config, text.replace("LEASES", &leases.to_string())).unwrap();
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(folder.join("log"));
+        // A file that may not grow is an error then, and not the end.
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+        command.arg(env!("CARGO_BIN_EXE_weir"));
+        // Stores of whoever runs the tests are none of theirs.
+        for name in ["DATABASE_URL", "LLM_GATEWAY_DB_URL", "REDIS_URL"] {
+            command.env_remove(name);
+        }
+        let child = command
+            .args(["serve", "--config"])
+            .arg(&config)
+            .envs(shared_stores(folder))
+            .envs(environment.iter().copied())
+            .env("WEIR_ADMIN_TOKEN", TOKEN)
+            .env("WEIR_CI_KEY", FILE_KEY)
+            .stdout(log.unwrap())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        Service {
+            child,
+            folder: folder.to_owned(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The code it ends with by itself.
+    pub(crate) fn wait(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
     }
 
     pub(crate) fn kill(mut self) {
@@ -168,16 +203,22 @@ pub(crate) fn on_both(test: impl Fn(&Path)) {
     test(folder.path());
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start();
-    share(folder.path(), &redis.url());
+    let _postgres = share(folder.path(), &redis.url());
     test(folder.path());
 }
 
 /// Names the stores that services in a folder share.
 const STORES: &str = "stores";
+/// What follows the address of a cluster there.
+const CLUSTER: &str = " cluster";
 
 /// Services in this folder share a Redis: its address, and `cluster` where it is one.
-pub(crate) fn share(folder: &Path, redis: &str) {
-    std::fs::write(folder.join(STORES), redis).unwrap();
+/// Beside it they have a PostgreSQL, which ends with what is returned.
+pub(crate) fn share(folder: &Path, redis: &str) -> Postgres {
+    let postgres = Postgres::start();
+    let stores = format!("{} {redis}", postgres.url());
+    std::fs::write(folder.join(STORES), stores).unwrap();
+    postgres
 }
 
 /// Whether services in a folder share their stores with others.
@@ -186,15 +227,14 @@ pub(crate) fn shares(folder: &Path) -> bool {
 }
 
 fn shared_stores(folder: &Path) -> Vec<(&'static str, String)> {
-    let Ok(redis) = std::fs::read_to_string(folder.join(STORES)) else {
+    let stores = std::fs::read_to_string(folder.join(STORES)).unwrap_or_default();
+    let Some((postgres, redis)) = stores.split_once(' ') else {
         return Vec::new();
     };
+    let redis = redis.trim_end_matches(CLUSTER);
     vec![
-        ("REDIS_URL", redis),
-        (
-            "DATABASE_URL",
-            "postgres://weir@127.0.0.1:9/weir".to_owned(),
-        ),
+        ("REDIS_URL", redis.to_owned()),
+        ("DATABASE_URL", postgres.to_owned()),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! `/admin/budgets`: what they are, where spend stands, and changes of those above keys.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use engine::ledger::{BudgetState, Scope};
 use engine::period;
@@ -8,14 +9,15 @@ use engine::reply::Code;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::super::adoption;
 use super::super::log::Level;
-use super::super::membership::Rules;
-use super::super::state::{Shared, number};
 use super::super::store;
 use super::super::store::db::{Db, DbError};
+use super::super::store::registry::Registry;
 use super::{Interface, Refusal, Reply, usd};
 use crate::clock;
 use crate::config;
+use crate::http;
 
 /// Budgets that can be set here, all together.
 const BUDGETS_MAX: usize = 10_000;
@@ -137,7 +139,7 @@ pub(super) async fn remove(interface: &Interface, query: &str) -> Reply {
                 "is not a parameter that is known here",
             ));
         };
-        *part = decoded(value);
+        *part = http::decoded(value);
     }
     let identity = parts.map(|(_, value)| value).join("\n");
     change(interface, move |db| store::rules::remove(db, &identity)).await
@@ -149,18 +151,32 @@ async fn change(
     interface: &Interface,
     alter: impl FnOnce(&mut Db) -> Result<bool, DbError> + Send + 'static,
 ) -> Reply {
-    let shared = std::sync::Arc::clone(&interface.shared);
-    let file = interface.file_rules.clone();
-    let done = interface
-        .writer
-        .change(move |db| {
-            let altered = alter(db)?;
+    let altered = move |db: &mut Db| {
+        db.transaction(|step| {
+            let altered = alter(step)?;
             if altered {
-                adopt(&shared, &file, db)?;
+                store::next_keys_version(step)?;
             }
             Ok::<bool, DbError>(altered)
         })
-        .await;
+    };
+    let done = match &interface.registry {
+        Registry::Own(writer) => {
+            let shared = Arc::clone(&interface.shared);
+            let (file, sealer) = (interface.file_rules.clone(), Arc::clone(&interface.sealer));
+            let change = move |db: &mut Db| {
+                let altered = altered(db)?;
+                adoption::of_own(&shared, &file, &sealer, db)?;
+                Ok(altered)
+            };
+            writer.change(change).await
+        }
+        Registry::Shared(database) => {
+            let done = database.change(altered).await;
+            database.settled().await;
+            done
+        }
+    };
     match done {
         Ok(Ok(true)) => {
             let log = interface.shared.log;
@@ -170,48 +186,4 @@ async fn change(
         Ok(Ok(false)) => Err(Refusal::not_found("There is no such budget, or too many")),
         Ok(Err(_)) | Err(_) => Err(Refusal::new(Code::StateUnavailable)),
     }
-}
-
-fn adopt(shared: &Shared, file: &Rules, db: &mut Db) -> Result<(), DbError> {
-    let rules = file.replaced_by(&store::rules::all(db)?);
-    let version = store::next_keys_version(db)?;
-    let calendar = {
-        let mut core = shared.core();
-        // These types have string keys and finite numbers only: writing them cannot fail.
-        let _written = core.set_rules(rules);
-        core.keys_version = core.keys_version.max(version);
-        core.ledger.calendar().clone()
-    };
-    let basis = shared.core().rules.basis();
-    let basis = number(&format!("{basis}{calendar:?}"));
-    let scopes = |spent: &super::super::state::Spent<'_>| shared.core().scopes(spent);
-    if store::spend::rebase(db, basis, &calendar, scopes)? {
-        let sums = store::spend::all(db)?;
-        shared.core().recount(sums);
-    }
-    Ok(())
-}
-
-/// The text of a part of a query.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            (b'+', _) => {
-                bytes.push(b' ');
-                rest = after;
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

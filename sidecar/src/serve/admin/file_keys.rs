@@ -2,9 +2,8 @@
 
 use engine::cache_key::sha256_hex;
 
-use super::super::ServeError;
 use super::super::keys::VirtualKey;
-use super::super::store::{self, db::Db, seal::Sealer};
+use super::super::store::{self, StoreError, db::Db, seal::Sealer};
 use super::Interface;
 use super::virtual_keys::{mask, new_key, random_text};
 use crate::clock;
@@ -13,14 +12,14 @@ use crate::config::{Config, VirtualKeyConfig};
 /// Ids of new keys of the file.
 const ID_CHARS: usize = 20;
 
-/// Writes what has changed. A key whose entry is gone is disabled, and enabled again when the entry
+/// Writes what has changed, in a transaction of the caller. A key whose entry is gone is disabled, and enabled again when the entry
 /// comes back; a key that was revoked or disabled through the interface stays so until its entry
 /// names another key.
-pub(in super::super) fn upsert(
+pub(in super::super) fn write(
     config: &Config,
     db: &mut Db,
     sealer: &Sealer,
-) -> Result<(), ServeError> {
+) -> Result<(), StoreError> {
     let known = store::keys::all(db)?;
     let mut kept: Vec<String> = Vec::new();
     for entry in &config.virtual_keys {
@@ -30,10 +29,14 @@ pub(in super::super) fn upsert(
             .iter()
             .find(|key| key.hash == hash)
             .or_else(|| known.iter().find(by_name));
-        let key = wanted(entry, old, &hash, sealer)?;
+        let id = match &config.store.database {
+            None => random_text(ID_CHARS)?,
+            Some(_) => same_everywhere(&entry.name),
+        };
+        let key = wanted(entry, old, (id, &hash), sealer)?;
         kept.push(key.id.clone());
         if old != Some(&key) {
-            store::keys::put(db, &key)?;
+            store::keys::write(db, &key)?;
         }
     }
     for gone in known
@@ -45,25 +48,28 @@ pub(in super::super) fn upsert(
             from_file: false,
             ..gone.clone()
         };
-        store::keys::put(db, &key)?;
+        store::keys::write(db, &key)?;
     }
     Ok(())
+}
+
+/// A service that starts while the database is away has to give a key of the file the id that the others
+/// give it.
+fn same_everywhere(name: &str) -> String {
+    let hash = sha256_hex(format!("key of the file: {name}").as_bytes());
+    hash.chars().take(ID_CHARS).collect()
 }
 
 fn wanted(
     entry: &VirtualKeyConfig,
     old: Option<&VirtualKey>,
-    hash: &str,
+    (id, hash): (String, &str),
     sealer: &Sealer,
-) -> Result<VirtualKey, ServeError> {
+) -> Result<VirtualKey, StoreError> {
     let secret = entry.key.expose();
     let mut key = match old {
         Some(old) => old.clone(),
-        None => new_key(
-            format!("key_{}", random_text(ID_CHARS)?),
-            secret,
-            clock::now_ms(),
-        ),
+        None => new_key(format!("key_{id}"), secret, clock::now_ms()),
     };
     if key.hash != hash {
         key.revoked_at_ms = None;

@@ -1,12 +1,13 @@
 //! `GET /health`: whether the parts work, tried and not assumed.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::StatusCode;
 use serde_json::json;
 
+use super::super::store::registry::Registry;
 use super::{Interface, Reply};
 use crate::clock;
 
@@ -28,15 +29,29 @@ pub(super) async fn answer(interface: &Interface) -> Reply {
         true => (StatusCode::OK, "healthy"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
     };
+    let mut parts = json!({
+        "store": if store { "ok" } else { "failed" },
+        "counters": if counters { "ok" } else { "failed" },
+        "store_queue": interface.writer.queue(),
+        "filter_vms": vms,
+    });
+    let mut word = word;
+    if let Registry::Shared(database) = &interface.registry
+        && let Some(parts) = parts.as_object_mut()
+    {
+        let up = database.is_up();
+        // Requests are served without it, so whoever balances load must not turn away.
+        if store && !up {
+            word = "degraded";
+        }
+        parts.insert("database".into(), if up { "ok" } else { "failed" }.into());
+        let waiting = interface.shared.spooled.load(Ordering::Relaxed);
+        parts.insert("spooled_records".into(), waiting.into());
+    }
     let body = json!({
         "status": word,
         "version": env!("CARGO_PKG_VERSION"),
-        "parts": {
-            "store": if store { "ok" } else { "failed" },
-            "counters": if counters { "ok" } else { "failed" },
-            "store_queue": interface.writer.queue(),
-            "filter_vms": vms,
-        },
+        "parts": parts,
     });
     super::json(status, &body)
 }

@@ -7,9 +7,25 @@ use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::super::store::db::{Db, DbError};
+use super::super::store::db::{Db, DbError, Target};
 use super::{Interface, Refusal, Reply, usd};
 use crate::clock;
+
+/// Where the ledger is read: beside whoever writes it.
+#[derive(Clone)]
+pub(in super::super) enum Ledger {
+    File(std::path::PathBuf),
+    Server(Box<Target>),
+}
+
+impl Ledger {
+    fn open(&self) -> Result<Db, DbError> {
+        match self {
+            Ledger::File(path) => Db::reader(path),
+            Ledger::Server(target) => Db::server(target),
+        }
+    }
+}
 
 /// Rows of one grouping. Above it the dearest are shown.
 const ROWS_MAX: i64 = 1_000;
@@ -59,9 +75,9 @@ pub(super) async fn usage(interface: &Interface, query: &str) -> Reply {
         }
     }
     let (start, end) = (period::day(start_ms), period::day(end_ms));
-    let path = interface.database.clone();
+    let ledger = interface.ledger.clone();
     let read = tokio::task::spawn_blocking(move || {
-        let mut db = Db::reader(&path)?;
+        let mut db = ledger.open()?;
         Ok::<_, DbError>(Usage {
             totals: sums(&mut db, "NULL", &start, &end)?.pop(),
             by_day: sums(&mut db, "day", &start, &end)?,

@@ -181,7 +181,7 @@ impl Interface {
         let unavailable = || Refusal::new(Code::StateUnavailable);
         let row = key.clone();
         let saved = self
-            .writer
+            .registry
             .change(move |db| store::keys::put(db, &row))
             .await;
         match saved.map_err(|_| unavailable())? {

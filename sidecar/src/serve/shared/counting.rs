@@ -81,6 +81,8 @@ pub(crate) async fn count(shared: Arc<Shared>, writer: Writer, mut left: Unbound
             }
         };
         batch.answer();
+        let exchanges = counted.iter().map(|(record, _)| record.exchange.clone());
+        writer.counted(exchanges.collect());
         watch(&shared, &writer, &counted).await;
     }
 }

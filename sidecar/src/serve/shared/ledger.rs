@@ -6,12 +6,14 @@ use engine::ledger::Scope;
 use engine::usage::NanoUsd;
 
 use super::super::state::Spent;
-use super::super::store::db::{Db, DbError, Row};
+use super::super::store::db::{Db, DbError, Row, Target};
 
 /// Where sums are read.
 pub(crate) enum LedgerSums {
     /// In a file of this machine.
     File(PathBuf),
+    /// In the database that replicas share.
+    Server(Box<Target>),
 }
 
 /// The sums of a scope, and exchanges that they may hold.
@@ -53,13 +55,18 @@ impl LedgerSums {
     pub(crate) fn read(&self, scope: &Scope, exchanges: &[String]) -> Result<Read, DbError> {
         let mut db = match self {
             LedgerSums::File(path) => Db::reader(path)?,
+            LedgerSums::Server(target) => Db::server(target)?,
         };
         read(&mut db, scope, exchanges)
     }
 }
 
 fn read(db: &mut Db, scope: &Scope, exchanges: &[String]) -> Result<Read, DbError> {
-    db.batch("BEGIN")?;
+    // Both as they are at one moment.
+    db.batch(match db {
+        Db::Sqlite(_) => "BEGIN",
+        Db::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    })?;
     let sql = "SELECT day_ms, cost_nano FROM spend_daily WHERE scope = $1";
     let days = db.query(sql, &[scope.to_string().into()], |row| {
         Ok((row.take()?, row.take()?))

@@ -53,7 +53,7 @@ pub(crate) fn note(
 }
 
 /// Says whether it is new.
-fn insert(db: &mut Db, alert: &Alert, told_ms: Option<u64>) -> Result<bool, DbError> {
+pub(super) fn insert(db: &mut Db, alert: &Alert, told_ms: Option<u64>) -> Result<bool, DbError> {
     let sql = "INSERT INTO budget_alerts (scope, period, window_ms, threshold_ppm, reached_ms, \
                spent_nano, limit_nano, resets_ms, told_ms) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
@@ -76,6 +76,31 @@ pub(crate) fn untold(db: &mut Db, most: usize) -> Result<Vec<Alert>, DbError> {
     let sql = "SELECT scope, period, window_ms, resets_ms, threshold_ppm, spent_nano, limit_nano, \
                reached_ms FROM budget_alerts WHERE told_ms IS NULL ORDER BY reached_ms LIMIT $1";
     db.query(sql, &[Value::from(most as u64)], read)
+}
+
+/// Takes it upon itself to tell of `alert`, unless somebody else has, since `stale_ms`.
+pub(crate) fn claim(
+    db: &mut Db,
+    alert: &Alert,
+    who: &str,
+    now_ms: u64,
+    stale_ms: u64,
+) -> Result<bool, DbError> {
+    let sql = "UPDATE budget_alerts SET claimed_by = $1, claimed_ms = $2 \
+               WHERE scope = $3 AND period = $4 AND window_ms = $5 AND threshold_ppm = $6 \
+               AND told_ms IS NULL \
+               AND (claimed_ms IS NULL OR claimed_ms < $7 OR claimed_by = $8)";
+    let values = [
+        who.into(),
+        now_ms.into(),
+        alert.scope.to_string().into(),
+        alert.period.name().into(),
+        alert.window_ms.into(),
+        alert.threshold_ppm.into(),
+        stale_ms.into(),
+        who.into(),
+    ];
+    Ok(db.execute(sql, &values)? == 1)
 }
 
 /// Somebody was told of `alert`.

@@ -4,10 +4,12 @@
 use std::path::Path;
 
 mod error;
+mod postgres;
 mod sqlite;
 mod value;
 
 pub(crate) use error::DbError;
+pub(crate) use postgres::{Session, Target};
 #[cfg(test)]
 pub(crate) use value::Cell;
 pub(crate) use value::{Instant, Row, Value};
@@ -16,6 +18,8 @@ pub(crate) use value::{Instant, Row, Value};
 pub(crate) enum Db {
     /// A file of this machine.
     Sqlite(rusqlite::Connection),
+    /// A server that several services share.
+    Postgres(Box<Session>),
 }
 
 impl Db {
@@ -29,10 +33,24 @@ impl Db {
         sqlite::reader(path).map(Db::Sqlite)
     }
 
+    /// Connects to a server. Blocks: not for threads that other tasks run on.
+    pub(crate) fn server(target: &Target) -> Result<Db, DbError> {
+        Session::connect(target).map(|session| Db::Postgres(Box::new(session)))
+    }
+
+    /// Whether it has to be opened again.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Db::Sqlite(_) => false,
+            Db::Postgres(session) => session.is_lost(),
+        }
+    }
+
     /// Runs a statement; the number of rows that it has changed.
     pub(crate) fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, DbError> {
         match self {
             Db::Sqlite(db) => sqlite::execute(db, sql, values),
+            Db::Postgres(session) => session.execute(sql, values),
         }
     }
 
@@ -45,6 +63,7 @@ impl Db {
     ) -> Result<Vec<T>, DbError> {
         match self {
             Db::Sqlite(db) => sqlite::query(db, sql, values, &mut read),
+            Db::Postgres(session) => session.query(sql, values, &mut read),
         }
     }
 
@@ -62,6 +81,7 @@ impl Db {
     pub(crate) fn batch(&mut self, statements: &str) -> Result<(), DbError> {
         match self {
             Db::Sqlite(db) => Ok(db.execute_batch(statements)?),
+            Db::Postgres(session) => session.batch(statements),
         }
     }
 
@@ -73,15 +93,33 @@ impl Db {
         let begin = match self {
             // It takes the write lock at once: a lock that is asked for half-way may be refused.
             Db::Sqlite(_) => "BEGIN IMMEDIATE",
+            Db::Postgres(_) => "BEGIN",
         };
         self.batch(begin)?;
         let done = work(self).and_then(|done| {
             self.batch("COMMIT")?;
             Ok(done)
         });
-        if done.is_err() {
+        if done.is_err() && !self.is_lost() {
             // Some errors have ended it already.
             let _ended = self.batch("ROLLBACK");
+        }
+        done
+    }
+
+    /// Does `work` that may take minutes: it reads or rewrites whole tables.
+    pub(crate) fn unhurried<T, E: From<DbError>>(
+        &mut self,
+        work: impl FnOnce(&mut Db) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if let Db::Postgres(session) = self {
+            session.hurry(false)?;
+        }
+        let done = work(self);
+        if let Db::Postgres(session) = self
+            && !session.is_lost()
+        {
+            session.hurry(true)?;
         }
         done
     }

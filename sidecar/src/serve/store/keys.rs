@@ -27,16 +27,17 @@ pub(crate) fn all(db: &mut Db) -> Result<Vec<VirtualKey>, DbError> {
     db.query(&format!("SELECT {COLUMNS} FROM virtual_keys"), &[], read)
 }
 
-/// Writes a key, new or changed, and counts the change. The new version of all keys is returned
-/// once both are durable.
+/// Writes a key, new or changed; the database counts the change. The new version of all keys is
+/// returned once both are durable.
 pub(crate) fn put(db: &mut Db, key: &VirtualKey) -> Result<u64, DbError> {
     db.transaction(|step| {
         write(step, key)?;
-        super::next_keys_version(step)
+        super::keys_version(step)
     })
 }
 
-fn write(step: &mut Db, key: &VirtualKey) -> Result<(), DbError> {
+/// Writes a key without a transaction of its own.
+pub(crate) fn write(step: &mut Db, key: &VirtualKey) -> Result<(), DbError> {
     let terms = Terms {
         membership: key.membership.clone(),
         limits: key.limits.clone(),

@@ -21,6 +21,7 @@ const NONCE_BYTES: usize = 24;
 pub(crate) struct Sealer {
     cipher: XChaCha20Poly1305,
     guard_key: Vec<u8>,
+    fingerprint: i64,
 }
 
 impl Sealer {
@@ -34,16 +35,44 @@ impl Sealer {
         let secret: [u8; SECRET_BYTES] = secret
             .try_into()
             .map_err(|_| StoreError::Secret("is not 32 bytes long"))?;
-        let of_guard = hmac::Key::new(hmac::HMAC_SHA256, &secret);
-        Ok(Sealer {
+        Ok(Sealer::new(secret))
+    }
+
+    /// From 64 hexadecimal digits.
+    pub(crate) fn from_hex(digits: &str) -> Result<Sealer, StoreError> {
+        const WRONG: StoreError =
+            StoreError::Secret("(store.secret_key) is not 64 hexadecimal digits");
+        let mut secret = [0; SECRET_BYTES];
+        if digits.len() != SECRET_BYTES * 2 || !digits.is_ascii() {
+            return Err(WRONG);
+        }
+        for (index, byte) in secret.iter_mut().enumerate() {
+            let pair = digits.get(index * 2..index * 2 + 2).ok_or(WRONG)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| WRONG)?;
+        }
+        Ok(Sealer::new(secret))
+    }
+
+    fn new(secret: [u8; SECRET_BYTES]) -> Sealer {
+        let derived = hmac::Key::new(hmac::HMAC_SHA256, &secret);
+        let tag = hmac::sign(&derived, b"weir: which key is this");
+        // As much as fits a column, and tells nothing of the key.
+        let first = tag.as_ref().first_chunk::<8>().copied().unwrap_or_default();
+        Sealer {
             cipher: XChaCha20Poly1305::new(&Key::from(secret)),
-            guard_key: hmac::sign(&of_guard, b"guardrails").as_ref().to_vec(),
-        })
+            guard_key: hmac::sign(&derived, b"guardrails").as_ref().to_vec(),
+            fingerprint: i64::from_be_bytes(first),
+        }
     }
 
     /// The secret that guardrails make hashes and placeholders with: as stable as the key file.
     pub(crate) fn guard_key(&self) -> Vec<u8> {
         self.guard_key.clone()
+    }
+
+    /// A number that is another for another key.
+    pub(crate) fn fingerprint(&self) -> i64 {
+        self.fingerprint
     }
 
     /// Nonce and ciphertext of `text`, bound to the virtual key with this id.

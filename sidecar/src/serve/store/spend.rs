@@ -8,26 +8,7 @@ use engine::usage::NanoUsd;
 
 use super::super::state::Spent;
 use super::db::{Db, DbError, Instant, Row};
-
-/// Adds a cost to some scopes' day.
-pub(crate) fn add(
-    step: &mut Db,
-    scopes: &[Scope],
-    day_ms: u64,
-    cost_nano: NanoUsd,
-) -> Result<(), DbError> {
-    if cost_nano == 0 {
-        return Ok(());
-    }
-    let sql = "INSERT INTO spend_daily (scope, day_ms, cost_nano) VALUES ($1, $2, $3) \
-               ON CONFLICT (scope, day_ms) \
-               DO UPDATE SET cost_nano = spend_daily.cost_nano + excluded.cost_nano";
-    for scope in scopes {
-        let values = [scope.to_string().into(), day_ms.into(), cost_nano.into()];
-        step.execute(sql, &values)?;
-    }
-    Ok(())
-}
+use super::sums::Sums;
 
 /// Days and costs of each scope.
 pub(crate) fn all(db: &mut Db) -> Result<HashMap<Scope, Vec<(u64, NanoUsd)>>, DbError> {
@@ -46,39 +27,54 @@ pub(crate) fn all(db: &mut Db) -> Result<HashMap<Scope, Vec<(u64, NanoUsd)>>, Db
 }
 
 /// Makes the sums anew from the ledger when they stand for other scopes or another calendar than
-/// `basis`. Says whether it did.
+/// `basis`. Says whether it did. Services that share the ledger do it one after the other.
 pub(crate) fn rebase(
     db: &mut Db,
     basis: i64,
     calendar: &Calendar,
     scopes: impl Fn(&Spent<'_>) -> Vec<Scope>,
 ) -> Result<bool, DbError> {
-    let sql = "SELECT value FROM meta WHERE name = 'spend_basis'";
-    let known: Option<i64> = db.first(sql, &[], |row| row.take())?;
-    if known == Some(basis) {
+    if is_based(db, basis)? {
         return Ok(false);
     }
     db.transaction(|step| {
+        if let Db::Postgres(_) = step {
+            // What is written meanwhile would be missing in the sums or be in them twice.
+            step.batch("LOCK TABLE llm_usage_log, spend_daily IN SHARE ROW EXCLUSIVE MODE")?;
+            if is_based(step, basis)? {
+                return Ok(false);
+            }
+        }
         let sums = summed(step, calendar, scopes)?;
         step.execute("DELETE FROM spend_daily", &[])?;
-        for ((scope, day_ms), cost_nano) in sums {
-            add(step, &[scope], day_ms, cost_nano)?;
-        }
-        let sql = "INSERT INTO meta (name, value) VALUES ('spend_basis', $1) \
-                   ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-        step.execute(sql, &[basis.into()])?;
+        sums.write(step)?;
+        set_basis(step, basis)?;
         Ok(true)
     })
+}
+
+fn is_based(db: &mut Db, basis: i64) -> Result<bool, DbError> {
+    let sql = "SELECT value FROM meta WHERE name = 'spend_basis'";
+    let known: Option<i64> = db.first(sql, &[], |row| row.take())?;
+    Ok(known == Some(basis))
+}
+
+/// Says what the sums stand for.
+pub(crate) fn set_basis(db: &mut Db, basis: i64) -> Result<(), DbError> {
+    let sql = "INSERT INTO meta (name, value) VALUES ('spend_basis', $1) \
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    db.execute(sql, &[basis.into()])?;
+    Ok(())
 }
 
 fn summed(
     db: &mut Db,
     calendar: &Calendar,
     scopes: impl Fn(&Spent<'_>) -> Vec<Scope>,
-) -> Result<HashMap<(Scope, u64), NanoUsd>, DbError> {
+) -> Result<Sums, DbError> {
     let sql = "SELECT key_id, user_id, tags, provider, model, timestamp, cost_nano \
                FROM llm_usage_log WHERE cost_nano <> 0";
-    let mut sums: HashMap<(Scope, u64), NanoUsd> = HashMap::new();
+    let mut sums = Sums::default();
     db.query(sql, &[], |row: &mut Row| {
         let (key, user): (String, String) = (row.take()?, row.take()?);
         let tags: String = row.take()?;
@@ -94,10 +90,7 @@ fn summed(
         let Instant(at_ms) = row.take()?;
         let cost: NanoUsd = row.take()?;
         let day_ms = calendar.window(Period::Daily, at_ms).start_ms;
-        for scope in scopes(&spent) {
-            let sum = sums.entry((scope, day_ms)).or_default();
-            *sum = sum.saturating_add(cost);
-        }
+        sums.spend(&scopes(&spent), day_ms, cost);
         Ok(())
     })?;
     Ok(sums)

@@ -12,9 +12,12 @@ use super::super::metrics::Metrics;
 use super::super::state::Spent;
 use super::super::state::{CompiledPolicy, Core, Shared};
 use super::db::Cell;
-use super::refusals::Refusals;
+use super::sums::Sums;
 use super::usage::{Written, write};
 use super::*;
+
+mod both;
+mod server;
 
 const NOON: u64 = 1_795_262_400_000; // 2026-11-21T12:00:00Z
 
@@ -52,85 +55,21 @@ fn record(exchange: &str, cost_nano: i64, ending: Ending) -> UsageRecord {
 }
 
 fn put(db: &mut Db, record: &UsageRecord) -> Written {
-    db.transaction(|step| write(step, record, NOON)).unwrap()
+    put_at(db, record, NOON)
+}
+
+fn put_at(db: &mut Db, record: &UsageRecord, charged_ms: u64) -> Written {
+    let written = db.transaction(|step| {
+        let mut sums = Sums::default();
+        let written = write(step, record, charged_ms, &mut sums)?;
+        sums.write(step)?;
+        Ok::<_, DbError>(written)
+    });
+    written.unwrap()
 }
 
 fn row<T: Cell>(db: &mut Db, sql: &str) -> T {
     db.first(sql, &[], |row| row.take()).unwrap().unwrap()
-}
-
-#[test]
-fn a_record_counts_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("weir.db");
-    let mut db = open(&path).unwrap();
-    assert_eq!(put(&mut db, &record("a", 7, Ending::Done)), Written::New);
-    assert_eq!(put(&mut db, &record("a", 9, Ending::Done)), Written::Known);
-    assert_eq!(
-        put(&mut db, &record("a", 9, Ending::Expired)),
-        Written::Known
-    );
-    assert_eq!(
-        put(&mut db, &record("b", 5, Ending::UpstreamCut)),
-        Written::New
-    );
-    drop(db);
-    let mut db = open(&path).unwrap();
-    assert!(usage::is_settled(&mut db, "a").unwrap());
-    assert!(!usage::is_settled(&mut db, "c").unwrap());
-    assert_eq!(
-        row::<i64>(&mut db, "SELECT requests * 10 + errors FROM usage_daily"),
-        21
-    );
-}
-
-#[test]
-fn the_oldest_refusals_go_and_stay_counted() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut db = open(&folder.path().join("weir.db")).unwrap();
-    let mut refusals = Refusals::count(&mut db, 20).unwrap();
-    let mut settle = |name: String, ending: Ending, second: u64| {
-        let record = record(&name, 0, ending);
-        let rows = db.transaction(|step| {
-            let written = write(step, &record, NOON + second * 1_000)?;
-            refusals.trim(step, [(&record, &written)].into_iter())
-        });
-        refusals.committed(rows.unwrap());
-    };
-    settle("paid".into(), Ending::Done, 0);
-    for count in 1..=20 {
-        settle(format!("r{count:03}"), Ending::Refused, count);
-    }
-    // Nothing goes at the bound, nor for what is known.
-    settle("r020".into(), Ending::Refused, 20);
-    settle("paid2".into(), Ending::ClientGone, 20);
-    for count in 21..=50 {
-        settle(format!("r{count:03}"), Ending::Refused, count);
-    }
-    let sql = "SELECT COUNT(*) FROM llm_usage_log WHERE ending = 'refused'";
-    let rows = row::<i64>(&mut db, sql);
-    assert!((19..=20).contains(&rows), "{rows}");
-    assert_eq!(Refusals::count(&mut db, 20).unwrap().rows, rows as u64);
-    let oldest = "SELECT MIN(exchange_id) FROM llm_usage_log WHERE ending = 'refused'";
-    assert_eq!(row::<String>(&mut db, oldest), format!("r{:03}", 51 - rows));
-    assert_eq!(
-        row::<i64>(&mut db, "SELECT COUNT(*) FROM llm_usage_log") - rows,
-        2
-    );
-    assert_eq!(
-        row::<i64>(&mut db, "SELECT SUM(requests) FROM usage_daily"),
-        52
-    );
-    let sums = "SELECT group_concat(model || requests) FROM usage_daily ORDER BY model";
-    assert_eq!(row::<String>(&mut db, sums), "50,m2");
-    let plan = "EXPLAIN QUERY PLAN SELECT exchange_id FROM llm_usage_log \
-                WHERE ending = 'refused' ORDER BY timestamp LIMIT 1";
-    let mut plans = db.query(plan, &[], |row| {
-        let _numbers: (i64, i64, i64) = (row.take()?, row.take()?, row.take()?);
-        row.take::<String>()
-    });
-    let plan = plans.as_mut().unwrap().remove(0);
-    assert!(plan.contains("idx_usage_refused"), "{plan}");
 }
 
 #[test]
@@ -140,7 +79,12 @@ fn a_store_of_the_first_version_is_brought_up() {
     let mut db = open(&path).unwrap();
     put(&mut db, &record("a", 7, Ending::Done));
     db.batch(
-        "DROP INDEX idx_usage_refused; ALTER TABLE llm_usage_log DROP COLUMN endpoint; \
+        "DROP VIEW LLMUsageLogs; DROP VIEW LLMProviderConfigs; DROP VIEW LLMModelConfigs; \
+         DROP VIEW pricing_config; DROP TABLE configured_providers; DROP TABLE configured_models; \
+         DROP TABLE user_budgets; DROP TABLE spool; DROP TABLE spool_refused; \
+         DROP TRIGGER virtual_keys_set; DROP TRIGGER virtual_keys_changed; \
+         DROP TRIGGER virtual_keys_removed; \
+         DROP INDEX idx_usage_refused; ALTER TABLE llm_usage_log DROP COLUMN endpoint; \
          ALTER TABLE llm_usage_log DROP COLUMN tags; DROP TABLE spend_daily; \
          DROP TABLE budget_alerts; DROP TABLE budget_rules; ALTER TABLE virtual_keys DROP COLUMN membership; \
          PRAGMA user_version = 1",
@@ -148,48 +92,10 @@ fn a_store_of_the_first_version_is_brought_up() {
     .unwrap();
     drop(db);
     let mut db = open(&path).unwrap();
-    assert_eq!(row::<i64>(&mut db, "PRAGMA user_version"), 4);
+    assert_eq!(row::<i64>(&mut db, "PRAGMA user_version"), 5);
     put(&mut db, &record("b", 7, Ending::Done));
     let endpoints = "SELECT group_concat(endpoint, '|') FROM llm_usage_log ORDER BY exchange_id";
     assert_eq!(row::<String>(&mut db, endpoints), "|chat");
-}
-
-#[test]
-fn a_late_record_replaces_the_one_of_the_expired_hold() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut db = open(&folder.path().join("weir.db")).unwrap();
-    put(&mut db, &record("a", 100, Ending::Expired));
-    let late = UsageRecord {
-        model: "other".into(),
-        ..record("a", 30, Ending::Done)
-    };
-    let Written::Replaced { old, charged_ms } = put(&mut db, &late) else {
-        panic!("it stands in place of the other");
-    };
-    assert_eq!(
-        (old.cost_nano, old.model.as_str(), charged_ms),
-        (100, "m", NOON)
-    );
-    assert_eq!(put(&mut db, &late), Written::Known);
-    assert_eq!(
-        row::<i64>(&mut db, "SELECT SUM(cost_nano) FROM llm_usage_log"),
-        30
-    );
-    assert_eq!(
-        row::<i64>(&mut db, "SELECT SUM(cost_nano) FROM usage_daily"),
-        30
-    );
-    assert_eq!(
-        row::<i64>(
-            &mut db,
-            "SELECT SUM(requests) * 10 + SUM(errors) FROM usage_daily"
-        ),
-        10
-    );
-    assert_eq!(
-        row::<i64>(&mut db, "SELECT SUM(prompt_tokens) FROM usage_daily"),
-        10
-    );
 }
 
 #[tokio::test]
@@ -197,7 +103,7 @@ async fn a_hold_nobody_renewed_is_charged_until_its_exchange_reports() {
     let folder = tempfile::tempdir().unwrap();
     let shared = shared(folder.path());
     let db = open(&folder.path().join("weir.db")).unwrap();
-    let (writer, thread) = writer::Writer::start(db, Arc::clone(&shared), false).unwrap();
+    let (writer, thread) = writer::Writer::start(db, Arc::clone(&shared), false, None).unwrap();
     let spend = || {
         let mut core = shared.core();
         let global = core.global;
@@ -274,70 +180,6 @@ fn shared(folder: &Path) -> Arc<Shared> {
         log,
         None,
     ))
-}
-
-#[test]
-fn spend_is_summed_anew_when_other_scopes_are_counted() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut db = open(&folder.path().join("weir.db")).unwrap();
-    put(&mut db, &record("a", 7, Ending::Done));
-    put(&mut db, &record("b", 5, Ending::UpstreamCut));
-    let ahead = Offset {
-        from_ms: 0,
-        ahead_ms: 13 * 3_600_000,
-    };
-    let east = Calendar::new(vec![ahead], 1);
-    let scopes = |spent: &Spent<'_>| vec![Scope::Global, Scope::Model(spent.model.to_owned())];
-    assert!(spend::rebase(&mut db, 1, &Calendar::default(), scopes).unwrap());
-    let day = |at: &str| engine::period::parse(at).unwrap();
-    let sums = |db: &mut Db| spend::all(db).unwrap();
-    assert_eq!(sums(&mut db)[&Scope::Global], [(day("2026-11-21"), 12)]);
-    assert!(!spend::rebase(&mut db, 1, &east, scopes).unwrap());
-    assert!(spend::rebase(&mut db, 2, &east, scopes).unwrap());
-    // Noon is the next day there.
-    let found = sums(&mut db);
-    assert_eq!(
-        found[&Scope::Model("m".into())],
-        [(day("2026-11-21T11:00:00Z"), 12)]
-    );
-    assert_eq!(found.len(), 2);
-}
-
-#[test]
-fn the_documented_queries_run() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("weir.db");
-    let mut db = open(&path).unwrap();
-    put(&mut db, &record("a", 52_500, Ending::Done));
-    let cost: f64 = row(
-        &mut Db::reader(&path).unwrap(),
-        "SELECT SUM(cost) FROM llm_usage_log WHERE timestamp >= datetime('2026-11-21', '-1 day') \
-         GROUP BY provider, model",
-    );
-    assert!((cost - 0.000_052_5).abs() < 1e-12);
-    assert_eq!(
-        row::<i64>(
-            &mut db,
-            "SELECT SUM(prompt_tokens + completion_tokens) FROM llm_usage_log"
-        ),
-        15
-    );
-    let indexes = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'index' AND name IN \
-                   ('idx_usage_user_date', 'idx_usage_provider', 'idx_virtual_keys_active')";
-    assert_eq!(row::<i64>(&mut db, indexes), 3);
-    assert_eq!(row::<String>(&mut db, "PRAGMA journal_mode"), "wal");
-    assert_eq!(row::<i64>(&mut db, "PRAGMA synchronous"), 2);
-}
-
-#[test]
-fn a_newer_schema_is_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("weir.db");
-    open(&path)
-        .unwrap()
-        .batch("PRAGMA user_version = 99")
-        .unwrap();
-    assert!(matches!(open(&path), Err(StoreError::TooNew(99))));
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Rows of `llm_usage_log` and their daily sums.
 
-use engine::period;
+use std::collections::HashSet;
+
 use engine::usage::NanoUsd;
 use engine::wire::{CacheStatus, Ending, UsageRecord};
 
 use super::super::state::Spent;
 use super::db::{Db, DbError, Instant, Row, Value};
+use super::sums::{Sums, pieces, places};
 
 /// What writing a record came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +28,8 @@ pub(crate) struct Stand {
     pub(crate) model: String,
     pub(crate) user: String,
     pub(crate) tags: Vec<String>,
-    at_ms: u64,
-    tokens: i64,
+    pub(super) at_ms: u64,
+    pub(super) tokens: i64,
 }
 
 impl Stand {
@@ -48,19 +50,18 @@ const COLUMNS: &str = "exchange_id, timestamp, key_id, user_id, provider, model,
     prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, metered, \
     status, code, ending, stream, attempts, cache, duration_ms, first_byte_ms, trace_id, pii, \
     endpoint, tags";
-const PLACES: &str = "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-    $18, $19, $20, $21, $22, $23, $24, $25";
+const COLUMN_COUNT: usize = 25;
 
-/// Writes one record, charged at `charged_ms`, and its daily sums.
+/// Writes one record, charged at `charged_ms`; what it changes in the daily sums goes to `sums`.
 pub(crate) fn write(
     step: &mut Db,
     record: &UsageRecord,
     charged_ms: u64,
+    sums: &mut Sums,
 ) -> Result<Written, DbError> {
-    let sql =
-        format!("INSERT INTO llm_usage_log ({COLUMNS}) VALUES ({PLACES}) ON CONFLICT DO NOTHING");
+    let sql = insert(1);
     if step.execute(&sql, &values(record, charged_ms))? == 1 {
-        sum(step, record, charged_ms)?;
+        sums.record(record, charged_ms);
         return Ok(Written::New);
     }
     let old = stood(step, &record.exchange)?;
@@ -68,24 +69,46 @@ pub(crate) fn write(
         return Ok(Written::Known);
     };
     let charged_ms = old.at_ms;
-    let gone = "DELETE FROM llm_usage_log WHERE exchange_id = $1";
-    step.execute(gone, &[(&record.exchange).into()])?;
+    let gone = "DELETE FROM llm_usage_log WHERE exchange_id = $1 AND ending = 'expired'";
+    if step.execute(gone, &[(&record.exchange).into()])? == 0 {
+        // Another service was faster.
+        return Ok(Written::Known);
+    }
     step.execute(&sql, &values(record, charged_ms))?;
-    // The sums of the record that stood for the expired hold are taken back first.
-    let sql = "UPDATE usage_daily SET requests = requests - 1, errors = errors - 1, \
-               cost_nano = cost_nano - $1, prompt_tokens = prompt_tokens - $2 \
-               WHERE day = $3 AND key_id = $4 AND provider = $5 AND model = $6";
-    let values = [
-        old.cost_nano.into(),
-        old.tokens.into(),
-        period::day(charged_ms).into(),
-        (&record.key).into(),
-        (&old.provider).into(),
-        (&old.model).into(),
-    ];
-    step.execute(sql, &values)?;
-    sum(step, record, charged_ms)?;
+    sums.take_back(&record.key, &old);
+    sums.record(record, charged_ms);
     Ok(Written::Replaced { old, charged_ms })
+}
+
+/// The same for many records: those of exchanges that are new go together.
+pub(crate) fn write_all(
+    step: &mut Db,
+    records: &[(UsageRecord, u64)],
+    sums: &mut Sums,
+) -> Result<Vec<Written>, DbError> {
+    let mut new: HashSet<String> = HashSet::new();
+    for piece in pieces(records) {
+        let sql = format!("{} RETURNING exchange_id", insert(piece.len()));
+        let rows = piece.iter().map(|(record, at_ms)| values(record, *at_ms));
+        let rows: Vec<Value<'_>> = rows.flatten().collect();
+        new.extend(step.query(&sql, &rows, |row| row.take::<String>())?);
+    }
+    let mut written = Vec::with_capacity(records.len());
+    for (record, charged_ms) in records {
+        // Of two records of one exchange the first was written.
+        written.push(if new.remove(&record.exchange) {
+            sums.record(record, *charged_ms);
+            Written::New
+        } else {
+            write(step, record, *charged_ms, sums)?
+        });
+    }
+    Ok(written)
+}
+
+fn insert(rows: usize) -> String {
+    let places = places(rows, COLUMN_COUNT);
+    format!("INSERT INTO llm_usage_log ({COLUMNS}) VALUES {places} ON CONFLICT DO NOTHING")
 }
 
 /// The record of an exchange, if it stands for an expired hold.
@@ -105,7 +128,7 @@ fn stood(db: &mut Db, exchange: &str) -> Result<Option<Stand>, DbError> {
     })
 }
 
-fn values(record: &UsageRecord, charged_ms: u64) -> [Value<'_>; 25] {
+fn values(record: &UsageRecord, charged_ms: u64) -> [Value<'_>; COLUMN_COUNT] {
     let pii = match record.pii.as_slice() {
         [] => None,
         found => serde_json::to_string(found).ok(),
@@ -139,34 +162,6 @@ fn values(record: &UsageRecord, charged_ms: u64) -> [Value<'_>; 25] {
             .unwrap_or_default()
             .into(),
     ]
-}
-
-fn sum(step: &mut Db, record: &UsageRecord, charged_ms: u64) -> Result<(), DbError> {
-    // Where a provider takes any model's name, refused requests could make a row of each.
-    let model = match record.ending {
-        Ending::Refused => "",
-        _ => record.model.as_str(),
-    };
-    let sql = "INSERT INTO usage_daily (day, key_id, provider, model, requests, errors, cost_nano, \
-               prompt_tokens, completion_tokens) VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8) \
-               ON CONFLICT (day, key_id, provider, model) DO UPDATE SET \
-               requests = usage_daily.requests + 1, \
-               errors = usage_daily.errors + excluded.errors, \
-               cost_nano = usage_daily.cost_nano + excluded.cost_nano, \
-               prompt_tokens = usage_daily.prompt_tokens + excluded.prompt_tokens, \
-               completion_tokens = usage_daily.completion_tokens + excluded.completion_tokens";
-    let values = [
-        period::day(charged_ms).into(),
-        (&record.key).into(),
-        (&record.provider).into(),
-        model.into(),
-        i64::from(!record.succeeded()).into(),
-        record.cost_nano.into(),
-        record.usage.input.into(),
-        record.usage.output.into(),
-    ];
-    step.execute(sql, &values)?;
-    Ok(())
 }
 
 /// Whether an exchange is settled.

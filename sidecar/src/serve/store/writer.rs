@@ -16,9 +16,11 @@ use super::super::log::{self, Level};
 use super::super::shared::counting::Batch as Durable;
 use super::super::state::{Core, Shared, Spent};
 use super::alerts;
+use super::database::Database;
 use super::db::{Db, DbError};
 use super::refusals::{REFUSALS_MAX, Refusals};
-use super::spend;
+use super::spool;
+use super::sums::Sums;
 use super::usage::{self, Written};
 use crate::clock;
 
@@ -26,6 +28,11 @@ use crate::clock;
 const JOBS_MAX: usize = 1_024;
 /// Records of one transaction, so that a long queue does not make the first caller wait for all.
 const RECORDS_PER_COMMIT_MAX: usize = 5_000;
+
+/// Exchanges that are counted without the spool saying so.
+const COUNTED_MAX: usize = 500;
+/// Records that stay in the local ledger when a database has them.
+const KEPT: u64 = 100_000;
 
 /// Why a job was not done. The caller may try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +52,10 @@ enum Job {
     Expire(Vec<(String, Hold)>),
     /// Anything else that writes, in transactions of its own.
     Change(Change),
+    /// The database has more of the spool.
+    Trim,
+    /// The records of these exchanges are counted.
+    Counted(Vec<String>),
     /// The end, after everything before it.
     Stop,
 }
@@ -54,6 +65,34 @@ enum Job {
 pub(crate) struct Writer {
     jobs: SyncSender<Job>,
     waiting: Arc<AtomicUsize>,
+}
+
+/// The spool of a service that shares a database.
+pub(crate) struct Spool {
+    /// Whose records wait.
+    pub(crate) database: Database,
+    /// Records that may wait.
+    pub(crate) max: u64,
+    /// Whether somebody else counts records before they may go.
+    pub(crate) counted_elsewhere: bool,
+    rows: u64,
+    /// What of it is gone.
+    trimmed: u64,
+    /// Exchanges that are counted, which the spool does not say yet.
+    counted: Vec<String>,
+}
+
+impl Spool {
+    pub(crate) fn new(database: Database, max: u64, counted_elsewhere: bool) -> Spool {
+        Spool {
+            database,
+            max,
+            counted_elsewhere,
+            rows: 0,
+            trimmed: 0,
+            counted: Vec::new(),
+        }
+    }
 }
 
 struct Batch {
@@ -68,7 +107,12 @@ impl Writer {
         mut db: Db,
         shared: Arc<Shared>,
         tells: bool,
+        mut spool: Option<Spool>,
     ) -> std::io::Result<(Writer, JoinHandle<()>)> {
+        if let Some(spool) = &mut spool {
+            spool.rows = spool::count(&mut db).map_err(std::io::Error::other)?;
+            shared.spooled.store(spool.rows, Ordering::Relaxed);
+        }
         let refusals = Refusals::count(&mut db, REFUSALS_MAX).map_err(std::io::Error::other)?;
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let waiting = Arc::new(AtomicUsize::new(0));
@@ -81,6 +125,7 @@ impl Writer {
             refusals,
             shared,
             tells,
+            spool,
             queue,
             waiting,
         };
@@ -116,6 +161,31 @@ impl Writer {
         answer.await.map_err(|_| Failure::Unavailable)
     }
 
+    /// The same for threads that nobody else waits on.
+    pub(crate) fn change_now<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Db) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let change = move |db: &mut Db| {
+            let _gone = reply.send(change(db));
+        };
+        self.send(Job::Change(Box::new(change)))?;
+        answer.blocking_recv().map_err(|_| Failure::Unavailable)
+    }
+
+    /// Gives up what the database has of the spool.
+    pub(crate) fn trim(&self) {
+        // A full queue has settlements in it, which do the same.
+        let _busy = self.send(Job::Trim);
+    }
+
+    /// The records of these exchanges are counted.
+    pub(crate) fn counted(&self, exchanges: Vec<String>) {
+        // What is not said is counted again after a restart, which changes nothing.
+        let _busy = self.send(Job::Counted(exchanges));
+    }
+
     /// Ends the thread once everything sent before is written.
     pub(crate) fn stop(&self) {
         // A thread that has ended already needs no telling.
@@ -145,6 +215,7 @@ struct Thread {
     shared: Arc<Shared>,
     /// Whether somebody wants to be told of alerts.
     tells: bool,
+    spool: Option<Spool>,
     queue: Receiver<Job>,
     waiting: Arc<AtomicUsize>,
 }
@@ -159,6 +230,19 @@ impl Thread {
                 Job::Change(change) => {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
                     change(&mut self.db);
+                }
+                Job::Counted(exchanges) => {
+                    let busy = self.waiting.fetch_sub(1, Ordering::Relaxed) > 1;
+                    if let Some(spool) = &mut self.spool {
+                        spool.counted.extend(exchanges);
+                        if !busy || spool.counted.len() > COUNTED_MAX {
+                            self.trim();
+                        }
+                    }
+                }
+                Job::Trim => {
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                    self.trim();
                 }
                 job => {
                     self.gather(job, &mut batches);
@@ -210,7 +294,7 @@ impl Thread {
                     reply: None,
                 });
             }
-            Job::Change(_) | Job::Stop => {}
+            Job::Change(_) | Job::Trim | Job::Counted(_) | Job::Stop => {}
         }
     }
 
@@ -259,40 +343,78 @@ impl Thread {
         charged: &[u64],
     ) -> Result<Vec<Written>, DbError> {
         let shared = Arc::clone(&self.shared);
-        let calendar = shared.core().ledger.calendar().clone();
-        let day_of = |at_ms| calendar.window(Period::Daily, at_ms).start_ms;
-        let refusals = &self.refusals;
-        let (written, kept) = self.db.transaction(|step| {
+        if let Some(spool) = &self.spool
+            && spool.rows.saturating_add(records.len() as u64) > spool.max
+        {
+            return Err(DbError::Other(
+                "too many records wait for the database".into(),
+            ));
+        }
+        let (refusals, spool) = (&self.refusals, self.spool.as_ref());
+        let stored = spool.map_or(0, |spool| spool.database.stored());
+        let (written, kept, spooled, gone) = self.db.transaction(|step| {
             let mut written = Vec::with_capacity(records.len());
+            let (mut sums, mut spooled) = (Sums::default(), 0_u64);
             for (record, charged_ms) in records.iter().zip(charged) {
                 if record.key.is_empty() {
                     // Nobody to charge: it is counted and logged only.
                     written.push(Written::New);
                     continue;
                 }
-                let result = usage::write(step, record, *charged_ms)?;
-                let at_ms = match &result {
-                    Written::Known => None,
-                    Written::New => Some(*charged_ms),
-                    Written::Replaced { old, charged_ms } => {
-                        let stood = shared.core().scopes(&old.spent(&record.key));
-                        let taken_back = old.cost_nano.saturating_neg();
-                        spend::add(step, &stood, day_of(*charged_ms), taken_back)?;
-                        Some(*charged_ms)
-                    }
-                };
-                if let Some(at_ms) = at_ms.filter(|_| record.cost_nano != 0) {
-                    let scopes = shared.core().scopes(&Spent::of(record));
-                    spend::add(step, &scopes, day_of(at_ms), record.cost_nano)?;
+                let result = usage::write(step, record, *charged_ms, &mut sums)?;
+                charge(&mut sums, &shared.core(), record, *charged_ms, &result);
+                if let Some(spool) = spool.filter(|_| result != Written::Known) {
+                    spool::add(step, record, *charged_ms, !spool.counted_elsewhere)?;
+                    spooled = spooled.saturating_add(1);
                 }
                 written.push(result);
             }
+            sums.write(step)?;
             let all = records.iter().copied().zip(written.iter());
             let kept = refusals.trim(step, all)?;
-            Ok::<_, DbError>((written, kept))
+            let gone = match spool {
+                Some(spool) if stored > spool.trimmed || !spool.counted.is_empty() => {
+                    spool::counted(step, &spool.counted)?;
+                    spool::stored(step, stored)?
+                }
+                _ => 0,
+            };
+            Ok::<_, DbError>((written, kept, spooled, gone))
         })?;
         self.refusals.committed(kept);
+        self.spooled(spooled, gone, stored);
         Ok(written)
+    }
+
+    /// More records wait, and those up to `stored` no more.
+    fn spooled(&mut self, more: u64, gone: u64, stored: u64) {
+        if let Some(spool) = &mut self.spool {
+            spool.trimmed = stored;
+            spool.counted.clear();
+            spool.rows = spool.rows.saturating_add(more).saturating_sub(gone);
+            self.shared.spooled.store(spool.rows, Ordering::Relaxed);
+            if more > 0 {
+                spool.database.ring();
+            }
+        }
+    }
+
+    /// Gives up what the database has.
+    fn trim(&mut self) {
+        let Some(spool) = &self.spool else {
+            return;
+        };
+        let stored = spool.database.stored();
+        let trimmed = self.db.transaction(|step| {
+            spool::counted(step, &spool.counted)?;
+            let gone = spool::stored(step, stored)?;
+            spool::trim_ledger(step, KEPT)?;
+            Ok::<_, DbError>(gone)
+        });
+        // What stays is given to the database again after a restart, which knows it.
+        if let Ok(gone) = trimmed {
+            self.spooled(0, gone, stored);
+        }
     }
 
     /// Tells of thresholds that were reached. What cannot be noted now comes again after a restart.
@@ -301,7 +423,14 @@ impl Thread {
         if crossings.is_empty() {
             return;
         }
-        match alerts::note(&mut self.db, crossings, now_ms, self.tells) {
+        let shares = self.spool.is_some();
+        match alerts::note(&mut self.db, crossings, now_ms, self.tells || shares) {
+            // The first of all services says it.
+            Ok(_) if shares => {
+                if let Some(spool) = &self.spool {
+                    spool.database.ring();
+                }
+            }
             Ok(fresh) => super::super::alerts::log(&fresh, &self.shared.log),
             Err(error) => {
                 let fields = serde_json::json!({"error": error.to_string()});
@@ -422,6 +551,39 @@ impl Thread {
         }
         drop(metrics);
         log::emit(&lines);
+    }
+}
+
+/// What a record changes in the spend of scopes, as far as `written` says that it counts.
+pub(super) fn charge(
+    sums: &mut Sums,
+    core: &Core,
+    record: &UsageRecord,
+    charged_ms: u64,
+    written: &Written,
+) {
+    let mut at_ms = charged_ms;
+    let calendar = core.ledger.calendar();
+    let day_of = |at_ms| calendar.window(Period::Daily, at_ms).start_ms;
+    match written {
+        Written::Known => return,
+        Written::New => {}
+        Written::Replaced { old, charged_ms } => {
+            let taken_back = old.cost_nano.saturating_neg();
+            sums.spend(
+                &core.scopes(&old.spent(&record.key)),
+                day_of(*charged_ms),
+                taken_back,
+            );
+            at_ms = *charged_ms;
+        }
+    }
+    if record.cost_nano != 0 {
+        sums.spend(
+            &core.scopes(&Spent::of(record)),
+            day_of(at_ms),
+            record.cost_nano,
+        );
     }
 }
 

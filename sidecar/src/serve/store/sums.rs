@@ -1,0 +1,173 @@
+//! What records change in the sums beside the ledger, gathered so that each row is written once in a
+//! transaction, and by every service in the same order: they do not wait for each other in a circle.
+
+use std::collections::BTreeMap;
+
+use engine::ledger::Scope;
+use engine::period;
+use engine::usage::NanoUsd;
+use engine::wire::{Ending, UsageRecord};
+
+use super::db::{Db, DbError, Value};
+use super::usage::Stand;
+
+/// Day, key, provider and model.
+type Kind = (String, String, String, String);
+
+/// Changes of sums.
+#[derive(Default)]
+pub(crate) struct Sums {
+    /// Requests, errors, cost, tokens of prompts, of completions.
+    usage: BTreeMap<Kind, [i64; 5]>,
+    spend: BTreeMap<(String, u64), NanoUsd>,
+}
+
+impl Sums {
+    /// A record that is new in the ledger.
+    pub(super) fn record(&mut self, record: &UsageRecord, charged_ms: u64) {
+        // Where a provider takes any model's name, refused requests could make a row of each.
+        let model = match record.ending {
+            Ending::Refused => "",
+            _ => record.model.as_str(),
+        };
+        let signed = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
+        let errors = i64::from(!record.succeeded());
+        let (input, output) = (record.usage.input, record.usage.output);
+        let change = [1, errors, record.cost_nano, signed(input), signed(output)];
+        self.add(&record.key, &record.provider, model, charged_ms, change);
+    }
+
+    /// The record that stood for an expired hold is one no more.
+    pub(super) fn take_back(&mut self, key: &str, old: &Stand) {
+        let change = [1, 1, old.cost_nano, old.tokens, 0].map(i64::saturating_neg);
+        self.add(key, &old.provider, &old.model, old.at_ms, change);
+    }
+
+    fn add(&mut self, key: &str, provider: &str, model: &str, at_ms: u64, change: [i64; 5]) {
+        let kind = (
+            period::day(at_ms),
+            key.into(),
+            provider.into(),
+            model.into(),
+        );
+        let sums = self.usage.entry(kind).or_default();
+        for (sum, change) in sums.iter_mut().zip(change) {
+            *sum = sum.saturating_add(change);
+        }
+    }
+
+    /// Spend of some scopes on a day of the calendar.
+    pub(crate) fn spend(&mut self, scopes: &[Scope], day_ms: u64, cost_nano: NanoUsd) {
+        for scope in scopes {
+            let sum = self.spend.entry((scope.to_string(), day_ms)).or_default();
+            *sum = sum.saturating_add(cost_nano);
+        }
+    }
+
+    /// Adds them to the tables.
+    pub(crate) fn write(self, step: &mut Db) -> Result<(), DbError> {
+        const USAGE: Upsert = Upsert {
+            table: "usage_daily",
+            key: &["day", "key_id", "provider", "model"],
+            sums: &[
+                "requests",
+                "errors",
+                "cost_nano",
+                "prompt_tokens",
+                "completion_tokens",
+            ],
+        };
+        const SPEND: Upsert = Upsert {
+            table: "spend_daily",
+            key: &["scope", "day_ms"],
+            sums: &["cost_nano"],
+        };
+        let usage = self
+            .usage
+            .into_iter()
+            .map(|((day, key, provider, model), sums)| {
+                let kind = [day, key, provider, model].map(Value::from);
+                kind.into_iter().chain(sums.map(Value::from)).collect()
+            });
+        USAGE.run(step, usage.collect())?;
+        let spend = self.spend.into_iter().filter(|(_, cost)| *cost != 0);
+        let spend =
+            spend.map(|((scope, day_ms), cost)| vec![scope.into(), day_ms.into(), cost.into()]);
+        SPEND.run(step, spend.collect())
+    }
+}
+
+/// A table of sums.
+struct Upsert {
+    table: &'static str,
+    key: &'static [&'static str],
+    sums: &'static [&'static str],
+}
+
+impl Upsert {
+    fn run(&self, step: &mut Db, rows: Vec<Vec<Value<'_>>>) -> Result<(), DbError> {
+        let columns = self.key.len().saturating_add(self.sums.len());
+        for rows in pieces(&rows) {
+            let sql = self.sql(&places(rows.len(), columns));
+            let values: Vec<Value<'_>> = rows.iter().flatten().cloned().collect();
+            step.execute(&sql, &values)?;
+        }
+        Ok(())
+    }
+
+    fn sql(&self, places: &str) -> String {
+        let Upsert { table, key, sums } = self;
+        let set: Vec<String> = sums
+            .iter()
+            .map(|sum| format!("{sum} = {table}.{sum} + excluded.{sum}"))
+            .collect();
+        let key = key.join(", ");
+        format!(
+            "INSERT INTO {table} ({key}, {}) VALUES {places} ON CONFLICT ({key}) DO UPDATE SET {}",
+            sums.join(", "),
+            set.join(", ")
+        )
+    }
+}
+
+/// Rows of one statement. Few different numbers, so that few statements are prepared.
+const ROWS: [usize; 4] = [64, 16, 4, 1];
+
+/// Cuts a list into pieces of such lengths, the longest first.
+pub(super) fn pieces<T>(mut rest: &[T]) -> Vec<&[T]> {
+    let mut pieces = Vec::new();
+    for length in ROWS {
+        while let Some((piece, after)) = rest.split_at_checked(length) {
+            pieces.push(piece);
+            rest = after;
+        }
+    }
+    pieces
+}
+
+/// `($1, $2), ($3, $4)` for two rows of two columns.
+pub(super) fn places(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let first = row.saturating_mul(columns);
+        let row: Vec<String> = (1..=columns)
+            .map(|column| format!("${}", first.saturating_add(column)))
+            .collect();
+        format!("({})", row.join(", "))
+    };
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    rows.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_cut_into_few_lengths() {
+        let rows: Vec<u32> = (0..150).collect();
+        let found: Vec<usize> = pieces(&rows).iter().map(|piece| piece.len()).collect();
+        assert_eq!(found, [64, 64, 16, 4, 1, 1]);
+        assert_eq!(pieces(&rows).concat(), rows);
+        assert_eq!(places(2, 2), "($1, $2), ($3, $4)");
+    }
+}
