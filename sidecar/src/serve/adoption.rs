@@ -1,5 +1,7 @@
 //! Keys and budgets that were changed in a database come into force.
 
+use std::collections::HashSet;
+
 use super::membership::Rules;
 use super::state::{Core, Shared, Spent};
 use super::store;
@@ -51,8 +53,8 @@ pub(super) fn take_over(shared: &Shared, snapshot: &Snapshot, rules: &Rules, sea
         let opened = opened.and_then(Result::ok);
         keys.put(key.clone(), opened.as_deref(), ledger);
     }
-    let known = |id: &str| snapshot.keys.iter().any(|key| key.id == id);
-    keys.retain(|id| known(id));
+    let known: HashSet<&str> = snapshot.keys.iter().map(|key| key.id.as_str()).collect();
+    keys.retain(|id| known.contains(id));
     // These types have string keys and finite numbers only: writing them cannot fail.
     let _written = core.set_rules(rules.replaced_by(&snapshot.budgets));
     core.keys_version = if snapshot.version >= core.keys_version {
