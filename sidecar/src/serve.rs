@@ -272,7 +272,8 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     }));
     let counting = tokio::spawn(counting::count(Arc::clone(&shared), writer.clone(), left));
     let ended = Arc::clone(&shared);
-    let epochs = tokio::spawn(epoch::look(Arc::clone(&shared)));
+    let database = courier.as_ref().map(|(database, _)| database.clone());
+    let epochs = tokio::spawn(epoch::look(Arc::clone(&shared), writer.clone(), database));
     let expiry = tokio::spawn(expire(Arc::clone(&shared), writer.clone()));
     let own = match &registry {
         Registry::Own(writer) => Some(tokio::spawn(watch(

@@ -145,6 +145,31 @@ fn a_redis_that_freezes_is_not_waited_for() {
 }
 
 #[test]
+fn two_services_share_a_budget_and_settle_for_each_other() {
+    let redis = Redis::start();
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (one, _postgres) = start(folders[0].path(), &redis);
+    let stores = folders.each_ref().map(|folder| folder.path().join("stores"));
+    std::fs::copy(&stores[0], &stores[1]).unwrap();
+    let sealed = folders.each_ref().map(|folder| folder.path().join("data"));
+    std::fs::create_dir_all(&sealed[1]).unwrap();
+    std::fs::copy(sealed[0].join("secret.key"), sealed[1].join("secret.key")).unwrap();
+    let other = Service::start_with(folders[1].path(), false);
+    let keys = one.admin("GET", "/admin/virtual-keys", None).good();
+    let key = keys["data"][0]["id"].as_str().unwrap().to_owned();
+    for (count, service) in [&one, &other, &one].into_iter().enumerate() {
+        let answer = ask(service, &format!("x{count}"), &key, 10);
+        let left = &answer["granted"]["rate"]["requests"]["remaining"];
+        assert_eq!(*left, 2 - count, "{answer}");
+    }
+    assert_eq!(code(&ask(&other, "x3", &key, 10)), "rate_limit_exceeded");
+    for service in [&other, &one] {
+        settle(service, "x0", &key, 7);
+        assert_eq!(shown(service, &key), (7, 20));
+    }
+}
+
+#[test]
 fn a_cluster_counts_as_one_redis_does() {
     let cluster = Cluster::start(3);
     let folder = tempfile::tempdir().unwrap();

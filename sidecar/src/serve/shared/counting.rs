@@ -82,7 +82,10 @@ pub(crate) async fn count(shared: Arc<Shared>, writer: Writer, mut left: Unbound
         };
         batch.answer();
         let exchanges = counted.iter().map(|(record, _)| record.exchange.clone());
-        writer.counted(exchanges.collect());
+        let exchanges: Vec<String> = exchanges.collect();
+        while writer.counted(exchanges.clone()).is_err() && !writer.has_ended() {
+            tokio::time::sleep(PAUSE).await;
+        }
         watch(&shared, &writer, &counted).await;
     }
 }

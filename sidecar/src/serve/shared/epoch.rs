@@ -14,8 +14,12 @@ use serde_json::json;
 
 use super::super::log::Level;
 use super::super::state::Shared;
+use super::super::store::database::Database;
+use super::super::store::spool;
+use super::super::store::writer::Writer;
 use super::bounds::Bounds;
 use super::client::Fault;
+use super::counting::Batch;
 use super::{Group, Wish};
 use crate::clock;
 
@@ -91,8 +95,9 @@ impl Own {
     }
 }
 
-/// Looks for epochs that have begun or are missing, for as long as the service runs.
-pub(crate) async fn look(shared: Arc<Shared>) {
+/// Looks for epochs that have begun or are missing, for as long as the service runs. What the database
+/// may not have is counted again in a new one.
+pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<Database>) {
     let Some(replica) = &shared.replica else {
         return;
     };
@@ -101,7 +106,19 @@ pub(crate) async fn look(shared: Arc<Shared>) {
     loop {
         every.tick().await;
         // A Redis that does not answer now is looked at again.
-        let _later = round(&shared, replica, &mut known).await;
+        let again = round(&shared, replica, &mut known).await;
+        if let (Ok(true), Some(database)) = (again, &database) {
+            let stored = database.stored();
+            let records = writer
+                .change(move |db| spool::undelivered(db, stored))
+                .await;
+            // A store that is busy has told so; its records are counted after a restart.
+            let records = records.ok().and_then(Result::ok).unwrap_or_default();
+            replica.count(Batch {
+                records,
+                ..Batch::default()
+            });
+        }
         replica.own.recent(clock::now_ms());
     }
 }
@@ -110,7 +127,8 @@ async fn round(
     shared: &Arc<Shared>,
     replica: &super::replica::Replica,
     known: &mut HashMap<Group, String>,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
+    let mut lost = false;
     let server = replica.server().await?;
     for group in replica.every_group(shared) {
         let epoch = replica.epoch(&group, server.as_deref()).await?;
@@ -119,6 +137,7 @@ async fn round(
             continue;
         }
         if before.is_some() {
+            lost = true;
             let fields = json!({"group": group.0});
             let line = "Redis has lost what it counted: it is read from the ledger again";
             shared.log.line(Level::Warn, line, fields);
@@ -132,5 +151,5 @@ async fn round(
         }
         replica.opened(&epoch);
     }
-    Ok(())
+    Ok(lost)
 }

@@ -33,9 +33,12 @@ pub(crate) fn add(
     Ok(())
 }
 
-/// The first records after `seq`.
+/// The first records after `seq`, as far as nobody has to count one first: sums that are read from the
+/// database hold nothing that is counted later.
 pub(crate) fn after(db: &mut Db, seq: u64, most: u64) -> Result<Vec<Waiting>, DbError> {
-    let sql = "SELECT seq, record, charged_ms FROM spool WHERE seq > $1 ORDER BY seq LIMIT $2";
+    let sql = "SELECT seq, record, charged_ms FROM spool WHERE seq > $1 AND NOT EXISTS \
+               (SELECT 1 FROM spool AS first WHERE first.counted = 0 AND first.seq <= spool.seq) \
+               ORDER BY seq LIMIT $2";
     let rows = db.query(sql, &[seq.into(), most.into()], |row: &mut Row| {
         let seq: u64 = row.take()?;
         let record: String = row.take()?;
@@ -62,6 +65,14 @@ pub(crate) fn stored(step: &mut Db, seq: u64) -> Result<u64, DbError> {
 pub(crate) fn uncounted(db: &mut Db) -> Result<Vec<UsageRecord>, DbError> {
     let sql = "SELECT record FROM spool WHERE counted = 0 ORDER BY seq";
     let rows: Vec<String> = db.query(sql, &[], |row: &mut Row| row.take())?;
+    let read = |record: &String| serde_json::from_str(record).ok();
+    Ok(rows.iter().filter_map(read).collect())
+}
+
+/// Records that the database may not have: those after `seq`.
+pub(crate) fn undelivered(db: &mut Db, seq: u64) -> Result<Vec<UsageRecord>, DbError> {
+    let sql = "SELECT record FROM spool WHERE seq > $1 ORDER BY seq";
+    let rows: Vec<String> = db.query(sql, &[seq.into()], |row: &mut Row| row.take())?;
     let read = |record: &String| serde_json::from_str(record).ok();
     Ok(rows.iter().filter_map(read).collect())
 }

@@ -1,7 +1,7 @@
 //! The one thread that writes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -65,6 +65,7 @@ enum Job {
 pub(crate) struct Writer {
     jobs: SyncSender<Job>,
     waiting: Arc<AtomicUsize>,
+    ended: Arc<AtomicBool>,
 }
 
 /// The spool of a service that shares a database.
@@ -118,6 +119,7 @@ impl Writer {
         let waiting = Arc::new(AtomicUsize::new(0));
         let writer = Writer {
             jobs,
+            ended: Arc::default(),
             waiting: Arc::clone(&waiting),
         };
         let thread = Thread {
@@ -181,15 +183,23 @@ impl Writer {
     }
 
     /// The records of these exchanges are counted.
-    pub(crate) fn counted(&self, exchanges: Vec<String>) {
-        // What is not said is counted again after a restart, which changes nothing.
-        let _busy = self.send(Job::Counted(exchanges));
+    ///
+    /// # Errors
+    /// There is no place for it now: until it is said the database does not get them.
+    pub(crate) fn counted(&self, exchanges: Vec<String>) -> Result<(), Failure> {
+        self.send(Job::Counted(exchanges))
     }
 
     /// Ends the thread once everything sent before is written.
     pub(crate) fn stop(&self) {
+        self.ended.store(true, Ordering::Relaxed);
         // A thread that has ended already needs no telling.
         let _ended = self.jobs.send(Job::Stop);
+    }
+
+    /// Whether nothing is written any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// Jobs that wait.
@@ -237,6 +247,9 @@ impl Thread {
                         spool.counted.extend(exchanges);
                         if !busy || spool.counted.len() > COUNTED_MAX {
                             self.trim();
+                            if let Some(spool) = &self.spool {
+                                spool.database.ring();
+                            }
                         }
                     }
                 }
