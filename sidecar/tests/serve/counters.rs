@@ -149,7 +149,9 @@ fn two_services_share_a_budget_and_settle_for_each_other() {
     let redis = Redis::start();
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let (one, _postgres) = start(folders[0].path(), &redis);
-    let stores = folders.each_ref().map(|folder| folder.path().join("stores"));
+    let stores = folders
+        .each_ref()
+        .map(|folder| folder.path().join("stores"));
     std::fs::copy(&stores[0], &stores[1]).unwrap();
     let sealed = folders.each_ref().map(|folder| folder.path().join("data"));
     std::fs::create_dir_all(&sealed[1]).unwrap();
