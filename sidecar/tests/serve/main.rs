@@ -12,3 +12,5 @@ mod limits;
 mod process;
 #[cfg(test)]
 mod shared;
+#[cfg(test)]
+mod soak;
