@@ -8,7 +8,7 @@ WASM := $(CARGO_TARGET_DIR)/wasm32-wasip1/release/weir_filter.wasm
 SAY := @printf '\033[1m[weir]\033[0m %s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers wasm build run test check fmt bench bench-engine fuzz
+.PHONY: help setup servers wasm build run test check fmt bench bench-engine fuzz soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,11 @@ bench: setup wasm ## the filter's own cost against a plain Envoy
 	@cargo build -q --release -p weir -p weir-bench
 	@ENVOY_BIN="$$(scripts/envoy.sh)" WEIR_BIN=$(CARGO_TARGET_DIR)/release/weir WEIR_WASM=$(WASM) \
 	  $(CARGO_TARGET_DIR)/release/weir-bench
+
+soak: ## three services on one Redis, killed under load: SOAK_SECONDS (300), SOAK_SEED (7)
+	@scripts/servers.sh
+	@WEIR_SOAK_SECONDS=$(or $(SOAK_SECONDS),300) WEIR_SOAK_SEED=$(or $(SOAK_SEED),7) \
+	  cargo test -q -p weir --test serve -- soak::
 
 fuzz: ## random inputs for the engine's readers, FUZZ_SECONDS (60) for each of ten
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
