@@ -12,6 +12,7 @@
 use std::rc::Rc;
 
 use crate::endpoint::Endpoint;
+use crate::guard::AnswerGuard;
 use crate::headers::Headers;
 use crate::ingress::Translated;
 use crate::keys::KeyTable;
@@ -29,6 +30,7 @@ mod attempt;
 mod bound;
 mod decoding;
 mod guarding;
+mod judging;
 mod membership;
 mod models;
 mod native;
@@ -97,6 +99,19 @@ pub struct Ask {
     pub path: &'static str,
     /// JSON of the message.
     pub body: Vec<u8>,
+    /// Who is asked instead of the sidecar.
+    pub outside: Option<Outside>,
+}
+
+/// Somebody else who is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outside {
+    /// Envoy's cluster that leads there.
+    pub cluster: String,
+    /// All headers of the call.
+    pub headers: Vec<(String, String)>,
+    /// How long to wait for the answer, milliseconds.
+    pub timeout_ms: u64,
 }
 
 /// A request as it goes on.
@@ -165,6 +180,9 @@ pub struct Exchange {
     body: Vec<u8>,
     /// What watches over it; `None` where no rule does.
     guard: Option<Box<guarding::Guard>>,
+    questions: judging::Questions,
+    /// What has read a stream that was held, with its texts.
+    checked: Option<Box<AnswerGuard>>,
     /// Whether `body` is not the client's any more.
     redacted: bool,
     /// Whether `body` was read as JSON; always so for a chat completion.
@@ -209,6 +227,8 @@ enum State {
     Naming { body_here: bool },
     /// Waiting for the body.
     Receiving,
+    /// A judge of content is being asked.
+    Judging,
     /// The sidecar is deciding.
     Admitting,
     /// On its way to a provider.
@@ -301,6 +321,8 @@ impl Exchange {
             key: None,
             body: Vec::new(),
             guard: None,
+            questions: judging::Questions::default(),
+            checked: None,
             redacted: false,
             is_json: false,
             call: None,

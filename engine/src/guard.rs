@@ -11,6 +11,7 @@
 //! found; ASCII letters, digits and `_` do.
 
 mod answer;
+mod check;
 mod checksum;
 mod credential;
 mod cue;
@@ -37,7 +38,8 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use answer::AnswerGuard;
+pub use answer::{AnswerGuard, Texts};
+pub use check::{CHECKED_BYTES_MAX, Checked, Judge, JudgeKind, Opinion};
 pub use detectors::{AllowList, CustomDetector, DetectorError, Detectors, GuardConfig};
 pub use inspect::{Inspection, Orders, inspect};
 pub use kind::{Detector, Evidence, Kind, detectors};

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::Through;
-use crate::guard::{GuardConfig, Guardrails};
+use crate::guard::{GuardConfig, Guardrails, Judge};
 use crate::ingress::Ingress;
 use crate::usage::{NanoUsd, Usage};
 
@@ -734,6 +734,9 @@ pub struct Defaults {
     /// Detectors of the operator's own, and what is never reported.
     #[serde(default, skip_serializing_if = "is_default")]
     pub detectors: GuardConfig,
+    /// Judges of content, in configuration order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub judges: Vec<Judge>,
     /// Secret that hashes and placeholders are made with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guard_key: Vec<u8>,

@@ -18,6 +18,7 @@ const OK: u32 = 0;
 pub(crate) enum Map {
     Request = 0,
     Response = 2,
+    CallResponse = 6,
 }
 
 /// Which bytes.
@@ -295,6 +296,20 @@ pub(crate) fn post(cluster: &str, path: &str, body: &[u8], timeout: Duration) ->
         ("content-type", "application/json"),
     ];
     // The SDK has to make this call: it remembers which context the answer belongs to.
+    hostcalls::dispatch_http_call(cluster, headers, Some(body), vec![], timeout).ok()
+}
+
+/// Posts to somebody outside, with all headers of the call.
+pub(crate) fn post_outside(
+    cluster: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+    timeout: Duration,
+) -> Option<u32> {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     hostcalls::dispatch_http_call(cluster, headers, Some(body), vec![], timeout).ok()
 }
 

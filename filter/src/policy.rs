@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use engine::exchange::{AnswerHead, Step};
+use engine::exchange::{AnswerHead, Ask, Step};
 use engine::ingress::Ingress;
 use engine::wire::{self, CachePut};
 use proxy_wasm::traits::{Context, HttpContext};
@@ -64,8 +64,7 @@ impl Policy {
             Some(Step::Wait) => Action::Pause,
             Some(Step::Ask(ask)) => {
                 self.asked = Some(ask.path);
-                let cluster = &self.settings.internal_cluster;
-                if host::post(cluster, ask.path, &ask.body, CALL_TIMEOUT).is_none() {
+                if self.call(&ask).is_none() {
                     let step = self.answered(&[]);
                     return self.perform(step, held);
                 }
@@ -100,12 +99,26 @@ impl Policy {
         let exchange = self.exchange.as_ref()?;
         let asked = self.asked.take()?;
         vm::drive(exchange, |exchange, env| {
-            if asked == wire::PATH_KEY {
+            if asked.is_empty() {
+                exchange.on_verdict(env, is_good().then_some(body))
+            } else if asked == wire::PATH_KEY {
                 exchange.on_key(env, serde_json::from_slice(body).ok())
             } else {
                 exchange.on_admission(env, serde_json::from_slice(body).ok())
             }
         })
+    }
+
+    /// Asks the sidecar, or who else is to be asked.
+    fn call(&self, ask: &Ask) -> Option<u32> {
+        let cluster = &self.settings.internal_cluster;
+        match &ask.outside {
+            None => host::post(cluster, ask.path, &ask.body, CALL_TIMEOUT),
+            Some(outside) => {
+                let timeout = Duration::from_millis(outside.timeout_ms);
+                host::post_outside(&outside.cluster, &outside.headers, &ask.body, timeout)
+            }
+        }
     }
 
     /// Envoy replies past the filters when an answer breaks off while its head is held: what shape its
@@ -173,8 +186,7 @@ impl Policy {
             });
         }
         if let Some(ask) = &step.ask {
-            let cluster = &self.settings.internal_cluster;
-            self.growing = host::post(cluster, ask.path, &ask.body, CALL_TIMEOUT);
+            self.growing = self.call(ask);
             if self.growing.is_none() {
                 return self.grown(&[], false);
             }
@@ -192,7 +204,11 @@ impl Policy {
             return Action::Continue;
         };
         vm::drive(exchange, |exchange, env| {
-            exchange.on_grown(env, serde_json::from_slice(body).ok());
+            if exchange.is_judged() {
+                exchange.on_answer_verdict((held && is_good()).then_some(body));
+            } else {
+                exchange.on_grown(env, serde_json::from_slice(body).ok());
+            }
         });
         let Some(waiting) = self.waiting.take() else {
             return Action::Continue;
@@ -337,6 +353,11 @@ impl HttpContext for Policy {
             host::tick_every_ms(TICK_BUSY_MS);
         }
     }
+}
+
+/// Whether a call has been answered well.
+fn is_good() -> bool {
+    host::header(Map::CallResponse, ":status").is_some_and(|status| status == b"200")
 }
 
 /// Whence the request came, when limits ask: the connection's peer, or behind trusted hops the address

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use engine::endpoint::Through;
-use engine::guard::{GuardConfig, Guardrails};
+use engine::guard::{GuardConfig, Guardrails, Judge};
 use engine::ingress::Ingress;
 use engine::ledger::Budget;
 use engine::usage::NanoUsd;
@@ -209,6 +209,8 @@ pub struct ModelConfig {
 pub struct DefaultsConfig {
     /// Provider for models that name none.
     pub provider: Option<String>,
+    /// Judges of content that are here, in file order.
+    pub judges: Vec<JudgeConfig>,
     /// Guardrails that hold for every request.
     pub guardrails: Guardrails,
     /// Detectors of the operator's own, and what is never reported.
@@ -278,6 +280,19 @@ pub struct WebhookConfig {
     pub secret: Option<Secret>,
     /// PEM file of the authorities it is checked against; the system's when `None`.
     pub ca: Option<PathBuf>,
+}
+
+/// A judge of content.
+#[derive(Clone, Debug)]
+pub struct JudgeConfig {
+    /// The filter's view of it, without what opens it.
+    pub judge: Judge,
+    /// Where a webhook is.
+    pub endpoint: Option<Endpoint>,
+    /// Provider that is asked, with its key.
+    pub provider: Option<String>,
+    /// What questions to a webhook are signed with.
+    pub secret: Option<Secret>,
 }
 
 /// To whom a virtual key belongs, as far as limits are concerned.
@@ -453,8 +468,37 @@ impl Config {
         Policy {
             providers: self.providers.iter().map(ProviderConfig::wire).collect(),
             models: configured.chain(known.cloned()).collect(),
-            defaults: self.defaults.wire(),
+            defaults: Defaults {
+                judges: self.judges(),
+                ..self.defaults.wire()
+            },
         }
+    }
+
+    /// Judges with what opens them.
+    fn judges(&self) -> Vec<Judge> {
+        let judges = self.defaults.judges.iter().map(|config| {
+            let mut judge = config.judge.clone();
+            let secret = config.secret.as_ref().map(Secret::expose);
+            judge.secret = secret.map(str::to_owned);
+            let provider = config.provider.as_ref();
+            let provider = provider.and_then(|name| {
+                let mut providers = self.providers.iter();
+                providers.find(|provider| provider.name == *name)
+            });
+            if let Some(provider) = provider {
+                let key = provider.api_key.as_ref().map(|key| {
+                    let value = format!("{}{}", provider.auth_prefix, key.expose());
+                    (provider.auth_header.clone(), value)
+                });
+                let headers = provider.headers.iter();
+                let headers =
+                    headers.map(|(name, value)| (name.clone(), value.expose().to_owned()));
+                judge.headers = key.into_iter().chain(headers).collect();
+            }
+            judge
+        });
+        judges.collect()
     }
 }
 
@@ -536,6 +580,7 @@ impl DefaultsConfig {
             provider: self.provider.clone(),
             guardrails: self.guardrails.clone(),
             detectors: self.detectors.clone(),
+            judges: Vec::new(),
             guard_key: Vec::new(),
             cache_ttl_s: self.cache_ttl_s,
             retry_attempts: self.retry_attempts,
@@ -552,6 +597,7 @@ impl Default for DefaultsConfig {
     fn default() -> DefaultsConfig {
         DefaultsConfig {
             provider: None,
+            judges: Vec::new(),
             guardrails: Guardrails::default(),
             detectors: GuardConfig::default(),
             cache_ttl_s: None,

@@ -93,7 +93,14 @@ pub fn bootstrap(config: &Config, options: &Options) -> String {
         .block("service_routes", &service_routes())
         .block("target_routes", &target_routes(config))
         .block("service_clusters", &service_clusters(config))
-        .block("provider_clusters", &provider_clusters(config, options))
+        .block(
+            "provider_clusters",
+            &[
+                provider_clusters(config, options),
+                judge_clusters(config, options),
+            ]
+            .concat(),
+        )
         .finish()
 }
 
@@ -223,6 +230,17 @@ fn provider_clusters(config: &Config, options: &Options) -> String {
             let name = format!("{kind}/{}", provider.name);
             provider_cluster(&name, &provider.endpoint, &filters, config, options)
         })
+    });
+    clusters.collect()
+}
+
+/// Judges that are no providers.
+fn judge_clusters(config: &Config, options: &Options) -> String {
+    let judges = config.defaults.judges.iter();
+    let clusters = judges.filter_map(|judge| {
+        let endpoint = judge.endpoint.as_ref()?;
+        let cluster = &judge.judge.cluster;
+        Some(provider_cluster(cluster, endpoint, "", config, options))
     });
     clusters.collect()
 }

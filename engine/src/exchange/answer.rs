@@ -89,18 +89,26 @@ impl Exchange {
     pub fn wants_answer_body(&self, end: bool) -> bool {
         match self.answer.mode {
             AnswerMode::Document | AnswerMode::Error => end,
-            AnswerMode::StreamHeld | AnswerMode::Stream => true,
+            AnswerMode::StreamHeld => end || !self.checks_answers(),
+            AnswerMode::Stream => true,
             AnswerMode::None | AnswerMode::Opaque | AnswerMode::Through => false,
         }
     }
 
     /// Whether a piece of the answer's body must be held when its bytes are not wanted yet.
     pub fn holds_answer_body(&self) -> bool {
-        matches!(self.answer.mode, AnswerMode::Document | AnswerMode::Error)
+        match self.answer.mode {
+            AnswerMode::Document | AnswerMode::Error => true,
+            AnswerMode::StreamHeld => self.checks_answers(),
+            _ => false,
+        }
     }
 
     /// A piece of the answer's body: everything held so far, or what follows in a stream.
     pub fn on_answer_body(&mut self, env: &mut Env<'_>, body: Vec<u8>, end: bool) -> AnswerBody {
+        if let Some(judged) = self.judged_answer(env) {
+            return judged;
+        }
         match self.answer.mode {
             AnswerMode::Document if end => self.document(env, body),
             AnswerMode::Error if end => self.error(body),
@@ -133,7 +141,8 @@ impl Exchange {
         });
         self.outcome.usage = answer.usage;
         let cost = self.price(&usage);
-        let Some(mut body) = self.guarded(answer.body) else {
+        let mut watch = self.answer_guard();
+        let Some(mut body) = self.guarded(watch.as_deref_mut(), answer.body) else {
             return self.denied_answer();
         };
         if let Some(ingress) = self.translation() {
@@ -145,11 +154,15 @@ impl Exchange {
         }
         let headers = self.answer_headers(Some((cost, usage)), Some(body.len()));
         self.finish(Ending::Done);
-        AnswerBody {
+        let step = AnswerBody {
             headers: Some(headers),
             body: Some(body),
             put,
             ..AnswerBody::default()
+        };
+        match watch {
+            Some(mut watch) => self.before_answer(env, &mut watch, step),
+            None => step,
         }
     }
 
@@ -183,6 +196,9 @@ impl Exchange {
                 }
                 let mut step = self.stream(env, &body, end);
                 step.headers = Some(self.answer_headers(None, None));
+                if let Some(mut watch) = self.checked.take() {
+                    return self.before_answer(env, &mut watch, step);
+                }
                 step
             }
         }
@@ -224,6 +240,10 @@ impl Exchange {
         self.capture(&out);
         if stream.text_bytes() >= limits::METER_TEXT_BYTES_MAX {
             self.meter_text(env, &mut stream);
+        }
+        if self.checks_answers() {
+            // It was held until it was complete.
+            self.checked = stream.take_guard();
         }
         if denied {
             self.answer.captured = None;
@@ -380,10 +400,10 @@ impl Exchange {
     }
 
     /// An answer that must not be shown. It has been made, and is paid for.
-    fn denied_answer(&mut self) -> AnswerBody {
+    pub(super) fn denied_answer(&mut self) -> AnswerBody {
         let row = Code::GuardrailViolation.row();
-        let kinds = self.denied(Direction::Output);
-        let message = format!("The answer contains personal data: {kinds}");
+        let message = self.denial(Direction::Output);
+        let message = message.unwrap_or_else(|| row.message.to_owned());
         let body = dialect::error_body(&message, row.kind, None, Some(row.name));
         self.replaced_by_error(row.status, body, Code::GuardrailViolation)
     }

@@ -5,8 +5,10 @@ use std::rc::Rc;
 
 use super::{Exchange, Step};
 use crate::endpoint::Through;
-use crate::guard::rules::{Check, Guardrails, PiiRule, RuleError};
-use crate::guard::{self, Actions, AnswerGuard, Detectors, Inspection, Key, Orders, Pseudonyms};
+use crate::guard::rules::{BUILT_IN, Check, Guardrails, PiiRule, RuleError, Test};
+use crate::guard::{
+    self, Actions, AnswerGuard, Detectors, Inspection, Judge, Key, Orders, Pseudonyms,
+};
 use crate::headers::Headers;
 use crate::json::Edits;
 use crate::policy::PolicyIndex;
@@ -25,6 +27,9 @@ pub(super) struct Guard {
     pub(super) detectors: Rc<Detectors>,
     key: [u8; 32],
     allow_unread: bool,
+    pub(super) input_checks: Vec<Check>,
+    output_checks: Vec<Check>,
+    judges: Vec<Rc<Judge>>,
     /// What the answer is to say in place of placeholders.
     pub(super) pseudonyms: Pseudonyms,
 }
@@ -42,25 +47,25 @@ impl Exchange {
         if places.iter().all(|rules| rules.is_empty()) {
             return Ok(());
         }
-        if let Err(error) = asked.check_types(policy.detectors()) {
+        let known = asked.check_types(policy.detectors());
+        let known = known.and_then(|()| asked.check_judges(defaults.judges.iter()));
+        if let Err(error) = known {
             return Err(self.refuse_rules(&error));
         }
         let rules = |of: fn(&Guardrails) -> &[PiiRule]| {
             let rules = places.iter().flat_map(|place| of(place));
             Actions::of(rules, Some(policy.detectors()))
         };
-        let checks = |rules: &[Check], side: Direction| -> Vec<String> {
-            let names = rules.iter().map(|check| check.name());
-            names
-                .map(|name| format!("{}.{name}", side.name()))
-                .collect()
+        let checks = |of: fn(&Guardrails) -> &[Check]| -> Vec<Check> {
+            let mut checks: Vec<Check> = Vec::new();
+            for check in places.iter().flat_map(|place| of(place)) {
+                let check = resolved(check, &defaults.judges);
+                if !checks.contains(&check) {
+                    checks.push(check);
+                }
+            }
+            checks
         };
-        for place in places {
-            let Guardrails { input, output, .. } = place;
-            let unenforced = &mut self.outcome.unenforced;
-            unenforced.extend(checks(&input.checks, Direction::Input));
-            unenforced.extend(checks(&output.checks, Direction::Output));
-        }
         self.guard = Some(Box::new(Guard {
             input: rules(|place| &place.input.pii),
             output: rules(|place| &place.output.pii),
@@ -70,6 +75,9 @@ impl Exchange {
             allow_unread: places
                 .iter()
                 .all(|place| place.is_empty() || place.allow_unread),
+            input_checks: checks(|place| &place.input.checks),
+            output_checks: checks(|place| &place.output.checks),
+            judges: defaults.judges.iter().cloned().map(Rc::new).collect(),
             pseudonyms: Pseudonyms::default(),
         }));
         Ok(())
@@ -104,9 +112,7 @@ impl Exchange {
         guard.pseudonyms = pseudonyms;
         let verdicts = guard.verdicts(&counts, Direction::Input);
         self.outcome.verdicts.extend(verdicts);
-        let denied = self.denied(Direction::Input);
-        if !denied.is_empty() {
-            let message = format!("The request contains personal data: {denied}");
+        if let Some(message) = self.denial(Direction::Input) {
             return Err(Box::new(
                 self.refuse(Code::GuardrailViolation, Some(message)),
             ));
@@ -121,27 +127,45 @@ impl Exchange {
     /// Whether something is to be done with the texts of answers.
     pub(super) fn watches_answers(&self) -> bool {
         let guard = self.guard.as_deref();
-        guard.is_some_and(|guard| !guard.output.is_empty() || !guard.pseudonyms.is_empty())
+        guard.is_some_and(|guard| {
+            !guard.output.is_empty()
+                || !guard.pseudonyms.is_empty()
+                || !guard.output_checks.is_empty()
+        })
+    }
+
+    /// Whether answers are held until they are complete, for checks of them as a whole.
+    pub(super) fn checks_answers(&self) -> bool {
+        let guard = self.guard.as_deref();
+        guard.is_some_and(|guard| !guard.output_checks.is_empty())
     }
 
     /// What watches over the answer.
     pub(super) fn answer_guard(&self) -> Option<Box<AnswerGuard>> {
         let guard = self.guard.as_deref().filter(|_| self.watches_answers())?;
-        Some(Box::new(AnswerGuard::new(
+        let mut watch = AnswerGuard::new(
             guard.output.clone(),
             guard.detectors.clone(),
             guard.key,
             guard.pseudonyms.clone(),
-        )))
+        );
+        if !guard.output_checks.is_empty() {
+            watch.keep_texts();
+        }
+        Some(Box::new(watch))
     }
 
     /// Applies the rules for answers to a complete one, in OpenAI's form; `None` when it is denied.
-    pub(super) fn guarded(&mut self, body: Vec<u8>) -> Option<Vec<u8>> {
-        let Some(mut watch) = self.answer_guard() else {
+    pub(super) fn guarded(
+        &mut self,
+        watch: Option<&mut AnswerGuard>,
+        body: Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        let Some(watch) = watch else {
             return Some(body);
         };
         let body = watch.document(body);
-        self.note(&mut watch);
+        self.note(watch);
         (!watch.denied()).then_some(body)
     }
 
@@ -160,14 +184,17 @@ impl Exchange {
         match self.guard.as_deref() {
             None => Some(String::new()),
             Some(guard) if !guard.pseudonyms.is_empty() => None,
-            Some(guard) if guard.output.is_empty() => Some(String::new()),
-            Some(guard) => Some(format!("{:?}\n", guard.output)),
+            Some(guard) if guard.output.is_empty() && guard.output_checks.is_empty() => {
+                Some(String::new())
+            }
+            Some(guard) => Some(format!("{:?}{:?}\n", guard.output, guard.output_checks)),
         }
     }
 
     /// A call whose answer nobody here reads: whether it may be made under the rules for answers.
     pub(super) fn unread_output(&mut self) -> Result<(), Box<Step>> {
-        let watched = self.guard.as_deref().filter(|g| !g.output.is_empty());
+        let watched = self.guard.as_deref();
+        let watched = watched.filter(|g| !g.output.is_empty() || !g.output_checks.is_empty());
         let (Some(guard), Some(through)) = (watched, self.through()) else {
             return Ok(());
         };
@@ -202,13 +229,29 @@ impl Exchange {
         ))
     }
 
-    /// Types that are denied in that direction, for people.
-    pub(super) fn denied(&self, on: Direction) -> String {
+    /// Why a request or an answer is denied, for people; `None` when it is not.
+    pub(super) fn denial(&self, on: Direction) -> Option<String> {
         let verdicts = self.outcome.verdicts.iter();
-        let denied =
-            verdicts.filter(|verdict| verdict.on == on && verdict.action == PiiAction::Deny);
-        let kinds: Vec<&str> = denied.map(|verdict| verdict.kind.as_str()).collect();
-        kinds.join(", ")
+        let denied = verdicts.filter(|it| it.on == on && it.action == PiiAction::Deny);
+        let what = match on {
+            Direction::Input => "request",
+            Direction::Output => "answer",
+        };
+        let (data, checks): (Vec<&Verdict>, Vec<&Verdict>) = denied.partition(|it| it.rule == PII);
+        let data: Vec<&str> = data.iter().map(|verdict| verdict.kind.as_str()).collect();
+        if !data.is_empty() {
+            let data = data.join(", ");
+            return Some(format!("The {what} contains personal data: {data}"));
+        }
+        let checks: Vec<String> = checks
+            .iter()
+            .map(|verdict| match verdict.kind.as_str() {
+                "" => verdict.rule.clone(),
+                kind => format!("{} ({kind})", verdict.rule),
+            })
+            .collect();
+        let checks = (!checks.is_empty()).then(|| checks.join(", "));
+        checks.map(|checks| format!("The {what} does not pass: {checks}"))
     }
 
     /// Personal data by type, in one direction or both.
@@ -254,7 +297,33 @@ impl Exchange {
     }
 }
 
+/// A check with the judge that it means.
+fn resolved(check: &Check, judges: &[Judge]) -> Check {
+    let mut check = check.clone();
+    if let Test::ContentSafety { judge, .. } = &mut check.test {
+        *judge = match judge.take() {
+            Some(name) if name == BUILT_IN => None,
+            None => judges.first().map(|judge| judge.name.clone()),
+            named => named,
+        };
+    }
+    check
+}
+
 impl Guard {
+    /// Checks for one direction.
+    pub(super) fn checks(&self, on: Direction) -> &[Check] {
+        match on {
+            Direction::Input => &self.input_checks,
+            Direction::Output => &self.output_checks,
+        }
+    }
+
+    /// The judge of that name.
+    pub(super) fn judge(&self, name: &str) -> Option<&Rc<Judge>> {
+        self.judges.iter().find(|judge| judge.name == name)
+    }
+
     /// A line for each type.
     pub(super) fn verdicts(&self, counts: &[(guard::Kind, u32)], on: Direction) -> Vec<Verdict> {
         let actions = match on {

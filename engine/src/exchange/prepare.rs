@@ -49,6 +49,7 @@ impl Exchange {
             }
         }
         let quotes = self.quote(env, &plan);
+        self.check_input()?;
         self.plan_cache(&plan, &key, &model);
         self.tags = self.tags_of(&policy.defaults().governed.tags);
         self.sharing = self.sharing_of(&key, &policy.defaults().governed, &plan);

@@ -6,7 +6,7 @@ use crate::cache_key::sha256_hex;
 use crate::headers::Headers;
 use crate::keys::{Presented, Standing, presented};
 use crate::reply::Code;
-use crate::wire::{self, Admission, Grant, KeyAnswer, KeyLookup};
+use crate::wire::{self, Admission, Admit, Grant, KeyAnswer, KeyLookup};
 
 const CONFIG_HEADERS: [&str; 2] = ["x-weir-config", "x-portkey-config"];
 
@@ -100,17 +100,22 @@ impl Exchange {
         }
         self.body = body;
         match self.prepare(env) {
-            Ok(admit) => match env.leases.admit(&admit, env.now_ms) {
-                Some((lease, grant)) => {
-                    self.lease = Some(lease);
-                    self.forward(env, grant)
-                }
-                None => {
-                    self.state = State::Admitting;
-                    Step::Ask(ask(wire::PATH_ADMIT, &admit))
-                }
-            },
+            Ok(admit) => self.before_admission(env, admit),
             Err(step) => *step,
+        }
+    }
+
+    /// Admits the request under a lease, or asks.
+    pub(super) fn admit(&mut self, env: &mut Env<'_>, admit: Admit) -> Step {
+        match env.leases.admit(&admit, env.now_ms) {
+            Some((lease, grant)) => {
+                self.lease = Some(lease);
+                self.forward(env, grant)
+            }
+            None => {
+                self.state = State::Admitting;
+                Step::Ask(ask(wire::PATH_ADMIT, &admit))
+            }
         }
     }
 
@@ -198,6 +203,7 @@ pub(super) fn ask<T: serde::Serialize>(path: &'static str, message: &T) -> Ask {
     Ask {
         path,
         body: serde_json::to_vec(message).unwrap_or_default(),
+        outside: None,
     }
 }
 

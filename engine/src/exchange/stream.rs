@@ -217,6 +217,15 @@ impl AnswerStream {
         }
     }
 
+    /// Takes what watches over it.
+    pub(super) fn take_guard(&mut self) -> Option<Box<AnswerGuard>> {
+        match self {
+            AnswerStream::Decoded(decoded) => decoded.guard.take(),
+            AnswerStream::Encoded(encoded) => encoded.decoded.guard.take(),
+            AnswerStream::Native(_) => None,
+        }
+    }
+
     /// What watches over it.
     pub(super) fn guard(&mut self) -> Option<&mut AnswerGuard> {
         match self {

@@ -10,6 +10,7 @@ use super::inspect::add;
 use super::replacement::{hashed, masked};
 use super::{Actions, Detectors, Finding, Key, Kind, Pseudonyms, Window};
 use crate::json::{self, Edits, Span, Writer};
+use crate::limits::EVENT_BYTES_MAX;
 use crate::sse::{self, Event, Splitter};
 use crate::wire::PiiAction;
 
@@ -33,6 +34,16 @@ pub struct AnswerGuard {
     head: Vec<u8>,
     counts: Vec<(Kind, u32)>,
     denied: bool,
+    texts: Option<Texts>,
+}
+
+/// What an answer says, for checks of it as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts {
+    /// The content of each choice.
+    pub contents: Vec<String>,
+    /// All of it: content, reasoning, arguments.
+    pub all: String,
 }
 
 /// What is to be done.
@@ -78,7 +89,18 @@ impl AnswerGuard {
             head: Vec::new(),
             counts: Vec::new(),
             denied: false,
+            texts: None,
         }
+    }
+
+    /// Keeps what is said, for [`AnswerGuard::take_texts`].
+    pub fn keep_texts(&mut self) {
+        self.texts = Some(Texts::default());
+    }
+
+    /// What was said, when it was to be kept.
+    pub fn take_texts(&mut self) -> Option<Texts> {
+        self.texts.take()
     }
 
     /// Whether something was found that must not be said. Nothing more of a stream is said then; the
@@ -106,12 +128,13 @@ impl AnswerGuard {
         };
         let mut edits = Edits::default();
         let choices = json::member(&body, root, "choices").unwrap_or_default();
-        for choice in json::elements(&body, choices) {
+        for (number, choice) in (0..).zip(json::elements(&body, choices)) {
             self.silence(&body, choice, &mut edits);
             let mut found = std::mem::take(&mut self.slots);
             slots(&body, choice, &mut found);
             for slot in &found {
                 let mut field = Field {
+                    choice: number,
                     part: slot.part,
                     ..Field::default()
                 };
@@ -260,8 +283,16 @@ impl AnswerGuard {
         said
     }
 
-    /// What may be said of a text now that `text` was added to it.
     fn say(&mut self, field: &mut Field, text: &str, end: bool) -> String {
+        let said = self.settled(field, text, end);
+        if let Some(texts) = &mut self.texts {
+            texts.add(field, &said);
+        }
+        said
+    }
+
+    /// What may be said of a text now that `text` was added to it.
+    fn settled(&mut self, field: &mut Field, text: &str, end: bool) -> String {
         let mut said = String::new();
         if self.orders.actions.is_empty() {
             field.tail.push_str(text);
@@ -369,6 +400,25 @@ impl AnswerGuard {
 }
 
 const OBJECT: Option<json::Kind> = Some(json::Kind::Object);
+
+impl Texts {
+    fn add(&mut self, field: &Field, said: &str) {
+        if said.is_empty() || self.all.len() > EVENT_BYTES_MAX.saturating_mul(4) {
+            return;
+        }
+        self.all.push_str(said);
+        let choice = usize::try_from(field.choice).unwrap_or(usize::MAX);
+        if !matches!(field.part, Part::Content | Part::Older) || choice >= FIELDS_MAX {
+            return;
+        }
+        if self.contents.len() <= choice {
+            self.contents.resize(choice + 1, String::new());
+        }
+        if let Some(content) = self.contents.get_mut(choice) {
+            content.push_str(said);
+        }
+    }
+}
 
 impl Field {
     /// Whether its text has to be said before that of another part.

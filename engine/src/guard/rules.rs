@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Detectors, Kind};
+use super::{Detectors, Judge, Kind};
 use crate::wire::PiiAction;
 
 mod parse;
@@ -53,6 +53,30 @@ impl Guardrails {
         Ok(())
     }
 
+    /// That every judge which a check names is there.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check_judges<'a>(
+        &self,
+        judges: impl Iterator<Item = &'a Judge> + Clone,
+    ) -> Result<(), RuleError> {
+        for (side, rules) in [("input", &self.input), ("output", &self.output)] {
+            for (place, check) in rules.checks.iter().enumerate() {
+                let Test::ContentSafety {
+                    judge: Some(name), ..
+                } = &check.test
+                else {
+                    continue;
+                };
+                if name != BUILT_IN && !judges.clone().any(|judge| judge.name == *name) {
+                    return Err(RuleError::judge_unknown(side, place, name));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether there is no rule.
     pub fn is_empty(&self) -> bool {
         self.input.is_empty() && self.output.is_empty()
@@ -91,20 +115,71 @@ impl Rules {
 
 /// A check of a text as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What is checked.
+    #[serde(flatten)]
+    pub test: Test,
+    /// Whether an objection is only reported.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flags: bool,
+}
+
+/// What a check looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Check {
-    /// Whether it is harmful.
+pub enum Test {
+    /// Whether the text is harmful.
     ContentSafety {
         /// Millionths from which it counts.
         threshold_ppm: u32,
+        /// Who says so; the first judge of the configuration when `None`, and without any the
+        /// built-in one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        judge: Option<String>,
+    },
+    /// Whether it tries to get past instructions.
+    PromptInjection {
+        /// Millionths from which it counts.
+        threshold_ppm: u32,
+    },
+    /// Tokens of the prompt.
+    MaxInputTokens {
+        /// The most there may be.
+        max: u64,
+    },
+    /// The language it is in, as far as that can be told.
+    AllowedLanguages {
+        /// Those that are allowed, as ISO 639-1 has them.
+        languages: Vec<String>,
+    },
+    /// Whether an answer is JSON of some shape.
+    JsonSchema {
+        /// The shape, a JSON Schema as text.
+        schema: String,
+    },
+    /// A pattern.
+    Regex {
+        /// A regular expression.
+        pattern: String,
+        /// Whether it has to be there, and not that it must not.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        allow: bool,
     },
 }
+
+/// The name of the judge that is built in.
+pub const BUILT_IN: &str = "builtin";
 
 impl Check {
     /// Its name in configuration and records.
     pub fn name(&self) -> &'static str {
-        match self {
-            Check::ContentSafety { .. } => "content_safety",
+        match self.test {
+            Test::ContentSafety { .. } => "content_safety",
+            Test::PromptInjection { .. } => "prompt_injection",
+            Test::MaxInputTokens { .. } => "max_input_tokens",
+            Test::AllowedLanguages { .. } => "allowed_languages",
+            Test::JsonSchema { .. } => "json_schema",
+            Test::Regex { .. } => "regex",
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::guard::rules::{Check, PiiRule};
+use crate::guard::rules::{Check, PiiRule, Test};
 use crate::wire::PiiAction;
 
 fn member(text: &str) -> String {
@@ -75,8 +75,12 @@ fn a_configuration_of_guardrails_only_is_valid() {
     let Guardrails { input, output, .. } = &config.guardrails;
     assert_eq!(input.pii, [PiiRule::all(PiiAction::Redact)]);
     assert_eq!(output.pii, [PiiRule::all(PiiAction::Deny)]);
-    let safety = Check::ContentSafety {
-        threshold_ppm: 800_000,
+    let safety = Check {
+        test: Test::ContentSafety {
+            threshold_ppm: 800_000,
+            judge: None,
+        },
+        flags: false,
     };
     assert_eq!(output.checks, [safety]);
     assert_eq!(

@@ -169,6 +169,9 @@ impl Config {
             .as_mut()
             .and_then(|webhook| webhook.secret.as_mut());
         found.extend(webhook.map(|secret| (Purpose::Service, secret)));
+        let judges = self.defaults.judges.iter_mut();
+        let judges = judges.filter_map(|judge| judge.secret.as_mut());
+        found.extend(judges.map(|secret| (Purpose::Service, secret)));
         for provider in &mut self.providers {
             let headers = provider.headers.iter_mut().map(|(_, value)| value);
             let own = provider.api_key.iter_mut().chain(headers);

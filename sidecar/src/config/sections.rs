@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use engine::guard::GuardConfig;
 use engine::limits::{REQUEST_BODY_BYTES_MAX, RETRY_WAIT_MS_MAX};
 use engine::wire::Model;
 
@@ -19,6 +18,7 @@ mod alert;
 mod budget;
 mod calendar;
 mod guardrail;
+mod judge;
 mod model;
 mod provider;
 mod rate_limit;
@@ -72,13 +72,16 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
     let mut names = Names::default();
     let providers = provider::providers(&mut top, &data, &mut names, reader);
     let models = model::models(&mut top, &names, &providers, catalogue, reader);
-    let detectors = guardrail::detectors(&mut top, reader);
-    let defaults = defaults(&mut top, &names, detectors, reader);
+    let known = guardrail::Known {
+        detectors: guardrail::detectors(&mut top, reader),
+        judges: judge::judges(&mut top, &data, &names, &providers, reader),
+    };
+    let defaults = defaults(&mut top, &names, &known, reader);
     let budgets = budget::budgets(&mut top, reader);
     let rate_limits = rate_limit::rate_limits(&mut top, reader);
     let calendar = calendar::calendar(&mut top, reader);
     let webhook = alert::webhook(&mut top, &data, reader);
-    let virtual_keys = virtual_key::virtual_keys(&mut top, &names, &defaults.detectors, reader);
+    let virtual_keys = virtual_key::virtual_keys(&mut top, &names, &known, reader);
     let store = store::store(&mut top, reader);
     let sidecar = sidecar(&mut top, &data, reader);
     let envoy = envoy(&mut top, reader);
@@ -110,12 +113,13 @@ pub(super) fn config(root: &Node, catalogue: &[Model], reader: &mut Reader<'_>) 
 fn defaults(
     top: &mut Object<'_>,
     names: &Names,
-    detectors: GuardConfig,
+    known: &guardrail::Known,
     reader: &mut Reader<'_>,
 ) -> DefaultsConfig {
     let mut found = DefaultsConfig {
         provider: names.present.first().cloned(),
-        detectors,
+        detectors: known.detectors.clone(),
+        judges: known.judges.clone(),
         ..DefaultsConfig::default()
     };
     let Some(mut object) = top
@@ -130,7 +134,7 @@ fn defaults(
         .filter(|name| names.present.contains(name));
     found.provider = provider.or(found.provider);
     if let Some(field) = object.member("guardrails") {
-        found.guardrails = guardrail::guardrails(&field, &found.detectors, reader);
+        found.guardrails = guardrail::guardrails(&field, known, reader);
     }
     if let Some(field) = object.member("cache") {
         found.cache_ttl_s = cache(field, reader);

@@ -5,7 +5,8 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::super::Kind;
-use super::{Check, Guardrails, KEEP, PiiRule, Rules};
+use super::super::check::{compile, language, schema};
+use super::{Check, Guardrails, KEEP, PiiRule, Rules, Test};
 use crate::wire::PiiAction;
 
 /// Why guardrails were refused.
@@ -39,11 +40,30 @@ impl RuleError {
     }
 }
 
+impl RuleError {
+    pub(super) fn judge_unknown(side: &str, place: usize, name: &str) -> RuleError {
+        RuleError {
+            member: format!("{side}[{place}].judge"),
+            message: format!("no judge is called `{name}`"),
+            given: name.to_owned(),
+            known: vec![super::BUILT_IN],
+        }
+    }
+}
+
 type Object = Map<String, Value>;
 type Parsed<T> = Result<T, RuleError>;
 
 const MEMBERS: &[&str] = &["input", "output", "unread", "files", "report"];
-const TYPES: &[&str] = &["pii_detection", "content_safety"];
+const TYPES: &[&str] = &[
+    "pii_detection",
+    "content_safety",
+    "prompt_injection",
+    "max_input_tokens",
+    "allowed_languages",
+    "json_schema",
+    "regex",
+];
 /// Types of one rule.
 const TYPES_MAX: usize = 256;
 /// The most that a mask may leave.
@@ -158,11 +178,11 @@ fn rules(object: &Object, side: &str) -> Parsed<Rules> {
         };
         match word(rule, &path, "type", TYPES)? {
             Some("pii_detection") => rules.pii.push(pii(rule, &path, side)?),
-            Some(_) => rules.checks.push(content_safety(rule, &path)?),
+            Some(kind) => rules.checks.push(check(rule, &path, kind, side)?),
             None => {
                 return fault(
                     join(&path, "type"),
-                    format!("is missing: {}", TYPES.join(" or ")),
+                    format!("is missing: {}", TYPES.join(", ")),
                 );
             }
         }
@@ -219,14 +239,104 @@ fn types(rule: &Object, path: &str) -> Parsed<Vec<String>> {
     Ok(types)
 }
 
-fn content_safety(rule: &Object, path: &str) -> Parsed<Check> {
-    check_members(rule, path, &["type", "threshold"])?;
+fn check(rule: &Object, path: &str, kind: &str, side: &str) -> Parsed<Check> {
+    let (test, members): (Test, &[&'static str]) = match kind {
+        "content_safety" => (
+            Test::ContentSafety {
+                threshold_ppm: threshold(rule, path)?,
+                judge: match get(rule, "judge") {
+                    None => None,
+                    Some(Value::String(name)) if !name.is_empty() => Some(name.clone()),
+                    Some(_) => return fault(join(path, "judge"), "must be the name of a judge"),
+                },
+            },
+            &["type", "action", "threshold", "judge"],
+        ),
+        "prompt_injection" => {
+            only(side, "input", path)?;
+            (
+                Test::PromptInjection {
+                    threshold_ppm: threshold(rule, path)?,
+                },
+                &["type", "action", "threshold"],
+            )
+        }
+        "max_input_tokens" => {
+            only(side, "input", path)?;
+            let Some(max) = get(rule, "max").and_then(Value::as_u64) else {
+                return fault(join(path, "max"), "must be a number of tokens");
+            };
+            (Test::MaxInputTokens { max }, &["type", "action", "max"])
+        }
+        "allowed_languages" => (
+            Test::AllowedLanguages {
+                languages: languages(rule, path)?,
+            },
+            &["type", "action", "languages"],
+        ),
+        "json_schema" => {
+            only(side, "output", path)?;
+            let schema = get(rule, "schema").unwrap_or(&Value::Null);
+            if let Err(what) = schema::check(schema, 0) {
+                return fault(join(path, "schema"), what);
+            }
+            let schema = schema.to_string();
+            (Test::JsonSchema { schema }, &["type", "action", "schema"])
+        }
+        _ => {
+            let pattern = match get(rule, "pattern") {
+                Some(Value::String(pattern)) if !pattern.is_empty() => pattern.clone(),
+                _ => return fault(join(path, "pattern"), "must be a regular expression"),
+            };
+            if let Err(what) = compile(&pattern) {
+                return fault(join(path, "pattern"), what);
+            }
+            let mode = word(rule, path, "mode", &["deny", "allow"])?;
+            let allow = mode == Some("allow");
+            (
+                Test::Regex { pattern, allow },
+                &["type", "action", "pattern", "mode"],
+            )
+        }
+    };
+    check_members(rule, path, members)?;
+    let action = word(rule, path, "action", &["deny", "flag"])?;
+    Ok(Check {
+        test,
+        flags: action == Some("flag"),
+    })
+}
+
+fn only(side: &str, wanted: &str, path: &str) -> Parsed<()> {
+    if side == wanted {
+        return Ok(());
+    }
+    fault(join(path, "type"), format!("is for {wanted}"))
+}
+
+fn threshold(rule: &Object, path: &str) -> Parsed<u32> {
     let threshold = match get(rule, "threshold").map(Value::as_f64) {
         None => THRESHOLD,
         Some(Some(value)) if (0.0..=1.0).contains(&value) => value,
         Some(_) => return fault(join(path, "threshold"), "must be a number from 0 to 1"),
     };
-    Ok(Check::ContentSafety {
-        threshold_ppm: (threshold * 1e6).round() as u32,
-    })
+    Ok((threshold * 1e6).round() as u32)
+}
+
+fn languages(rule: &Object, path: &str) -> Parsed<Vec<String>> {
+    let path = join(path, "languages");
+    let Some(Value::Array(list)) = get(rule, "languages") else {
+        return fault(path, "must be a list of languages");
+    };
+    let known: Vec<&'static str> = language::known().collect();
+    let mut languages = Vec::with_capacity(list.len().min(known.len()));
+    for (index, name) in list.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        match name.as_str() {
+            Some(name) if known.contains(&name) => languages.push(name.to_owned()),
+            Some(name) => return unknown(path, name, &known),
+            None => return fault(path, "must be the code of a language"),
+        }
+    }
+    Ok(languages)
 }

@@ -3,20 +3,25 @@
 
 use engine::guard::{Detectors, GuardConfig, Guardrails};
 
+use super::super::JudgeConfig;
 use super::super::document::{Node, Value};
 use super::super::problem::closest;
 use super::super::reader::{Field, Object, Reader};
 
+/// What rules may name.
+pub(super) struct Known {
+    pub(super) detectors: GuardConfig,
+    pub(super) judges: Vec<JudgeConfig>,
+}
+
 /// The rules of one place.
-pub(super) fn guardrails(
-    field: &Field<'_>,
-    detectors: &GuardConfig,
-    reader: &mut Reader<'_>,
-) -> Guardrails {
+pub(super) fn guardrails(field: &Field<'_>, known: &Known, reader: &mut Reader<'_>) -> Guardrails {
     let read = Guardrails::parse(&field.node.to_json()).and_then(|rules| {
         // Detectors that cannot be compiled have been reported where they stand.
-        let detectors = Detectors::compile(detectors).unwrap_or_default();
-        rules.check_types(&detectors).map(|()| rules)
+        let detectors = Detectors::compile(&known.detectors).unwrap_or_default();
+        let judges = known.judges.iter().map(|config| &config.judge);
+        rules.check_types(&detectors)?;
+        rules.check_judges(judges).map(|()| rules)
     });
     match read {
         Ok(rules) => rules,

@@ -1,13 +1,13 @@
 //! `virtual_keys`.
 
-use engine::guard::GuardConfig;
 use engine::route::RouteConfig;
 
 use super::super::document::Value;
 use super::super::reader::{Field, Object, Reader, SecretSource};
 use super::super::secret::unfit;
 use super::super::{KeyLimits, Membership, Secret, VirtualKeyConfig};
-use super::{Names, guardrail, optional_secret, rate_limit, reference};
+use super::guardrail::{self, Known};
+use super::{Names, optional_secret, rate_limit, reference};
 
 /// Requests per minute of one key, or at the same time.
 const RATE_LIMIT_MAX: u64 = 1_000_000_000;
@@ -15,7 +15,7 @@ const RATE_LIMIT_MAX: u64 = 1_000_000_000;
 pub(super) fn virtual_keys(
     top: &mut Object<'_>,
     names: &Names,
-    detectors: &GuardConfig,
+    known: &Known,
     reader: &mut Reader<'_>,
 ) -> Vec<VirtualKeyConfig> {
     let mut found: Vec<VirtualKeyConfig> = Vec::new();
@@ -23,7 +23,7 @@ pub(super) fn virtual_keys(
         return found;
     };
     for field in reader.list(&list) {
-        let Some(key) = virtual_key(field.clone(), names, detectors, reader) else {
+        let Some(key) = virtual_key(field.clone(), names, known, reader) else {
             continue;
         };
         if found.iter().any(|other| other.name == key.name) {
@@ -40,7 +40,7 @@ pub(super) fn virtual_keys(
 fn virtual_key(
     field: Field<'_>,
     names: &Names,
-    detectors: &GuardConfig,
+    known: &Known,
     reader: &mut Reader<'_>,
 ) -> Option<VirtualKeyConfig> {
     let mut object = reader.object(field)?;
@@ -82,7 +82,7 @@ fn virtual_key(
         .unwrap_or_default();
     let guardrails = object
         .member("guardrails")
-        .map(|field| guardrail::guardrails(&field, detectors, reader))
+        .map(|field| guardrail::guardrails(&field, known, reader))
         .unwrap_or_default();
     let config = object
         .member("config")

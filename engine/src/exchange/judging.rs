@@ -1,0 +1,254 @@
+//! Checks of whole texts: our own, and those of judges outside, who are asked while the request or the
+//! answer waits.
+
+use std::rc::Rc;
+
+use super::{AnswerBody, Ask, Env, Exchange, Outside, State, Step};
+use crate::guard::rules::{Check, Test};
+use crate::guard::{AnswerGuard, Checked, Judge};
+use crate::json;
+use crate::reply::Code;
+use crate::request::{Place, Text};
+use crate::wire::{Admit, Direction, PiiAction, Verdict};
+
+/// What is said of a judge that gave no answer.
+const NO_VERDICT: &str = "no_verdict";
+
+/// Questions to judges that wait for their turn.
+#[derive(Default)]
+pub(super) struct Questions {
+    /// Place of the check, and who is asked about it; the first is being asked.
+    open: Vec<(usize, Rc<Judge>)>,
+    text: String,
+    /// What goes on when the last one is content.
+    admit: Option<Admit>,
+    answer: Option<AnswerBody>,
+}
+
+impl Exchange {
+    /// Checks the request, as far as that can be done here.
+    pub(super) fn check_input(&mut self) -> Result<(), Box<Step>> {
+        let has_checks = self
+            .guard
+            .as_deref()
+            .is_some_and(|it| !it.input_checks.is_empty());
+        if !has_checks {
+            return Ok(());
+        }
+        let (said, brought) = self.texts();
+        let checked = Checked {
+            said: &said,
+            brought: &brought,
+            tokens: self.tokens_in,
+        };
+        self.check(Direction::Input, &checked);
+        if let Some(message) = self.denial(Direction::Input) {
+            return Err(Box::new(
+                self.refuse(Code::GuardrailViolation, Some(message)),
+            ));
+        }
+        let open = self.judges_of(Direction::Input);
+        if !open.is_empty() {
+            self.questions.open = open;
+            self.questions.text = [said, brought].join("\n").trim().to_owned();
+        }
+        Ok(())
+    }
+
+    /// What the user wrote, and what tools brought.
+    fn texts(&self) -> (String, String) {
+        let (texts, body): (&[Text], &[u8]) = match (&self.request, &self.call) {
+            (Some(request), _) => (&request.texts, self.chat_body()),
+            (None, Some(call)) => (&call.texts, &self.body),
+            (None, None) => return Default::default(),
+        };
+        let (mut said, mut brought) = (String::new(), String::new());
+        for text in texts {
+            let to = match text.place {
+                Place::User | Place::Other | Place::Name => &mut said,
+                Place::Parameter if self.request.is_none() => &mut said,
+                Place::ToolResult => &mut brought,
+                _ => continue,
+            };
+            if let Some(text) = json::unescaped(text.span.of(body)) {
+                to.push_str(&text);
+                to.push('\n');
+            }
+        }
+        (said, brought)
+    }
+
+    fn check(&mut self, on: Direction, checked: &Checked<'_>) {
+        let Some(guard) = self.guard.as_deref() else {
+            return;
+        };
+        let checks = guard.checks(on).iter();
+        let found = checks.filter_map(|check| Some((check, check.object(checked)?)));
+        let verdicts: Vec<Verdict> = found
+            .map(|(check, objection)| verdict(check, objection, on))
+            .collect();
+        self.outcome.verdicts.extend(verdicts);
+    }
+
+    fn judges_of(&self, on: Direction) -> Vec<(usize, Rc<Judge>)> {
+        let Some(guard) = self.guard.as_deref() else {
+            return Vec::new();
+        };
+        let checks = guard.checks(on).iter().enumerate();
+        let asked = checks.filter_map(|(place, check)| match &check.test {
+            Test::ContentSafety {
+                judge: Some(name), ..
+            } => Some((place, guard.judge(name)?.clone())),
+            _ => None,
+        });
+        asked.collect()
+    }
+
+    /// Asks the next judge before the request goes on to the sidecar, if there is one.
+    pub(super) fn before_admission(&mut self, env: &mut Env<'_>, admit: Admit) -> Step {
+        match self.judge_ask(env, Direction::Input) {
+            Some(ask) => {
+                self.questions.admit = Some(admit);
+                self.state = State::Judging;
+                Step::Ask(ask)
+            }
+            None => self.admit(env, admit),
+        }
+    }
+
+    /// Judges the complete answer before it is sent. `watch` has read it.
+    pub(super) fn before_answer(
+        &mut self,
+        env: &Env<'_>,
+        watch: &mut AnswerGuard,
+        step: AnswerBody,
+    ) -> AnswerBody {
+        let Some(texts) = watch.take_texts() else {
+            return step;
+        };
+        let contents = texts.contents.iter().map(String::as_str);
+        for said in contents.chain(texts.contents.is_empty().then_some("")) {
+            let checked = Checked {
+                said,
+                ..Checked::default()
+            };
+            self.check(Direction::Output, &checked);
+        }
+        if self.denial(Direction::Output).is_some() {
+            return self.denied_answer();
+        }
+        self.questions.open = self.judges_of(Direction::Output);
+        self.questions.text = texts.all;
+        match self.judge_ask(env, Direction::Output) {
+            None => step,
+            Some(ask) => {
+                self.questions.answer = Some(step);
+                AnswerBody {
+                    ask: Some(ask),
+                    wait: Some(Vec::new()),
+                    ..AnswerBody::default()
+                }
+            }
+        }
+    }
+
+    /// The answer that waited for its judges.
+    pub(super) fn judged_answer(&mut self, env: &Env<'_>) -> Option<AnswerBody> {
+        let step = self.questions.answer.take()?;
+        if self.denial(Direction::Output).is_some() {
+            return Some(self.denied_answer());
+        }
+        Some(match self.judge_ask(env, Direction::Output) {
+            None => step,
+            Some(ask) => {
+                self.questions.answer = Some(step);
+                AnswerBody {
+                    ask: Some(ask),
+                    wait: Some(Vec::new()),
+                    ..AnswerBody::default()
+                }
+            }
+        })
+    }
+
+    fn judge_ask(&self, env: &Env<'_>, on: Direction) -> Option<Ask> {
+        let (_, judge) = self.questions.open.first()?;
+        let body = judge.question(&self.id, on, &self.questions.text);
+        let headers = judge.question_headers(&body, env.now_ms / 1000);
+        Some(Ask {
+            path: "",
+            body,
+            outside: Some(Outside {
+                cluster: judge.cluster.clone(),
+                headers,
+                timeout_ms: judge.timeout_ms,
+            }),
+        })
+    }
+
+    /// What a judge has answered about the request; `None` for no answer, or an error.
+    pub fn on_verdict(&mut self, env: &mut Env<'_>, answer: Option<&[u8]>) -> Step {
+        if self.state != State::Judging {
+            return Step::Wait;
+        }
+        self.take_verdict(Direction::Input, answer);
+        if let Some(message) = self.denial(Direction::Input) {
+            return self.refuse(Code::GuardrailViolation, Some(message));
+        }
+        match self.questions.admit.take() {
+            Some(admit) => self.before_admission(env, admit),
+            None => Step::Wait,
+        }
+    }
+
+    /// What a judge has answered about the answer: the next event brings that again.
+    pub fn on_answer_verdict(&mut self, answer: Option<&[u8]>) {
+        self.take_verdict(Direction::Output, answer);
+    }
+
+    /// Whether the answer waits for a judge.
+    pub fn is_judged(&self) -> bool {
+        self.questions.answer.is_some()
+    }
+
+    fn take_verdict(&mut self, on: Direction, answer: Option<&[u8]>) {
+        if self.questions.open.is_empty() {
+            return;
+        }
+        let (place, judge) = self.questions.open.remove(0);
+        let check = self
+            .guard
+            .as_deref()
+            .and_then(|it| it.checks(on).get(place));
+        let Some(check) = check else { return };
+        let objection = match (answer.and_then(|it| judge.opinion(it)), &check.test) {
+            (Some(opinion), Test::ContentSafety { threshold_ppm, .. }) => {
+                (opinion.score_ppm >= *threshold_ppm).then_some(opinion.category)
+            }
+            (None, _) if judge.fails_open => {
+                let name = format!("{}.{}", on.name(), check.name());
+                self.outcome.unenforced.push(name);
+                return;
+            }
+            _ => Some(NO_VERDICT.to_owned()),
+        };
+        if let Some(objection) = objection {
+            let verdict = verdict(check, objection, on);
+            self.outcome.verdicts.push(verdict);
+        }
+    }
+}
+
+fn verdict(check: &Check, objection: String, on: Direction) -> Verdict {
+    Verdict {
+        rule: check.name().to_owned(),
+        kind: objection,
+        on,
+        action: if check.flags {
+            PiiAction::Flag
+        } else {
+            PiiAction::Deny
+        },
+        count: 1,
+    }
+}
