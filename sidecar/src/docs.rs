@@ -143,6 +143,10 @@ fn generated_tables_are_fresh() {
     let mut documents = BTreeMap::new();
     for (path, name, table) in [
         ("README.md", "refusals", refusals()),
+        (
+            "judges[]",
+            with(&format!("judges: [{{name: a, kind: webhook, {odd}}}]")),
+        ),
         ("docs/guardrails.md", "detectors", guard()),
         ("docs/models.md", "models", models()),
         ("docs/operations.md", "metrics", metrics()),

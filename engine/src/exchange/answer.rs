@@ -151,6 +151,7 @@ impl Exchange {
         let put = self.cache_put(&body, false, usage);
         if self.has_metadata() {
             body = with_metadata(&body, &self.metadata(false, cost, None));
+            body = self.reported(body);
         }
         let headers = self.answer_headers(Some((cost, usage)), Some(body.len()));
         self.finish(Ending::Done);
@@ -405,6 +406,7 @@ impl Exchange {
         let message = self.denial(Direction::Output);
         let message = message.unwrap_or_else(|| row.message.to_owned());
         let body = dialect::error_body(&message, row.kind, None, Some(row.name));
+        let body = self.reported(body);
         self.replaced_by_error(row.status, body, Code::GuardrailViolation)
     }
 

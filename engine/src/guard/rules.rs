@@ -27,9 +27,6 @@ pub struct Guardrails {
     /// Whether what cannot be read goes on all the same.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_unread: bool,
-    /// Whether texts in files that are sent along are read as well.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub files: bool,
     /// Whether answers carry `hook_results`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub report: bool,

@@ -25,6 +25,8 @@ use text::{Kind, Text};
 const PAIRS_MAX: usize = 500;
 /// Detector types with a series of their own.
 const PII_TYPES_MAX: usize = 64;
+/// Rules, directions and actions with a series of their own: there are fewer.
+const VERDICTS_MAX: usize = 128;
 /// Bytes of a label value; longer ones are cut.
 const LABEL_BYTES_MAX: usize = 128;
 const OTHER: &str = "other";
@@ -42,6 +44,8 @@ pub(crate) struct Metrics {
     known_models: BTreeSet<String>,
     refusals: BTreeMap<&'static str, u64>,
     pii: BTreeMap<String, u64>,
+    /// By rule, direction and action.
+    verdicts: BTreeMap<(String, &'static str, &'static str), u64>,
     cache_hits: u64,
     cache_misses: u64,
     holds_expired: u64,
@@ -98,6 +102,7 @@ impl Metrics {
             known_models: policy.models.iter().map(|model| model.id.clone()).collect(),
             refusals: BTreeMap::new(),
             pii: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
             cache_hits: 0,
             cache_misses: 0,
             holds_expired: 0,
@@ -161,6 +166,13 @@ impl Metrics {
                 self.pii.entry(kind.to_owned()).or_default(),
                 u64::from(*count),
             );
+        }
+        for verdict in &record.guard {
+            let known = self.verdicts.len() < VERDICTS_MAX;
+            let rule = if known { verdict.rule.as_str() } else { OTHER };
+            let of = (rule.to_owned(), verdict.on.name(), verdict.action.name());
+            let count = u64::from(verdict.count);
+            bump(self.verdicts.entry(of).or_default(), count);
         }
     }
 
@@ -372,10 +384,24 @@ impl Metrics {
         text.family(
             name,
             Kind::Counter,
-            "Personal data found in requests, by type.",
+            "Personal data found in requests and answers, by type.",
         );
         for (kind, count) in &self.pii {
             text.sample(name, &[("type", kind)], &count.to_string());
+        }
+        let name = "weir_guardrail_verdicts_total";
+        text.family(
+            name,
+            Kind::Counter,
+            "What guardrails found, by rule, direction and what was done.",
+        );
+        for ((rule, on, action), count) in &self.verdicts {
+            let labels = [
+                ("rule", rule.as_str()),
+                ("direction", on),
+                ("action", action),
+            ];
+            text.sample(name, &labels, &count.to_string());
         }
         let name = "weir_admissions_total";
         text.family(

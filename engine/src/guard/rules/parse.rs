@@ -54,7 +54,7 @@ impl RuleError {
 type Object = Map<String, Value>;
 type Parsed<T> = Result<T, RuleError>;
 
-const MEMBERS: &[&str] = &["input", "output", "unread", "files", "report"];
+const MEMBERS: &[&str] = &["input", "output", "unread", "report"];
 const TYPES: &[&str] = &[
     "pii_detection",
     "content_safety",
@@ -130,7 +130,6 @@ impl Guardrails {
             input: rules(object, "input")?,
             output: rules(object, "output")?,
             allow_unread: unread == Some("allow"),
-            files: flag(object, "files")?,
             report: flag(object, "report")?,
         })
     }

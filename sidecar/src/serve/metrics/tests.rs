@@ -30,7 +30,13 @@ fn record(provider: &str, model: &str, status: u16) -> UsageRecord {
         cache: CacheStatus::Miss,
         pii: vec![("EMAIL".into(), 2)],
         pii_action: None,
-        guard: Vec::new(),
+        guard: vec![engine::wire::Verdict {
+            rule: "pii_detection".into(),
+            kind: "EMAIL".into(),
+            on: engine::wire::Direction::Output,
+            action: engine::wire::PiiAction::Mask,
+            count: 2,
+        }],
         lease: None,
     }
 }
@@ -105,6 +111,7 @@ fn finished_exchanges_show_under_the_names_that_dashboards_ask_for() {
         "cache_hit_rate 0.3333333333333333",
         "weir_refusals_total{code=\"budget_exceeded\"} 1",
         "weir_pii_findings_total{type=\"EMAIL\"} 6",
+        "weir_guardrail_verdicts_total{rule=\"pii_detection\",direction=\"output\",action=\"mask\"} 6",
         "weir_tokens_total{provider=\"openai\",model=\"m\",direction=\"in\"} 0",
         "weir_store_up 1",
     ] {
