@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::{Exchange, Step};
+use super::{Endpoint, Exchange, Step};
 use crate::endpoint::Through;
 use crate::guard::rules::{BUILT_IN, Check, Guardrails, PiiRule, RuleError, Test};
 use crate::guard::{
@@ -144,6 +144,13 @@ impl Exchange {
 
     /// What watches over the answer.
     pub(super) fn answer_guard(&self) -> Option<Box<AnswerGuard>> {
+        if !matches!(
+            self.endpoint,
+            Some(Endpoint::Chat | Endpoint::Conversation(_))
+        ) {
+            // No other answer that is read has texts.
+            return None;
+        }
         let guard = self.guard.as_deref().filter(|_| self.watches_answers())?;
         let mut watch = AnswerGuard::new(
             guard.output.clone(),

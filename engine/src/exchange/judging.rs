@@ -40,6 +40,7 @@ impl Exchange {
             said: &said,
             brought: &brought,
             tokens: self.tokens_in,
+            contents: &[],
         };
         self.check(Direction::Input, &checked);
         if let Some(message) = self.denial(Direction::Input) {
@@ -48,9 +49,9 @@ impl Exchange {
             ));
         }
         let open = self.judges_of(Direction::Input);
-        if !open.is_empty() {
-            self.questions.open = open;
-            self.questions.text = [said, brought].join("\n").trim().to_owned();
+        let text = [said, brought].join("\n").trim().to_owned();
+        if !open.is_empty() && !text.is_empty() {
+            (self.questions.open, self.questions.text) = (open, text);
         }
         Ok(())
     }
@@ -126,19 +127,19 @@ impl Exchange {
         let Some(texts) = watch.take_texts() else {
             return step;
         };
-        let contents = texts.contents.iter().map(String::as_str);
-        for said in contents.chain(texts.contents.is_empty().then_some("")) {
-            let checked = Checked {
-                said,
-                ..Checked::default()
-            };
-            self.check(Direction::Output, &checked);
-        }
+        let checked = Checked {
+            said: &texts.all,
+            contents: &texts.contents,
+            ..Checked::default()
+        };
+        self.check(Direction::Output, &checked);
         if self.denial(Direction::Output).is_some() {
             return self.denied_answer();
         }
-        self.questions.open = self.judges_of(Direction::Output);
-        self.questions.text = texts.all;
+        if !texts.all.trim().is_empty() {
+            self.questions.open = self.judges_of(Direction::Output);
+            self.questions.text = texts.all;
+        }
         match self.judge_ask(env, Direction::Output) {
             None => step,
             Some(ask) => {

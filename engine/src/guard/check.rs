@@ -29,6 +29,8 @@ pub struct Checked<'a> {
     pub brought: &'a str,
     /// Tokens of the prompt.
     pub tokens: u64,
+    /// The content of each choice of an answer.
+    pub contents: &'a [String],
 }
 
 /// What a check has against a text: a word for it, never the text.
@@ -67,11 +69,15 @@ impl Check {
             }
             Test::JsonSchema { schema } => {
                 let schema: Value = serde_json::from_str(schema).unwrap_or_default();
-                match serde_json::from_str::<Value>(checked.said.trim()) {
-                    Ok(value) if schema::fits(&schema, &value) => None,
-                    Ok(_) => Some("other_shape".to_owned()),
-                    Err(_) => Some("no_json".to_owned()),
-                }
+                let objection =
+                    |content: &String| match serde_json::from_str::<Value>(content.trim()) {
+                        Ok(value) if schema::fits(&schema, &value) => None,
+                        Ok(_) => Some("other_shape"),
+                        Err(_) => Some("no_json"),
+                    };
+                // An answer that only calls tools has no content.
+                let said = checked.contents.iter().filter(|it| !it.is_empty());
+                said.filter_map(objection).next().map(str::to_owned)
             }
             Test::Regex { pattern, allow } => {
                 let found = [said, tail(checked.brought)]

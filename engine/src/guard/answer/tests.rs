@@ -135,6 +135,28 @@ fn a_text_reads_the_same_however_it_comes() {
     assert_eq!(guard.take_counts().len(), 8);
 }
 
+/// What waits is bounded by the window of 256 bytes and one placeholder, and is mostly much less.
+#[test]
+fn little_waits() {
+    let (pseudonyms, sent) = pseudonyms("mail ann@example.com, card 4111 1111 1111 1111");
+    let prose = "The quick brown fox jumps over the lazy dog and runs on through the wood. ";
+    let text = format!("{}{TEXT} {sent} {}", prose.repeat(20), prose.repeat(20));
+    for size in [1, 4, 9] {
+        let mut guard = guard(&all("redact"), pseudonyms.clone());
+        let most = 256 + pseudonyms.held_max();
+        let (mut events, mut held) = (0, 0);
+        let stream = stream(&text, size);
+        for event in stream.split_inclusive("\n\n") {
+            guard.push(event.as_bytes(), &mut Vec::new());
+            assert!(guard.held() <= most, "{} wait", guard.held());
+            events += 1;
+            held += guard.held();
+        }
+        assert!(held / events < 64, "{} wait on average", held / events);
+        println!("pieces of {size}: {} bytes wait on average", held / events);
+    }
+}
+
 #[test]
 fn bytes_can_be_cut_anywhere() {
     let stream = stream(TEXT, 7);
