@@ -116,7 +116,7 @@ impl Judge {
         match self.kind {
             JudgeKind::Moderations => moderation(&answer),
             JudgeKind::Chat => {
-                let text = answer["choices"][0]["message"]["content"].as_str()?;
+                let text = answer.pointer("/choices/0/message/content")?.as_str()?;
                 let mut words = text.split_whitespace();
                 match words.next()?.to_ascii_lowercase().trim_end_matches(',') {
                     "safe" => Some(opinion(0.0, "")),
@@ -125,21 +125,25 @@ impl Judge {
                 }
             }
             JudgeKind::Webhook => {
-                let category = answer["category"].as_str().unwrap_or_default();
-                let flagged = answer["flagged"].as_bool().map(f64::from);
-                let score = answer["score"].as_f64().or(flagged)?;
-                Some(opinion(score, category))
+                let category = answer.get("category").and_then(Value::as_str);
+                let flagged = answer.get("flagged").and_then(Value::as_bool);
+                let score = answer.get("score").and_then(Value::as_f64);
+                let score = score.or(flagged.map(f64::from))?;
+                Some(opinion(score, category.unwrap_or_default()))
             }
         }
     }
 }
 
 fn moderation(answer: &Value) -> Option<Opinion> {
-    let results = answer["results"].as_array().filter(|it| !it.is_empty())?;
+    let results = answer
+        .get("results")?
+        .as_array()
+        .filter(|it| !it.is_empty())?;
     let mut worst = opinion(0.0, "");
     for result in results {
-        let flagged = result["flagged"].as_bool()?;
-        let scores = result["category_scores"].as_object();
+        let flagged = result.get("flagged")?.as_bool()?;
+        let scores = result.get("category_scores").and_then(Value::as_object);
         for (category, score) in scores.into_iter().flatten() {
             let next = opinion(score.as_f64()?, category);
             if next.score_ppm > worst.score_ppm {
