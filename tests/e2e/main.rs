@@ -34,5 +34,6 @@ mod responses;
 mod routing;
 mod scopes;
 mod signatures;
+mod stores;
 mod tls;
 mod vaults;
