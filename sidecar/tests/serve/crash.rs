@@ -53,7 +53,7 @@ fn nano(value: &Value) -> i64 {
 
 #[test]
 fn records_and_holds_survive_kill_9() {
-    records_and_holds(tempfile::tempdir().unwrap().path());
+    on_both(records_and_holds);
 }
 
 fn records_and_holds(folder: &Path) {
