@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Runs cargo for the filter's target: `scripts/wasm.sh build --release` and the like.
+# WEIR_WASM_PROGRAM names a package with a program that is to be built in the filter's place.
 #
 # With rustup the target's standard library comes from rustup. Where that cannot be had, Debian's
 # packages bring a compiler with the library's source, and cargo builds the library itself.
@@ -7,6 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=wasm32-wasip1
+package=${WEIR_WASM_PROGRAM:-weir-filter}
 say() { printf '\033[1m[weir]\033[0m %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
@@ -51,7 +53,7 @@ esac
 command=$1
 shift
 if [ "$kind" = rustup ]; then
-  exec cargo "$command" -p weir-filter --target "$target" "$@"
+  exec cargo "$command" -p "$package" --target "$target" "$@"
 fi
 # Clippy is the toolchain's own and can not read what Debian's compiler builds; nothing it says of
 # the filter depends on the target.
@@ -59,4 +61,7 @@ fi
 export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1
 export CARGO_TARGET_WASM32_WASIP1_LINKER=${CARGO_TARGET_WASM32_WASIP1_LINKER:-$(linker)}
 export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="-C target-feature=+simd128 -C link-self-contained=no -L /usr/lib/wasm32-wasi"
-exec cargo "$command" -p weir-filter --target "$target" -Z build-std=std,panic_abort "$@"
+if [ "$package" != weir-filter ]; then
+  CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS+=" -C link-arg=/usr/lib/wasm32-wasi/crt1-command.o"
+fi
+exec cargo "$command" -p "$package" --target "$target" -Z build-std=std,panic_abort "$@"

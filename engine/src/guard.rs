@@ -23,6 +23,7 @@ mod inspect;
 mod kind;
 mod mail;
 mod name;
+mod national;
 mod network;
 mod number;
 mod phone;

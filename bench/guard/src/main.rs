@@ -1,11 +1,12 @@
 //! `guard-report score FILE... [--errors]`: accuracy on labelled prompts.
+//! `guard-report speed ROOT`: speed, on texts of the repository at ROOT.
 
 #![expect(clippy::print_stdout, reason = "a report is printed")]
 
 use std::path::Path;
 
 use engine::guard::Detectors;
-use guard_bench::{cases, score};
+use guard_bench::{cases, score, speed};
 
 fn main() -> Result<(), String> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +27,10 @@ fn main() -> Result<(), String> {
             }
             Ok(())
         }
-        _ => Err("guard-report score FILE... [--errors]".to_owned()),
+        Some((command, [root])) if command.as_str() == "speed" => {
+            println!("{}", speed::report(Path::new(root))?);
+            Ok(())
+        }
+        _ => Err("guard-report score FILE... [--errors] | speed ROOT".to_owned()),
     }
 }

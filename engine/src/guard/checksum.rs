@@ -95,3 +95,23 @@ pub(super) fn bech32(text: &[u8]) -> bool {
     }
     data.len() > 6 && (sum == 1 || sum == 0x2bc8_30a3)
 }
+
+/// Verhoeff's check over digit values, which the dihedral group of order ten makes.
+pub(super) fn verhoeff(digits: &[u8]) -> bool {
+    const PERMUTATION: [u8; 10] = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4];
+    let multiply = |a: u8, b: u8| match (a < 5, b < 5) {
+        (true, true) => (a + b) % 5,
+        (true, false) => 5 + (a + b - 5) % 5,
+        (false, true) => 5 + (a - 5 + 5 - b) % 5,
+        (false, false) => (a - 5 + 5 - (b - 5)) % 5,
+    };
+    let permuted = |digit: u8, times: usize| {
+        (0..times % 8).fold(digit, |digit, _| {
+            PERMUTATION.get(usize::from(digit)).copied().unwrap_or(0)
+        })
+    };
+    let places = digits.iter().rev().enumerate();
+    places.fold(0, |sum, (place, digit)| {
+        multiply(sum, permuted(*digit, place))
+    }) == 0
+}

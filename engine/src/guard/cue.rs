@@ -18,6 +18,10 @@ use index::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cue {
     Account,
+    /// A number that an office gives.
+    Id(Kind),
+    /// A postal address.
+    Address,
     ApiKey,
     Birth,
     Card,
@@ -78,6 +82,7 @@ impl Context {
                         Cue::Account
                             | Cue::Card
                             | Cue::Iban
+                            | Cue::Id(_)
                             | Cue::NationalId
                             | Cue::Other
                             | Cue::Papers

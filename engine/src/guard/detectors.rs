@@ -152,20 +152,8 @@ impl Detectors {
     /// Allocates only when something is found, or when detectors are configured.
     pub fn scan(&self, text: &str, out: &mut Vec<Finding>) {
         let base = out.len();
-        Scanner::new(text, out).run();
+        Scanner::new(text, out, self.also()).run();
         let Some(compiled) = &self.compiled else {
-            let mut kept = base;
-            for index in base..out.len() {
-                if let Some(finding) = out.get(index).copied()
-                    && finding.kind.by_default()
-                {
-                    if let Some(slot) = out.get_mut(kept) {
-                        *slot = finding;
-                    }
-                    kept += 1;
-                }
-            }
-            out.truncate(kept);
             return;
         };
         let found = out.split_off(base);
@@ -204,6 +192,13 @@ impl Detectors {
         })
     }
 
+    /// Kinds to look for that are off by default.
+    pub(super) fn also(&self) -> &[Kind] {
+        self.compiled
+            .as_ref()
+            .map_or(&[], |compiled| compiled.also.as_slice())
+    }
+
     fn custom(&self) -> &[Custom] {
         self.compiled
             .as_ref()
@@ -235,11 +230,7 @@ impl Detectors {
     ) {
         match &self.compiled {
             Some(compiled) => compiled.merge(text, found, custom, from, out),
-            None => out.extend(
-                found
-                    .iter()
-                    .filter(|finding| finding.start >= from && finding.kind.by_default()),
-            ),
+            None => out.extend(found.iter().filter(|finding| finding.start >= from)),
         }
     }
 }
@@ -266,7 +257,6 @@ impl Compiled {
     ) {
         let reported = |finding: &&Finding| {
             finding.start >= from
-                && (finding.kind.by_default() || self.also.contains(&finding.kind))
                 && !self.allows(text.get(finding.start..finding.end).unwrap_or_default())
         };
         let configured = custom.iter().flat_map(|progress| &progress.found);

@@ -57,8 +57,33 @@ pub(super) fn colon(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
     v6(scan, start)
 }
 
+/// Six pairs of hexadecimal digits with colons between.
+fn hardware(scan: &mut Scanner<'_>, start: usize) -> Option<usize> {
+    if !scan.wants(Kind::MacAddress) {
+        return None;
+    }
+    let end = start + 17;
+    let text = scan.slice(start, end);
+    let pairs = text.len() == 17
+        && text.iter().enumerate().all(|(index, byte)| {
+            if index % 3 == 2 {
+                *byte == b':'
+            } else {
+                byte.is_ascii_hexdigit()
+            }
+        });
+    if !pairs || is_word(scan.byte_before(start)) || is_word(scan.at(end)) || scan.at(end) == b':' {
+        return None;
+    }
+    scan.found(Kind::MacAddress, start, end);
+    Some(end)
+}
+
 /// IPv6 that begins at `start`.
 pub(super) fn v6(scan: &mut Scanner<'_>, start: usize) -> Option<usize> {
+    if let Some(end) = hardware(scan, start) {
+        return Some(end);
+    }
     let before = scan.byte_before(start);
     if is_word(before) || matches!(before, b':' | b'.' | b'-') {
         return None;

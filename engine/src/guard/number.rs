@@ -4,9 +4,10 @@
 //! dot, slash, parentheses; ASCII and full-width digits) and offers the groups to the table of
 //! shapes. A shape has to fill a whole token: `SKU 233-37-8772-05` holds no social security number.
 
+use super::cue::{Context, Cue};
 use super::scanner::{Scanner, is_word};
 use super::shape::{self, SHAPES};
-use super::{Evidence, Kind, date, token};
+use super::{Evidence, Kind, date, national, token};
 
 /// Groups kept of a run; a longer run is read in pieces.
 const GROUPS_MAX: usize = 24;
@@ -372,9 +373,46 @@ impl Scanner<'_> {
     }
 }
 
+/// Digits of the shortest identifier.
+const ID_DIGITS_MIN: usize = 6;
+
+/// Reports an identifier that a word names, or whose form needs none.
+fn identified(
+    scan: &mut Scanner<'_>,
+    run: &Run,
+    from: usize,
+    context: &mut Option<Context>,
+) -> Option<usize> {
+    if let Some((to, kind)) = national::strong(run, from)
+        && scan.wants(kind)
+    {
+        scan.found(kind, run.group(from).start, run.group(to - 1).end);
+        return Some(to);
+    }
+    if run.digits(from, run.len()).len() < ID_DIGITS_MIN {
+        return None;
+    }
+    let start = run.group(from).start;
+    let known = *context.get_or_insert_with(|| scan.context(start));
+    let Some(Cue::Id(kind)) = known.cue else {
+        return None;
+    };
+    let near = known.clean && known.distance <= shape::DISTANCE_MAX;
+    if !near || !run.free_left(from) || !scan.wants(kind) {
+        return None;
+    }
+    let end = national::named(scan, start, kind)?;
+    scan.found(kind, start, end);
+    let inside = (from..run.len()).filter(|index| run.group(*index).start < end);
+    Some(inside.last()? + 1)
+}
+
 /// Reports the first shape that fits group `from` with enough evidence; returns the group after it.
 fn accept(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
     let mut context = None;
+    if let Some(to) = identified(scan, run, from, &mut context) {
+        return Some(to);
+    }
     for shape in SHAPES {
         let Some(fit) = (shape.fits)(run, from) else {
             continue;

@@ -97,6 +97,7 @@ pub(super) struct Scanner<'a> {
     out: &'a mut Vec<Finding>,
     /// Length of `out` before this text.
     base: usize,
+    also: &'a [Kind],
     pub(super) progress: Progress,
     pub(super) tables: super::table::Tables,
     /// A recognizer asked for what stands after the end of the text.
@@ -108,13 +109,15 @@ pub(super) struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(text: &'a str, out: &'a mut Vec<Finding>) -> Self {
+    /// `also`: kinds to look for that are off by default.
+    pub(super) fn new(text: &'a str, out: &'a mut Vec<Finding>, also: &'a [Kind]) -> Self {
         let base = out.len();
         Self {
             text,
             bytes: text.as_bytes(),
             out,
             base,
+            also,
             progress: Progress::default(),
             tables: super::table::Tables::default(),
             touched: Cell::new(false),
@@ -127,6 +130,7 @@ impl<'a> Scanner<'a> {
     pub(super) fn resumed(
         text: &'a str,
         out: &'a mut Vec<Finding>,
+        also: &'a [Kind],
         progress: Progress,
         tables: super::table::Tables,
     ) -> Self {
@@ -134,7 +138,7 @@ impl<'a> Scanner<'a> {
             base: 0,
             progress,
             tables,
-            ..Self::new(text, out)
+            ..Self::new(text, out, also)
         }
     }
 
@@ -232,6 +236,11 @@ impl<'a> Scanner<'a> {
                 }
             }
         }
+    }
+
+    /// Findings of this kind are reported.
+    pub(super) fn wants(&self, kind: Kind) -> bool {
+        kind.by_default() || self.also.contains(&kind)
     }
 
     /// What follows the text could change what was just decided.

@@ -38,6 +38,8 @@ struct Insert {
 #[derive(Clone, Default)]
 struct Line {
     start: usize,
+    /// No line break stands between `start` and here.
+    seen: usize,
     /// Bytes of it that were cut off before `start`.
     cut: usize,
     /// The table above it by each delimiter.
@@ -70,6 +72,7 @@ impl Tables {
         let line = &mut self.line;
         line.cut += count.saturating_sub(line.start);
         line.start = line.start.saturating_sub(count);
+        line.seen = line.seen.saturating_sub(count);
         line.counted = line.counted.saturating_sub(count);
         for table in line.tables.iter_mut().flatten() {
             table.heading.shift(count);
@@ -241,11 +244,14 @@ impl Scanner<'_> {
 
     /// Counts the lines before the one that holds `at`.
     fn enter_line(&mut self, at: usize) {
-        while let Some(ahead) = self.bytes.get(self.tables.line.start..at)
-            && let Some(len) = memchr::memchr(b'\n', ahead)
-        {
+        while let Some(ahead) = self.bytes.get(self.tables.line.seen..at) {
+            let Some(found) = memchr::memchr(b'\n', ahead) else {
+                self.tables.line.seen = at;
+                return;
+            };
             let start = self.tables.line.start;
-            let end = start + len;
+            let end = self.tables.line.seen + found;
+            let len = end - start;
             let mut counted = [0; 5];
             if len + self.tables.line.cut <= LINE_BYTES_MAX {
                 counted = counts(self.bytes.get(start..end).unwrap_or_default());
@@ -262,6 +268,7 @@ impl Scanner<'_> {
                 }
             }
             line.start = end + 1;
+            line.seen = line.start;
             (line.cut, line.chosen) = (0, None);
             (line.column, line.counted) = (0, line.start);
         }

@@ -3,7 +3,7 @@
 use super::checksum::{base58check, bech32, mod97};
 use super::cue::{self, Cue};
 use super::scanner::{BACK_BYTES_MAX, Scanner, is_word};
-use super::{Kind, credential, network};
+use super::{Kind, credential, national, network};
 
 /// Shortest value a word alone makes a secret.
 const SECRET_BYTES_MIN: usize = 6;
@@ -51,6 +51,12 @@ pub(super) fn word(scan: &mut Scanner<'_>, start: usize, digit: usize, end: usiz
     }
     if let Some(after) = wallet(scan, start, end) {
         return after;
+    }
+    if let Some(kind) = national::strong_word(word)
+        && scan.wants(kind)
+    {
+        scan.found(kind, start, end);
+        return end;
     }
     if let Some(after) = named(scan, start, end) {
         return after;
@@ -169,6 +175,16 @@ fn named(scan: &mut Scanner<'_>, start: usize, end: usize) -> Option<usize> {
     let from = scan.start_of(start, BACK_BYTES_MAX, is_value);
     scan.progress.token_end = scan.end_within(end, BACK_BYTES_MAX, is_value);
     let context = scan.context(from);
+    if let Some(Cue::Id(kind)) = context.cue
+        && context.clean
+        && context.distance <= NAMED_DISTANCE_MAX
+        && from == start
+        && scan.wants(kind)
+        && let Some(after) = national::named(scan, start, kind)
+    {
+        scan.found(kind, start, after);
+        return Some(after);
+    }
     let named = context.is(&[Cue::Passport, Cue::Papers, Cue::Secret, Cue::ApiKey]);
     if !named || !context.clean || context.distance > NAMED_DISTANCE_MAX {
         return None;
@@ -212,8 +228,14 @@ pub(super) fn assigned(scan: &mut Scanner<'_>, at: usize, width: usize) -> Optio
     let from = scan.end_within(at + width, 4, |byte| {
         matches!(byte, b' ' | b'"' | b'\'' | b'=' | b'>' | b'`' | b'\\')
     });
-    if !is_value(scan.at(from)) || !matches!(cue::ending(scan.text, name_end)?, Cue::Secret) {
+    let first = scan.at(from);
+    if !is_value(first) {
         return None;
+    }
+    match cue::ending(scan.text, name_end)? {
+        Cue::Secret => {}
+        Cue::Address if scan.wants(Kind::Address) => return postal(scan, from),
+        _ => return None,
     }
     let mut to = scan.end_within(from, SECRET_BYTES_MAX, is_value);
     while matches!(scan.byte_before(to), b'.' | b'?') && to > from {
@@ -234,6 +256,33 @@ pub(super) fn assigned(scan: &mut Scanner<'_>, at: usize, width: usize) -> Optio
     }
     scan.found(Kind::Secret, from, to);
     Some(to)
+}
+
+/// Longest postal address.
+const ADDRESS_BYTES_MAX: usize = 160;
+
+/// A postal address: the rest of the line, when it has a number and several words.
+fn postal(scan: &mut Scanner<'_>, from: usize) -> Option<usize> {
+    let stops = |byte: u8| {
+        matches!(
+            byte,
+            b'\n' | b'\r' | b'"' | b';' | b'|' | b'\t' | b'<' | b'{' | b'}' | b'@' | b'='
+        )
+    };
+    let end = scan.end_within(from, ADDRESS_BYTES_MAX, |byte| !stops(byte));
+    let line = scan.slice(from, end).trim_ascii_end();
+    let words = line
+        .split(|byte| *byte == b' ')
+        .filter(|word| word.len() > 1)
+        .count();
+    let wide = line.iter().filter(|byte| **byte >= 0xe3).count();
+    let number = line.iter().any(u8::is_ascii_digit);
+    let url = line.windows(3).any(|window| window == b"://");
+    if scan.at(end) == b'@' || url || !number || words < 3 && wide < 4 {
+        return None;
+    }
+    scan.found(Kind::Address, from, from + line.len());
+    Some(from + line.len())
 }
 
 /// The phrase stands right before the value, or two words before a long one.

@@ -84,7 +84,7 @@ impl Window {
     /// Reads on. Returns up to where the text is settled.
     fn scan(&mut self, detectors: &Detectors, end: bool) -> usize {
         let tables = std::mem::take(&mut self.tables);
-        let mut scanner = Scanner::resumed(&self.text, &mut self.found, self.progress, tables);
+        let mut scanner = Scanner::resumed(&self.text, &mut self.found, &[], self.progress, tables);
         let mut until = if end {
             scanner.run_from();
             self.text.len()
@@ -103,7 +103,7 @@ impl Window {
     /// Lets go of settled text that is out of reach.
     fn forget(&mut self) {
         let tables = std::mem::take(&mut self.tables);
-        let mut scanner = Scanner::resumed(&self.text, &mut self.found, self.progress, tables);
+        let mut scanner = Scanner::resumed(&self.text, &mut self.found, &[], self.progress, tables);
         let mut cut = self.settled.saturating_sub(CONTEXT_BYTES);
         scanner.keep_headings(cut);
         if let Some(line) = scanner.tables.line_start(cut) {

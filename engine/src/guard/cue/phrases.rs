@@ -1,11 +1,14 @@
 //! Phrases that announce what follows them: folded to lower-case ASCII where the script allows.
 //! English, Vietnamese, German, French, Spanish, Portuguese, Chinese, Japanese.
 
-use super::Cue;
+use super::{Cue, Kind};
 
 macro_rules! phrases {
-    ($($cue:ident: $($phrase:literal)*;)*) => {
-        pub(super) const PHRASES: &[(&str, Cue)] = &[$($(($phrase, Cue::$cue)),*),*];
+    ($($cue:ident: $($phrase:literal)*;)* => $($kind:ident: $($id:literal)*;)*) => {
+        pub(super) const PHRASES: &[(&str, Cue)] = &[
+            $($(($phrase, Cue::$cue),)*)*
+            $($(($id, Cue::Id(Kind::$kind)),)*)*
+        ];
     };
 }
 
@@ -18,7 +21,7 @@ phrases! {
         "lien he" "lien lac" "goi" "goi so" "goi vao so" "goi lai so" "nhan tin" "so lien lac" "so lien he" "alo" "duong day nong" "so nong" "so phone" "nhan may" "bam so" "goi den"
         "telefon" "telefonnummer" "telefonnr" "tel nr" "fon" "handy" "handynummer" "handynr" "mobil" "mobilnummer" "mobilfunk" "mobiltelefon" "festnetz" "rufnummer" "rueckrufnummer" "rueckruf" "ruckrufnummer" "ruckruf" "durchwahl" "faxnummer" "anrufen unter" "mich unter" "uns unter" "ihn unter" "sie unter" "erreichbar unter" "ruf mich an"
         "telephone portable" "numero de telephone" "numero de portable" "num tel" "portable" "mon portable" "fixe" "joindre au" "joignable au" "appelez le" "appelez moi au" "appeler au" "appelle moi au" "rappelez moi au" "rappeler au" "contacter au"
-        "telefono" "numero de telefono" "telf" "tlf" "tfno" "tfn" "movil" "numero de movil" "celular" "numero de celular" "llamame al" "llamar al" "llame al" "llamenos al" "marcar" "marque el" "whatsapp al"
+        "telefono" "numero de telefono" "telf" "tlf" "tfno" "movil" "numero de movil" "celular" "numero de celular" "llamame al" "llamar al" "llame al" "llamenos al" "marcar" "marque el" "whatsapp al"
         "telefone" "numero de telefone" "telemovel" "fone" "zap" "ligue para" "ligar para" "me liga no" "ligue no" "contacto telefonico" "telefone de contato" "numero de contato"
         "电话" "電話" "手机" "手機" "手机号" "手機號" "手机号码" "手機號碼" "移动电话" "座机" "拨打" "致电" "来电" "联系方式" "联系电话" "聯絡電話" "电话号码" "电话是" "微信" "微信同号" "热线" "传真" "短信" "打给"
         "電話番号" "携帯" "携帯番号" "携帯電話" "携帯電話番号" "連絡先" "ご連絡先" "ファックス" "直通" "固定電話";
@@ -73,7 +76,7 @@ phrases! {
         "密钥" "api密钥" "api密钥是" "令牌" "访问令牌" "访问密钥" "授权码" "凭证" "トークン" "アクセストークン" "apiキー" "キー" "アクセスキー" "認証トークン" "認証キー";
     Account: "account" "account number" "account no" "acct" "acct no" "acct number" "bank account" "bank account number" "checking account" "savings account" "so tai khoan" "sotaikhoan" "tai khoan" "tai khoan ngan hang" "stk" "so tk" "kontonummer" "kontonr"
         "konto" "bankkonto" "numero de compte" "compte" "compte bancaire" "numero de cuenta" "cuenta" "cuenta bancaria" "conta" "conta bancaria" "numero da conta" "conta corrente" "口座番号" "口座" "账号" "账户" "银行账号" "帐号";
-    Other: "display name" "file name" "filename" "domain name" "host name" "hostname" "brand name" "product name" "class name" "key name" "table name" "column name" "project name" "service name" "package name" "company name" "app name" "device name" "event name" "tool name" "function name" "model name" "bucket name" "team name" "group name" "hotel name" "school name" "city name" "street name" "ten cong ty" "ten san pham" "ten file" "ten mien" "ten hang" "ten truong" "ten du an" "user name" "username" "nick name" "nickname" "branch name" "repo name" "topic name" "queue name" "cluster name" "plan name" "shop name" "store name" "bank name" "country name" "course name" "firmenname" "produktname" "dateiname" "nom de l entreprise" "nom du produit" "nom du fichier" "nom de domaine" "nombre de la empresa" "nombre del producto" "nome da empresa" "nome do produto" "nombre de usuario" "nome de usuario" "nom d utilisateur" "benutzername"
+    Other: "vat" "vat id" "vat number" "vat no" "tax" "tax number" "ein" "ust idnr" "ust id" "steuernummer" "umsatzsteuer id" "tva" "numero tva" "partita iva" "swift code" "bic code" "sort code" "display name" "file name" "filename" "domain name" "host name" "hostname" "brand name" "product name" "class name" "key name" "table name" "column name" "project name" "service name" "package name" "company name" "app name" "device name" "event name" "tool name" "function name" "model name" "bucket name" "team name" "group name" "hotel name" "school name" "city name" "street name" "ten cong ty" "ten san pham" "ten file" "ten mien" "ten hang" "ten truong" "ten du an" "user name" "username" "nick name" "nickname" "branch name" "repo name" "topic name" "queue name" "cluster name" "plan name" "shop name" "store name" "bank name" "country name" "course name" "firmenname" "produktname" "dateiname" "nom de l entreprise" "nom du produit" "nom du fichier" "nom de domaine" "nombre de la empresa" "nombre del producto" "nome da empresa" "nome do produto" "nombre de usuario" "nome de usuario" "nom d utilisateur" "benutzername"
         "order" "orders" "order id" "orderid" "order number" "order no" "order ref" "invoice" "invoices" "invoice no" "invoice number" "invoice id" "receipt" "receipt no" "receipt number" "ticket" "tickets" "ticket id" "ticket no" "ticket number" "case" "case id" "case no" "case number" "claim" "claim number" "policy number" "booking" "booking reference" "reservation" "quote" "quote number" "bill" "bill no" "voucher" "coupon" "contract" "contract no" "contract number" "dossier"
         "batch" "batch id" "batch no" "lot" "seq" "sequence" "count" "counter" "quantity" "qty" "units" "pcs" "views" "visits" "tracking" "tracking number" "tracking no" "trackingnumber" "tracking id" "parcel" "package" "waybill" "shipment" "shipment id" "shipping" "delivery" "consignment" "sku" "part"
         "part number" "part no" "partno" "pn" "model" "model no" "model number" "version" "versions" "ver" "app version" "appversion" "build" "build number" "buildnumber" "release" "releases" "firmware" "v" "rev" "revision" "patch" "semver" "parse" "isbn" "issn" "ean" "upc" "gtin" "asin" "doi" "transaction" "transaction id" "transaction no" "txn" "txn id" "txid" "message id" "msg id" "msgid"
@@ -106,4 +109,50 @@ phrases! {
         "kinh gui ong" "kinh gui ba" "kinh gui" "ong" "ba" "anh" "chi" "co" "chu" "bac" "em" "cau" "di" "ban doc" "bac si" "duoc si" "dieu duong" "giao vien" "thay giao" "giang vien" "quan ly" "pho giam doc" "chu tich" "bao ve" "tai xe" "lai xe" "thu ky"
         "truong phong" "nguoi dung" "nguoi gui" "nguoi nhan" "nguoi lien he" "chu the" "chu tai khoan" "chu xe"
         "patientin" "paciente" "kollege" "kollegin" "doktor" "salarie" "salariee" "empleado" "empleada" "funcionario" "funcionaria" "doctor a";
+    Address: "address" "home address" "mailing address" "billing address" "shipping address" "delivery address" "postal address" "street address" "residential address" "dia chi" "dia chi nha" "dia chi giao hang" "dia chi nhan hang" "dia chi thuong tru" "ho khau thuong tru" "noi o" "noi thuong tru" "cho o hien nay" "anschrift" "adresse" "wohnadresse" "lieferadresse" "rechnungsadresse" "adresse postale" "adresse de livraison" "domicile" "direccion" "domicilio" "direccion de envio" "endereco" "endereco de entrega" "住址" "家庭住址" "收货地址" "住所" "ご住所";
+    =>
+    UsItin: "itin" "itin number" "individual taxpayer identification number" "taxpayer identification number" "us tin";
+    UsNpi: "npi" "npi number" "national provider identifier" "provider identifier";
+    UsMbi: "mbi" "medicare beneficiary identifier" "medicare beneficiary id" "medicare id" "medicare number us";
+    UsDea: "dea" "dea number" "dea no" "dea registration" "medical license" "medical licence" "medical license number";
+    UsRouting: "routing" "routing number" "routing no" "aba" "aba number" "aba routing" "aba routing number" "rtn" "transit number";
+    UkNhs: "nhs" "nhs number" "nhs no" "national health service number";
+    UkNino: "nino" "ni number" "ni no" "national insurance" "national insurance number" "national insurance no";
+    CaSin: "sin" "sin number" "social insurance" "social insurance number" "social insurance no" "numero d assurance sociale" "assurance sociale";
+    AuTfn: "tfn" "tfn number" "tax file number" "tax file no";
+    AuAbn: "abn" "abn number" "australian business number";
+    AuAcn: "acn" "acn number" "australian company number";
+    AuMedicare: "medicare" "medicare card" "medicare number" "medicare no" "medicare card number";
+    InAadhaar: "aadhaar" "aadhar" "adhaar" "aadhaar number" "aadhaar no" "aadhaar card" "uidai";
+    InPan: "pan card" "pan number" "pan no" "permanent account number" "income tax pan";
+    InGstin: "gstin" "gst number" "gst no";
+    SgNric: "nric" "nric number" "nric no" "fin number" "nric fin" "singapore id";
+    ThId: "thai id" "thai national id" "thai id card" "thai citizen id" "เลขบัตร";
+    KrRrn: "rrn" "resident registration number" "korean id" "korean resident number" "주민등록번호" "주민번호";
+    JpMyNumber: "マイナンバー" "個人番号" "my number card";
+    CnId: "chinese id" "chinese id number" "resident identity card" "resident id number";
+    HkId: "hkid" "hkid number" "hkid no" "hong kong id" "hong kong identity card" "香港身份证" "香港身份證";
+    TwId: "taiwan id" "taiwanese id" "roc id" "台灣身分證" "身分證字號";
+    TrId: "tc kimlik" "tc kimlik no" "t c kimlik no" "tckn" "kimlik no" "kimlik numarasi" "turkish id";
+    ZaId: "sa id" "sa id number" "south african id" "south african id number" "rsa id";
+    BrCpf: "cpf" "numero do cpf" "cpf numero" "cpf mf" "meu cpf" "meu cpf e";
+    BrCnpj: "cnpj" "numero do cnpj";
+    EsNif: "dni" "nif" "nie" "numero de dni" "numero de nif" "numero de nie" "dni nie" "dni nif" "n de dni" "mi dni es" "dni es";
+    ItFiscalCode: "codice fiscale" "cod fiscale" "cod fisc";
+    FrNir: "nir" "numero de securite sociale" "securite sociale" "numero de secu" "n de securite sociale" "num secu" "insee";
+    DeTaxId: "steuer id" "steuerid" "steueridentifikationsnummer" "steuer identifikationsnummer" "steuerliche identifikationsnummer" "idnr" "tin steuer" "steuer idnr" "identifikationsnummer" "german tax id";
+    DeSocialSecurity: "rentenversicherungsnummer" "sozialversicherungsnummer" "versicherungsnummer" "rvnr" "svnr" "sv nummer" "rv nummer";
+    PlPesel: "pesel" "numer pesel" "nr pesel";
+    FiHetu: "hetu" "henkilotunnus" "finnish id" "personbeteckning";
+    SePersonnummer: "personnummer" "samordningsnummer" "swedish personal number" "swedish id";
+    NoId: "fodselsnummer" "fodselsnr" "d nummer" "norwegian id" "personnummer norsk";
+    DkCpr: "cpr" "cpr nummer" "cpr number" "cpr nr" "danish id";
+    NlBsn: "bsn" "burgerservicenummer" "bsn nummer" "sofinummer" "bsn number";
+    BeNationalNumber: "rijksregisternummer" "rrn be" "numero de registre national" "numero national" "registre national" "belgian national number" "insz" "niss";
+    ChAhv: "ahv" "ahv nummer" "ahv nr" "avs" "numero avs" "oasi" "ahvn";
+    IePps: "pps" "pps number" "ppsn" "pps no";
+    PtNif: "contribuinte" "numero de contribuinte" "nif portugal" "nif portugues" "numero de identificacao fiscal";
+    VnTaxCode: "mst" "ma so thue" "masothue" "ma so thue ca nhan" "mst ca nhan" "ma so thue cong ty" "ma so doanh nghiep" "msdn" "vietnamese tax code" "tax code" "taxcode" "tax code number" "tin" "tax id" "taxpayer code";
+    LicencePlate: "bien so" "bien so xe" "bien kiem soat" "bks" "license plate" "licence plate" "plate number" "number plate" "license plate number" "bien xe" "xe bien so";
+    Vin: "vin" "vin number" "vehicle identification number" "chassis number" "so khung xe";
 }
