@@ -12,6 +12,7 @@ mod phrases;
 use super::{Finding, Kind};
 use index::{
     LAST_WORD_BYTES_MAX, LAST_WORDS, PHRASE_SEED, WORD_SEED, join, last_word, letter, look_up,
+    may_go_on,
 };
 
 /// What a phrase announces.
@@ -102,8 +103,6 @@ const REACH_BYTES: usize = 96;
 const REACH_BYTES_MAX: usize = 1536;
 /// Words looked at before a candidate; an ideograph is a word.
 const REACH_WORDS: usize = 14;
-/// Words of the longest phrase.
-const PHRASE_WORDS: usize = 12;
 /// Words of the longest phrase that announces a name.
 const NAME_PHRASE_WORDS: usize = 8;
 
@@ -122,12 +121,13 @@ pub(super) fn heading(cell: &str) -> Option<Cue> {
 
 /// What `cell` announces when it is a phrase and nothing else.
 pub(super) fn whole(cell: &str) -> Option<Cue> {
-    let words = Words::before(cell, cell.len(), NAME_PHRASE_WORDS, &[]);
-    let hash = words
-        .hashes
-        .iter()
-        .take(words.len)
-        .fold(PHRASE_SEED, |hash, word| join(hash, *word));
+    let mut words = Words::before(cell, cell.len(), NAME_PHRASE_WORDS, &[]);
+    let mut hash = PHRASE_SEED;
+    let mut index = 0;
+    while let Some(word) = words.word(index) {
+        hash = join(hash, word);
+        index += 1;
+    }
     look_up(hash)
 }
 
@@ -172,51 +172,83 @@ fn may_end(head: &[u8]) -> bool {
     LAST_WORDS.get(slot).is_some_and(|bits| bits & bit != 0)
 }
 
-/// Hashes of the words before a place, nearest first. A value (a word with digits) hashes to 0.
-struct Words {
+/// The words before a place, nearest first, read as they are asked for. A value (a word with digits)
+/// hashes to 0.
+struct Words<'a> {
+    text: &'a str,
+    /// Findings that end at `end` or before.
+    found: &'a [Finding],
+    end: usize,
+    low: usize,
+    floor: usize,
+    most: usize,
+    reader: Reader,
     hashes: [u32; REACH_WORDS],
     len: usize,
+    done: bool,
 }
 
-impl Words {
-    /// Reads to the left. A finding, and the token that stands for one, is a word without letters,
-    /// so that a text and its redacted form are read alike.
-    fn before(text: &str, at: usize, most: usize, mut found: &[Finding]) -> Self {
-        let mut words = Self {
+impl<'a> Words<'a> {
+    fn before(text: &'a str, at: usize, most: usize, found: &'a [Finding]) -> Self {
+        Self {
+            text,
+            found,
+            end: at,
+            low: at.saturating_sub(REACH_BYTES),
+            floor: at.saturating_sub(REACH_BYTES_MAX),
+            most,
+            reader: Reader::default(),
             hashes: [0; REACH_WORDS],
             len: 0,
-        };
-        let mut reader = Reader::default();
-        let mut low = at.saturating_sub(REACH_BYTES);
-        let floor = at.saturating_sub(REACH_BYTES_MAX);
-        let mut end = at;
-        while let Some(letter) = char_before(text, end) {
-            while let Some((last, before)) = found.split_last()
-                && last.end > end
-            {
-                found = before;
-            }
-            let masked = match found.last() {
-                Some(last) if last.end == end => Some((last.start, last.kind == Kind::Name)),
-                _ if letter == ']' => token_before(text, end),
-                _ => None,
-            };
-            if let Some((start, is_name)) = masked {
-                words.push(&mut reader);
-                reader.letters = 1;
-                reader.value = !is_name;
-                words.push(&mut reader);
-                low = low.saturating_sub(end - start).max(floor);
-                end = start;
-                continue;
-            }
-            if end <= low || words.len >= most || !words.take(&mut reader, letter) {
-                return words;
-            }
-            end -= letter.len_utf8();
+            done: false,
         }
-        words.push(&mut reader);
-        words
+    }
+
+    /// The word number `index`, read when it was not.
+    fn word(&mut self, index: usize) -> Option<u32> {
+        while self.len <= index && !self.done {
+            self.step();
+        }
+        self.hashes.get(..self.len)?.get(index).copied()
+    }
+
+    /// Reads one character to the left. A finding, and the token that stands for one, is a word
+    /// without letters, so that a text and its redacted form are read alike.
+    fn step(&mut self) {
+        let mut reader = std::mem::take(&mut self.reader);
+        self.done = !self.step_with(&mut reader);
+        self.reader = reader;
+    }
+
+    fn step_with(&mut self, reader: &mut Reader) -> bool {
+        let Some(letter) = char_before(self.text, self.end) else {
+            self.push(reader);
+            return false;
+        };
+        while let Some((last, before)) = self.found.split_last()
+            && last.end > self.end
+        {
+            self.found = before;
+        }
+        let masked = match self.found.last() {
+            Some(last) if last.end == self.end => Some((last.start, last.kind == Kind::Name)),
+            _ if letter == ']' => token_before(self.text, self.end),
+            _ => None,
+        };
+        if let Some((start, is_name)) = masked {
+            self.push(reader);
+            reader.letters = 1;
+            reader.value = !is_name;
+            self.push(reader);
+            self.low = self.low.saturating_sub(self.end - start).max(self.floor);
+            self.end = start;
+            return true;
+        }
+        if self.end <= self.low || self.len >= self.most || !self.take(reader, letter) {
+            return false;
+        }
+        self.end -= letter.len_utf8();
+        true
     }
 
     /// Takes one more character to the left; `false` where reading stops.
@@ -316,24 +348,27 @@ impl Words {
     }
 
     /// The longest phrase whose last word is word `first`.
-    fn phrase(&self, first: usize) -> Option<Cue> {
-        let (slot, bit) = last_word(*self.hashes.get(first)?);
+    fn phrase(&mut self, first: usize) -> Option<Cue> {
+        let last = self.word(first)?;
+        let (slot, bit) = last_word(last);
         LAST_WORDS.get(slot).filter(|bits| *bits & bit != 0)?;
-        let mut hash = PHRASE_SEED;
-        let mut found = None;
-        for word in self.hashes.get(first..self.len)?.iter().take(PHRASE_WORDS) {
-            if *word == 0 {
-                break;
-            }
-            hash = join(hash, *word);
+        let mut hash = join(PHRASE_SEED, last);
+        let mut found = look_up(hash);
+        let mut next = first + 1;
+        while may_go_on(hash)
+            && let Some(word) = self.word(next).filter(|word| *word != 0)
+        {
+            hash = join(hash, word);
             found = look_up(hash).or(found);
+            next += 1;
         }
         found
     }
 
-    fn nearest(&self, counts: impl Fn(Cue) -> bool) -> Context {
+    fn nearest(mut self, counts: impl Fn(Cue) -> bool) -> Context {
         let mut clean = true;
-        for first in 0..self.len {
+        let mut first = 0;
+        while let Some(word) = self.word(first) {
             if let Some(cue) = self.phrase(first).filter(|cue| counts(*cue)) {
                 return Context {
                     cue: Some(cue),
@@ -341,7 +376,8 @@ impl Words {
                     clean,
                 };
             }
-            clean &= self.hashes.get(first).is_some_and(|hash| *hash != 0);
+            clean &= word != 0;
+            first += 1;
         }
         Context::default()
     }

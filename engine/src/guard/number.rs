@@ -401,7 +401,15 @@ fn identified(
     if !near || !run.free_left(from) || !scan.wants(kind) {
         return None;
     }
-    let end = national::named(scan, start, kind)?;
+    // `AB 12 34 56 C`: the letters stand before the first digit.
+    let letters = scan.start_of(start.saturating_sub(1), 2, |byte| byte.is_ascii_uppercase());
+    let (start, end) = match national::named(scan, start, kind) {
+        Some(end) => (start, end),
+        None => (letters, national::named(scan, letters, kind)?),
+    };
+    if is_word(scan.byte_before(start)) {
+        return None;
+    }
     scan.found(kind, start, end);
     let inside = (from..run.len()).filter(|index| run.group(*index).start < end);
     Some(inside.last()? + 1)

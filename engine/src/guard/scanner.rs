@@ -205,7 +205,9 @@ impl<'a> Scanner<'a> {
         let spaces = self.start_of(at, 3, |byte| byte == b' ');
         let opened = self.start_of(spaces, 2, |byte| matches!(byte, b'(' | b'+'));
         let opened = if opened < spaces { opened } else { at };
-        month.min(token).min(kanji).min(opened)
+        // `AB 12 34 56 C`
+        let capitals = self.start_of(spaces, 2, |byte| byte.is_ascii_uppercase());
+        month.min(token).min(kanji).min(opened).min(capitals)
     }
 
     /// Reads what the byte at `at` betrays, and returns where to go on.

@@ -59,19 +59,7 @@ const fn last_words() -> [u64; LAST_SLOTS] {
     let mut entry = 0;
     while entry < PHRASES.len() {
         let phrase = PHRASES[entry].0.as_bytes();
-        let mut hash = WORD_SEED;
-        let mut at = phrase.len();
-        while at > 0 && phrase[at - 1] != b' ' {
-            at -= 1;
-            // An ideograph is a word; Latin letters end where one begins.
-            if phrase[at] >= 0x80 && hash != WORD_SEED && phrase[at + 1] < 0x80 {
-                break;
-            }
-            hash = letter(hash, phrase[at]);
-            if phrase[at] >= 0xe0 {
-                break;
-            }
-        }
+        let (hash, _) = word_before(phrase, phrase.len());
         let (slot, bit) = last_word(hash);
         words[slot] |= bit;
         entry += 1;
@@ -102,30 +90,82 @@ const fn index() -> [(u32, u16); SLOTS] {
     slots
 }
 
-/// Hash of a phrase as it is read: last word first, each word from its last letter.
+/// Words of 64 bits in [`PARTIAL`].
+const PARTIAL_SLOTS: usize = 1024;
+
+/// A set of the hashes of phrases that lack their first words; it may hold some too many.
+static PARTIAL: [u64; PARTIAL_SLOTS] = partial();
+
+const fn place(hash: u32) -> (usize, u64) {
+    let bit = hash ^ (hash >> 16);
+    (bit as usize / 64 % PARTIAL_SLOTS, 1 << (bit % 64))
+}
+
+/// A longer phrase may end in what this hash stands for.
+pub(super) fn may_go_on(hash: u32) -> bool {
+    let (slot, bit) = place(hash);
+    PARTIAL.get(slot).is_some_and(|bits| bits & bit != 0)
+}
+
 #[expect(
     clippy::indexing_slicing,
     reason = "evaluated by the compiler: out of range is an error"
 )]
-const fn phrase_hash(phrase: &[u8]) -> u32 {
-    let mut hash = PHRASE_SEED;
-    let mut word = WORD_SEED;
-    let mut at = phrase.len();
-    while at > 0 {
-        at -= 1;
-        let byte = phrase[at];
-        if byte == b' ' {
+const fn partial() -> [u64; PARTIAL_SLOTS] {
+    let mut set = [0; PARTIAL_SLOTS];
+    let mut entry = 0;
+    while entry < PHRASES.len() {
+        let phrase = PHRASES[entry].0.as_bytes();
+        let mut at = phrase.len();
+        let mut hash = PHRASE_SEED;
+        while at > 0 {
+            let word;
+            (word, at) = word_before(phrase, at);
             hash = join(hash, word);
-            word = WORD_SEED;
-            continue;
+            if at > 0 {
+                let (slot, bit) = place(hash);
+                set[slot] |= bit;
+            }
+        }
+        entry += 1;
+    }
+    set
+}
+
+/// Hash of the word that ends at `at`, from its last letter, and where the word before it ends. An
+/// ideograph is a word.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn word_before(phrase: &[u8], mut at: usize) -> (u32, usize) {
+    let mut word = WORD_SEED;
+    let wide = phrase[at - 1] >= 0x80;
+    while at > 0 {
+        let byte = phrase[at - 1];
+        if byte == b' ' {
+            return (word, at - 1);
+        }
+        if !wide && byte >= 0x80 {
+            break;
         }
         word = letter(word, byte);
-        if byte >= 0xe0 && at > 0 {
-            hash = join(hash, word);
-            word = WORD_SEED;
-        } else if at == 0 {
-            hash = join(hash, word);
+        at -= 1;
+        if byte >= 0xe0 {
+            break;
         }
+    }
+    (word, at)
+}
+
+/// Hash of a phrase as it is read: last word first, each word from its last letter.
+const fn phrase_hash(phrase: &[u8]) -> u32 {
+    let mut hash = PHRASE_SEED;
+    let mut at = phrase.len();
+    while at > 0 {
+        let word;
+        (word, at) = word_before(phrase, at);
+        hash = join(hash, word);
     }
     hash
 }
