@@ -8,7 +8,7 @@ WASM := $(CARGO_TARGET_DIR)/wasm32-wasip1/release/weir_filter.wasm
 SAY := @printf '\033[1m[weir]\033[0m %s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers wasm build run test check fmt bench bench-engine fuzz soak
+.PHONY: help setup servers wasm build run test check fmt bench bench-engine guard-report fuzz soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,16 @@ fuzz: ## random inputs for the engine's readers, FUZZ_SECONDS (60) for each of t
 
 bench-engine: ## the engine's parts and whole exchanges, natively
 	@cargo bench -q -p weir-bench --bench engine --bench limits
+
+guard-report: ## accuracy and speed of the detectors, native and as wasm; CASES=file adds labelled prompts
+	@cargo build -q --release -p weir-guard-bench
+	@$(CARGO_TARGET_DIR)/release/guard-report score bench/guard/samples/tuned.jsonl \
+	  bench/guard/samples/unseen.jsonl $(CASES)
+	$(SAY) "speed, native"
+	@$(CARGO_TARGET_DIR)/release/guard-report speed .
+	$(SAY) "speed, wasm under V8"
+	@WEIR_WASM_PROGRAM=weir-guard-bench scripts/wasm.sh build -q --release
+	@node --no-warnings bench/guard/run.mjs $(CARGO_TARGET_DIR)/wasm32-wasip1/release/guard-report.wasm . speed /
 
 fmt: ## format the code
 	@cargo fmt --all

@@ -388,6 +388,28 @@ pub fn guard(data: &[u8]) {
         at = found.end;
     }
     assert_eq!(guard::redact(text).is_some(), !findings.is_empty());
+    // The first byte says where to cut: pieces read as the whole does.
+    let size = usize::from(data.first().copied().unwrap_or(0)) + 1;
+    let (mut window, mut settled, mut streamed) =
+        (guard::Window::default(), String::new(), Vec::new());
+    let mut from = 0;
+    while from < text.len() || from == 0 {
+        let mut to = (from + size).min(text.len());
+        while !text.is_char_boundary(to) {
+            to += 1;
+        }
+        window.push(text.get(from..to).unwrap_or_default());
+        let mut fresh = Vec::new();
+        let piece = window.settle(&guard::Detectors::default(), to == text.len(), &mut fresh);
+        streamed.extend(fresh.iter().map(|found| guard::Finding {
+            kind: found.kind,
+            start: found.start + settled.len(),
+            end: found.end + settled.len(),
+        }));
+        settled.push_str(&piece);
+        from = to.max(1);
+    }
+    assert_eq!((settled.as_str(), streamed), (text, findings));
     let body = serde_json::json!({
         "model": "m", "user": text, "metadata": {"a": text},
         "messages": [

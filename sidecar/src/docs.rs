@@ -81,9 +81,13 @@ fn guard() -> String {
             format!("`{}`", detector.name),
             detector.what.to_owned(),
             example,
+            if detector.by_default { "on" } else { "off" }.to_owned(),
         ]
     });
-    table(["type", "what is found", "for example"], rows)
+    table(
+        ["type", "what is found", "for example", "unless asked for"],
+        rows,
+    )
 }
 
 fn models() -> String {

@@ -207,22 +207,16 @@ impl<'a> Words<'a> {
     /// The word number `index`, read when it was not.
     fn word(&mut self, index: usize) -> Option<u32> {
         while self.len <= index && !self.done {
-            self.step();
+            self.done = !self.step();
         }
         self.hashes.get(..self.len)?.get(index).copied()
     }
 
     /// Reads one character to the left. A finding, and the token that stands for one, is a word
     /// without letters, so that a text and its redacted form are read alike.
-    fn step(&mut self) {
-        let mut reader = std::mem::take(&mut self.reader);
-        self.done = !self.step_with(&mut reader);
-        self.reader = reader;
-    }
-
-    fn step_with(&mut self, reader: &mut Reader) -> bool {
+    fn step(&mut self) -> bool {
         let Some(letter) = char_before(self.text, self.end) else {
-            self.push(reader);
+            self.push();
             return false;
         };
         while let Some((last, before)) = self.found.split_last()
@@ -236,15 +230,15 @@ impl<'a> Words<'a> {
             _ => None,
         };
         if let Some((start, is_name)) = masked {
-            self.push(reader);
-            reader.letters = 1;
-            reader.value = !is_name;
-            self.push(reader);
+            self.push();
+            self.reader.letters = 1;
+            self.reader.value = !is_name;
+            self.push();
             self.low = self.low.saturating_sub(self.end - start).max(self.floor);
             self.end = start;
             return true;
         }
-        if self.end <= self.low || self.len >= self.most || !self.take(reader, letter) {
+        if self.end <= self.low || self.len >= self.most || !self.take(letter) {
             return false;
         }
         self.end -= letter.len_utf8();
@@ -252,99 +246,103 @@ impl<'a> Words<'a> {
     }
 
     /// Takes one more character to the left; `false` where reading stops.
-    fn take(&mut self, reader: &mut Reader, letter: char) -> bool {
+    fn take(&mut self, letter: char) -> bool {
         // After a line break only a colon lets reading go on: the heading of what follows.
-        if reader.broken && !letter.is_ascii_whitespace() {
+        if self.reader.broken && !letter.is_ascii_whitespace() {
             if !matches!(letter, ':' | '：') {
                 return false;
             }
-            reader.broken = false;
+            self.reader.broken = false;
         }
         let folded = match letter {
             'a'..='z' => letter as u32 as u8,
             'A'..='Z' => {
                 // The capital that starts a word of camelCase belongs to the word on its right.
-                if reader.lower_first {
-                    reader.feed(letter.to_ascii_lowercase() as u32 as u8);
-                    self.push(reader);
+                if self.reader.lower_first {
+                    self.reader.feed(letter.to_ascii_lowercase() as u32 as u8);
+                    self.push();
                     return true;
                 }
                 letter.to_ascii_lowercase() as u32 as u8
             }
             '0'..='9' => {
-                reader.value = true;
+                self.reader.value = true;
                 b'0'
             }
             '\u{300}'..='\u{36f}' => return true,
             _ if letter >= '\u{80}' => match fold(letter) {
                 Folded::Letter(folded) => folded,
                 Folded::Word => {
-                    self.push(reader);
+                    self.push();
                     let mut buffer = [0; 4];
                     for byte in letter.encode_utf8(&mut buffer).bytes().rev() {
-                        reader.feed(byte);
+                        self.reader.feed(byte);
                     }
-                    self.push(reader);
-                    reader.after = letter;
+                    self.push();
+                    self.reader.after = letter;
                     return true;
                 }
-                Folded::Mark(mark) => return self.mark(reader, mark),
+                Folded::Mark(mark) => return self.mark(mark),
             },
-            _ => return self.mark(reader, letter),
+            _ => return self.mark(letter),
         };
-        if reader.sentence {
-            reader.abbreviation += 1;
-            if reader.abbreviation > 3 {
+        if self.reader.sentence {
+            self.reader.abbreviation += 1;
+            if self.reader.abbreviation > 3 {
                 return false;
             }
         }
-        reader.lower_first = letter.is_lowercase();
-        reader.feed(folded);
-        reader.after = letter;
+        self.reader.lower_first = letter.is_lowercase();
+        self.reader.feed(folded);
+        self.reader.after = letter;
         true
     }
 
     /// A character between words: may end the reading.
-    fn mark(&mut self, reader: &mut Reader, mark: char) -> bool {
-        self.push(reader);
-        if reader.sentence && reader.abbreviation > 0 {
-            reader.sentence = false;
+    fn mark(&mut self, mark: char) -> bool {
+        self.push();
+        if self.reader.sentence && self.reader.abbreviation > 0 {
+            self.reader.sentence = false;
         }
         let seen = self.len > 0;
         let stop = match mark {
             '\n' => {
-                reader.broken = true;
-                seen || reader.keyed
+                self.reader.broken = true;
+                seen || self.reader.keyed
             }
             ':' | '=' => {
-                reader.keyed |= !seen;
+                self.reader.keyed |= !seen;
                 false
             }
             '|' | '\t' | ';' | '<' | '{' | '[' => seen,
             // `jeton d'accès`
-            '\'' => seen && reader.keyed && !reader.after.is_alphabetic(),
-            '"' | ',' | '&' | '`' => seen && reader.keyed,
+            '\'' => seen && self.reader.keyed && !self.reader.after.is_alphabetic(),
+            '"' | ',' | '&' | '`' => seen && self.reader.keyed,
             '.' | '!' | '?' => {
-                if seen && matches!(reader.after, ' ' | '\n') {
-                    reader.sentence = true;
-                    reader.abbreviation = 0;
+                if seen && matches!(self.reader.after, ' ' | '\n') {
+                    self.reader.sentence = true;
+                    self.reader.abbreviation = 0;
                 }
                 false
             }
             _ => false,
         };
-        reader.after = mark;
+        self.reader.after = mark;
         !stop
     }
 
-    fn push(&mut self, reader: &mut Reader) {
-        if reader.letters > 0
+    fn push(&mut self) {
+        if self.reader.letters > 0
             && let Some(slot) = self.hashes.get_mut(self.len)
         {
-            *slot = if reader.value { 0 } else { reader.hash };
+            *slot = if self.reader.value {
+                0
+            } else {
+                self.reader.hash
+            };
             self.len += 1;
         }
-        reader.next_word();
+        self.reader.next_word();
     }
 
     /// The longest phrase whose last word is word `first`.

@@ -4,6 +4,9 @@
 //! that each byte of a text costs one step from each place where a match can begin. A match has at
 //! most [`MATCH_BYTES_MAX`] bytes: the work is linear, and a stream knows how long to wait.
 
+#[cfg(test)]
+mod tests;
+
 use hashbrown::HashMap;
 use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::nfa::thompson;
@@ -142,7 +145,9 @@ impl Pattern {
 }
 
 fn refusal(error: &dense::BuildError) -> String {
-    if error.is_size_limit_exceeded() {
+    let nested = std::error::Error::source(error).map(ToString::to_string);
+    if error.is_size_limit_exceeded() || nested.is_some_and(|text| text.contains("exceeded limit"))
+    {
         return format!(
             "the pattern needs an automaton above {} KiB: bound its repetitions",
             AUTOMATON_BYTES_MAX / 1024

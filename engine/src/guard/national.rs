@@ -3,6 +3,9 @@
 //! Most are bare digits, so a word has to name them; then form and check digits decide. A few have a
 //! form so strong that they need no word.
 
+#[cfg(test)]
+mod tests;
+
 use super::Kind;
 use super::checksum::{luhn, verhoeff};
 use super::number::{Run, Separator};
@@ -57,7 +60,7 @@ static IDENTIFIERS: &[Identifier] = &[
     id(Kind::TwId, &["A999999999"], taiwan),
     id(Kind::TrId, &["99999999999"], turkish),
     id(Kind::ZaId, &["9999999999999"], |id| {
-        luhn(&values(id)) && is_date(id, 2, 4)
+        over_digits(luhn, b"", id) && is_date(id, 2, 4)
     }),
     id(Kind::BrCpf, &["99999999999"], cpf),
     id(Kind::BrCnpj, &["99999999999999"], cnpj),
@@ -202,8 +205,13 @@ fn value(byte: u8) -> u32 {
     char::from(byte).to_digit(36).unwrap_or(0)
 }
 
-fn values(id: &[u8]) -> Vec<u8> {
-    id.iter().map(|byte| byte.wrapping_sub(b'0')).collect()
+/// `check` over the digit values of `prefix` and `id`.
+fn over_digits(check: fn(&[u8]) -> bool, prefix: &[u8], id: &[u8]) -> bool {
+    let mut digits = [0; 24];
+    for (slot, byte) in digits.iter_mut().zip(prefix.iter().chain(id)) {
+        *slot = byte.wrapping_sub(b'0');
+    }
+    digits.get(..prefix.len() + id.len()).is_some_and(check)
 }
 
 fn number(id: &[u8]) -> u64 {
@@ -246,9 +254,7 @@ fn itin(id: &[u8]) -> bool {
 
 /// ISO/IEC 7812 prefix 80840 before the number (45 CFR 162.406).
 fn npi(id: &[u8]) -> bool {
-    let mut whole = vec![8, 0, 8, 4, 0];
-    whole.extend(values(id));
-    matches!(id.first(), Some(b'1' | b'2')) && luhn(&whole)
+    matches!(id.first(), Some(b'1' | b'2')) && over_digits(luhn, b"80840", id)
 }
 
 fn mbi(id: &[u8]) -> bool {
@@ -292,7 +298,7 @@ fn nino(id: &[u8]) -> bool {
 }
 
 fn sin(id: &[u8]) -> bool {
-    !matches!(id.first(), Some(b'0' | b'8')) && luhn(&values(id))
+    !matches!(id.first(), Some(b'0' | b'8')) && over_digits(luhn, b"", id)
 }
 
 fn abn(id: &[u8]) -> bool {
@@ -305,7 +311,7 @@ fn medicare(id: &[u8]) -> bool {
 }
 
 fn aadhaar(id: &[u8]) -> bool {
-    !matches!(id.first(), Some(b'0' | b'1')) && verhoeff(&values(id))
+    !matches!(id.first(), Some(b'0' | b'1')) && over_digits(verhoeff, b"", id)
 }
 
 fn gstin(id: &[u8]) -> bool {
@@ -477,10 +483,10 @@ fn steuer_id(id: &[u8]) -> bool {
 
 fn german_pension(id: &[u8]) -> bool {
     let letter = digit(id, 8).saturating_sub(9);
-    let mut digits: Vec<u32> = id.iter().take(8).map(|byte| value(*byte)).collect();
-    digits.extend([letter / 10, letter % 10, digit(id, 9), digit(id, 10)]);
-    let sum: u32 = digits
-        .iter()
+    let tail = [letter / 10, letter % 10, digit(id, 9), digit(id, 10)];
+    let head = id.iter().take(8).map(|byte| value(*byte));
+    let sum: u32 = head
+        .chain(tail)
         .zip([2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1])
         .map(|(digit, weight)| digit * weight)
         .map(|product| product / 10 + product % 10)
@@ -497,7 +503,7 @@ fn hetu(id: &[u8]) -> bool {
 
 fn personnummer(id: &[u8]) -> bool {
     let short = id.get(id.len().saturating_sub(10)..).unwrap_or_default();
-    luhn(&values(short)) && is_date(short, 2, 4)
+    over_digits(luhn, b"", short) && is_date(short, 2, 4)
 }
 
 fn norwegian(id: &[u8]) -> bool {

@@ -412,7 +412,7 @@ fn identified(
     }
     scan.found(kind, start, end);
     let inside = (from..run.len()).filter(|index| run.group(*index).start < end);
-    Some(inside.last()? + 1)
+    Some(from + inside.count())
 }
 
 /// Reports the first shape that fits group `from` with enough evidence; returns the group after it.

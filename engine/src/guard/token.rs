@@ -174,6 +174,9 @@ fn named(scan: &mut Scanner<'_>, start: usize, end: usize) -> Option<usize> {
     }
     let from = scan.start_of(start, BACK_BYTES_MAX, is_value);
     scan.progress.token_end = scan.end_within(end, BACK_BYTES_MAX, is_value);
+    if scan.progress.token_end - from < SECRET_BYTES_MIN {
+        return None;
+    }
     let context = scan.context(from);
     if let Some(Cue::Id(kind)) = context.cue
         && context.clean
