@@ -141,7 +141,11 @@ impl Stream {
     fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         let data = event.data.trim_ascii();
         if data.is_empty() {
-            return out.extend_from_slice(event.raw);
+            // Comments pass; to a client, an event that says nothing is not a document.
+            if event.raw.starts_with(b":") {
+                out.extend_from_slice(event.raw);
+            }
+            return;
         }
         if data == b"[DONE]" {
             return match self {

@@ -122,6 +122,13 @@ fn choices_that_no_client_asked_for_take_no_memory() {
     assert_eq!(encoded(ECHOES[0].1, &[far.as_bytes()]), b"");
 }
 
+#[test]
+fn an_event_that_says_nothing_does_not_reach_the_client() {
+    let stream = b"data: \n\"id\":1}\n\n: still here\n\nevent: ping\n\n";
+    let seen = encoded(ECHOES[0].1, &[stream]);
+    assert_eq!(String::from_utf8_lossy(&seen), ": still here\n\n");
+}
+
 proptest! {
     #[test]
     fn any_split_of_a_stream_gives_the_same(
