@@ -191,6 +191,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
     });
     let mut db = db;
     let uncounted = store::spool::uncounted(&mut db)?;
+    let who = store::instance(&mut db)?;
     if let Some(replica) = &shared.replica {
         // Those of a service that ended before Redis knew of them come first.
         replica.count(counting::Batch {
@@ -284,9 +285,6 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
         ))),
         Registry::Shared(_) => None,
     };
-    let mut who = [0; 8];
-    store::seal::random(&mut who)?;
-    let who = format!("{:016x}", u64::from_be_bytes(who));
     let telling = webhook.map(|webhook| tokio::spawn(webhook.tell(registry, who, log)));
 
     log.line(

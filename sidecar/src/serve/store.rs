@@ -93,3 +93,16 @@ pub(crate) fn keys_version(db: &mut Db) -> Result<u64, DbError> {
     let version = db.first(sql, &[], |row| row.take())?;
     Ok(version.unwrap_or(1))
 }
+
+/// Who this service is among those that share a database: the same after a restart, so that it goes on
+/// with what it had begun.
+pub(crate) fn instance(db: &mut Db) -> Result<String, StoreError> {
+    let mut fresh = [0; 8];
+    seal::random(&mut fresh)?;
+    let sql =
+        "INSERT INTO meta (name, value) VALUES ('instance', $1) ON CONFLICT (name) DO NOTHING";
+    db.execute(sql, &[i64::from_be_bytes(fresh).into()])?;
+    let sql = "SELECT value FROM meta WHERE name = 'instance'";
+    let known = db.first(sql, &[], |row| row.take::<i64>())?;
+    Ok(known.unwrap_or_default().to_string())
+}
