@@ -113,14 +113,21 @@ async fn state(gateway: &Gateway, id: &str) -> (i64, i64) {
     (of("spent_usd"), of("held_usd"))
 }
 
-/// The one line of the ledger that a key has, and the key's spend.
-async fn settled(gateway: &Gateway, id: &str) -> (ledger::Line, i64) {
-    let lines = ledger::settled(gateway, id, 1).await;
+/// The lines of a key's ledger once there are `count` and nothing is held; its spend is their sum, and
+/// was within `limit` with what was held at every look.
+async fn settled(
+    gateway: &Gateway,
+    id: &str,
+    count: usize,
+    limit: i64,
+) -> (Vec<ledger::Line>, i64) {
+    let lines = ledger::settled(gateway, id, count).await;
     let started = Instant::now();
     loop {
         let (spent, held) = state(gateway, id).await;
+        assert!(spent + held <= limit, "{spent} + {held} of {limit}");
         if held == 0 && spent == ledger::sum(&lines) {
-            return (lines[0].clone(), spent);
+            return (lines, spent);
         }
         assert!(
             started.elapsed() < Duration::from_secs(10),
@@ -202,8 +209,8 @@ async fn a_hold_grows_while_a_stream_runs(gateway: Arc<Gateway>) {
         let answer = running.await.expect("an answer");
         assert!(!answer.broken, "{path} {model}");
         assert!(answer.text().contains("tok399"), "{path} {model}: {answer}");
-        let (line, _) = settled(&gateway, &id).await;
-        assert_eq!(line.ending, "done");
+        let (lines, _) = settled(&gateway, &id, 1, ledger::nano(usd)).await;
+        assert_eq!(lines[0].ending, "done");
         assert!(first > 0 && most > first, "{path} {model}: {first} {most}");
     }
 }
@@ -222,10 +229,9 @@ async fn a_stream_ends_where_nothing_is_left(gateway: Arc<Gateway>) {
         let answer = gateway.post_as(&key, path, &body).send().await;
         ended_at_its_length(path, &answer);
         assert!(asked.elapsed() < Duration::from_secs(20), "{path} {model}");
-        let (line, spent) = settled(&gateway, &id).await;
-        assert_eq!(line.ending, "done");
         let limit = ledger::nano(usd);
-        assert!(spent <= limit, "{path} {model}: {spent} of {limit}");
+        let (lines, spent) = settled(&gateway, &id, 1, limit).await;
+        assert_eq!(lines[0].ending, "done");
         assert!(spent > limit / 2, "{path} {model}: {spent} of {limit}");
         // Nobody pays for what comes after: the provider is told.
         let seen = gateway.provider.wait(&mark, |seen| seen.aborted).await;
@@ -253,21 +259,9 @@ async fn many_streams_share_what_is_left(gateway: Arc<Gateway>) {
     }
     let good: usize = running.join_all().await.into_iter().sum();
     assert!(good >= 3, "{good} of 12 got an answer");
-    let lines = ledger::settled(&gateway, &id, good).await;
-    let started = Instant::now();
-    loop {
-        let (spent, held) = state(&gateway, &id).await;
-        assert!(spent + held <= ledger::nano(usd), "{spent} + {held}");
-        if held == 0 && spent == ledger::sum(&lines) {
-            assert!(spent > ledger::nano(usd) / 2, "{spent}");
-            break;
-        }
-        assert!(
-            started.elapsed() < Duration::from_secs(10),
-            "{spent} {held}"
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let limit = ledger::nano(usd);
+    let (_, spent) = settled(&gateway, &id, good, limit).await;
+    assert!(spent > limit / 2, "{spent}");
 }
 
 async fn a_stream_without_a_state_service_ends_at_its_hold(_: Arc<Gateway>) {
@@ -294,7 +288,7 @@ async fn a_stream_without_a_state_service_ends_at_its_hold(_: Arc<Gateway>) {
     ended_at_its_length(path, &answer);
     gateway.restart_sidecar();
     gateway.ready().await;
-    settled(&gateway, &id).await;
+    settled(&gateway, &id, 1, ledger::nano(1.0)).await;
 }
 
 async fn beyond_the_cap_a_hold_grows(gateway: Arc<Gateway>) {
@@ -304,7 +298,7 @@ async fn beyond_the_cap_a_hold_grows(gateway: Arc<Gateway>) {
         let answer = gateway.post_as(&key, path, &body).send().await;
         assert!(answer.text().contains("tok199"), "{path} {model}: {answer}");
         assert!(!answer.broken, "{path} {model}");
-        settled(&gateway, &id).await;
+        settled(&gateway, &id, 1, ledger::nano(1.0)).await;
     }
 }
 
@@ -319,8 +313,7 @@ async fn beyond_the_budget_a_stream_ends(gateway: Arc<Gateway>) {
         let (body, _) = request(path, model, 100, &many(4_000));
         let answer = gateway.post_as(&key, path, &body).send().await;
         ended_at_its_length(path, &answer);
-        let (_, spent) = settled(&gateway, &id).await;
-        assert!(spent <= ledger::nano(usd), "{path} {model}: {spent}");
+        settled(&gateway, &id, 1, ledger::nano(usd)).await;
     }
 }
 

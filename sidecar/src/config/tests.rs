@@ -29,6 +29,16 @@ fn problems(text: &str) -> String {
 
 const ONE: &str = "providers: [{name: a, base_url: 'http://127.0.0.1:1/v1'}]\n";
 
+/// A file with one provider and `text`, read with these variables.
+fn of(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+    let env = |name: &str| {
+        let found = variables.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let text = format!("{ONE}{text}");
+    Config::parse(Path::new("weir.yaml"), &text, &env).map_err(|error| error.to_string())
+}
+
 #[test]
 fn the_shape_of_the_documentation_is_read() {
     let config = good(

@@ -300,6 +300,15 @@ impl<'a> Party<'a> {
         }
     }
 
+    /// Who asks for an admission, wherever it may go.
+    pub(crate) fn asking(key: &'a VirtualKey, admit: &'a Admit) -> Party<'a> {
+        let planned = Targets::Planned(&admit.targets);
+        Party {
+            address: &admit.address,
+            ..Party::of(key, &admit.user, &admit.tags, planned)
+        }
+    }
+
     /// Scopes that it belongs to, besides everybody's, the key's own, its address's and those of
     /// pools. Providers and models are the last.
     pub(super) fn candidates(&self, found: &mut Vec<Scope>) {

@@ -319,15 +319,7 @@ impl Core {
         if let Some(code) = entry.key.refusal(now_ms) {
             return refuse(refused(code));
         }
-        let party = Party {
-            address: &admit.address,
-            ..Party::of(
-                &entry.key,
-                &admit.user,
-                &admit.tags,
-                Targets::Planned(&admit.targets),
-            )
-        };
+        let party = Party::asking(&entry.key, admit);
         let limits = &mut self.limits;
         let Some(mut limited) = self.limit_rules.open(entry, &party, limits, now_ms) else {
             return refuse(refused(Code::StateUnavailable));

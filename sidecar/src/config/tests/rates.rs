@@ -2,15 +2,6 @@
 
 use super::*;
 
-fn of(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
-    let env = |name: &str| {
-        let found = variables.iter().find(|(variable, _)| *variable == name);
-        found.map(|(_, value)| (*value).to_owned())
-    };
-    let text = format!("{ONE}{text}");
-    Config::parse(Path::new("weir.yaml"), &text, &env).map_err(|error| error.to_string())
-}
-
 #[test]
 fn limits_are_read_with_their_windows() {
     let config = good(&format!(

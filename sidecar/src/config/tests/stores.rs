@@ -4,15 +4,6 @@ use super::*;
 
 const POSTGRES: &str = "postgresql://weir:secret@db:5432/weir";
 
-fn of(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
-    let env = |name: &str| {
-        let found = variables.iter().find(|(variable, _)| *variable == name);
-        found.map(|(_, value)| (*value).to_owned())
-    };
-    let text = format!("{ONE}{text}");
-    Config::parse(Path::new("weir.yaml"), &text, &env).map_err(|error| error.to_string())
-}
-
 #[test]
 fn the_environment_names_stores_when_the_file_does_not() {
     let named = |config: Config| {

@@ -6,7 +6,7 @@ use engine::limit::{Limits, Place};
 use engine::usage::NanoUsd;
 use engine::wire::{Admission, Admit, Grant};
 
-use super::super::membership::{Party, Targets};
+use super::super::membership::Party;
 use super::super::state::{AdmitReply, Core};
 use super::bounds::{Bounds, Fields};
 use super::{Info, Wish};
@@ -71,11 +71,7 @@ impl Core {
             ..
         } = self;
         let entry = keys.by_id(&admit.key)?;
-        let planned = Targets::Planned(&admit.targets);
-        let party = Party {
-            address: &admit.address,
-            ..Party::of(&entry.key, &admit.user, &admit.tags, planned)
-        };
+        let party = Party::asking(&entry.key, admit);
         let limited = limit_rules.open(entry, &party, limits, now_ms)?;
         let tier = entry.key.membership.tier.as_deref();
         let more = rules.open(rules.scopes(&party), tier, ledger)?;
@@ -98,11 +94,7 @@ impl Core {
             ..
         } = self;
         let entry = keys.by_id(&admit.key)?;
-        let planned = Targets::Planned(&admit.targets);
-        let party = Party {
-            address: &admit.address,
-            ..Party::of(&entry.key, &admit.user, &admit.tags, planned)
-        };
+        let party = Party::asking(&entry.key, admit);
         let limited = limit_rules.open(entry, &party, limits, now_ms)?;
         let bounds = Bounds::of(ledger, limits, &[], limited.callers(), now_ms);
         let wish = Wish {

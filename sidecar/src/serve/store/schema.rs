@@ -5,6 +5,7 @@ use super::db::Db;
 
 mod postgres;
 mod sqlite;
+mod views;
 
 pub(crate) use postgres::LOCK;
 

@@ -2,6 +2,7 @@
 
 use super::super::StoreError;
 use super::super::db::Db;
+use super::views::VIEWS;
 
 /// Version of the schema, in the table `schema_version`.
 const VERSION: i64 = 1;
@@ -164,45 +165,10 @@ CREATE TABLE configured_models (
     is_enabled BOOLEAN NOT NULL,
     is_default BOOLEAN NOT NULL
 );
-CREATE VIEW pricing_config AS SELECT provider, model, id, input_usd_per_million,
-    cached_input_usd_per_million, output_usd_per_million FROM configured_models;
-CREATE VIEW LLMUsageLogs AS SELECT exchange_id AS Id,
-    trace_id AS RequestId,
-    user_id AS UserId,
-    provider AS ProviderId,
-    model AS ModelId,
-    endpoint AS RequestType,
-    prompt_tokens AS InputTokens,
-    completion_tokens AS OutputTokens,
-    total_tokens AS TotalTokens,
-    cost AS Cost,
-    duration_ms AS DurationMs,
-    ending = 'done' AND status < 400 AS Success,
-    code AS ErrorMessage,
-    cache = 'hit' AS CacheHit,
-    timestamp AS RequestTimestamp,
-    tags AS Metadata FROM llm_usage_log;
-CREATE VIEW LLMProviderConfigs AS SELECT name AS ProviderId,
-    name AS Name,
-    dialect AS Type,
-    api_key AS ApiKey,
-    endpoint AS Endpoint,
-    organization AS Organization,
-    is_enabled AS IsEnabled,
-    is_default AS IsDefault,
-    settings AS Settings FROM configured_providers;
-CREATE VIEW LLMModelConfigs AS SELECT id AS ModelId,
-    provider AS ProviderId,
-    model AS Name,
-    id AS DisplayName,
-    temperature AS Temperature,
-    max_output AS MaxTokens,
-    context AS ContextLength,
-    input_usd_per_million / 1000000 AS CostPerToken,
-    use_case AS UseCase,
-    capabilities AS Capabilities,
-    is_enabled AS IsEnabled,
-    is_default AS IsDefault FROM configured_models;
+";
+
+/// The views again, with the capitals of the documents.
+const QUOTED: &str = "
 CREATE VIEW \"LLMUsageLogs\" AS SELECT exchange_id AS \"Id\",
     trace_id AS \"RequestId\",
     user_id AS \"UserId\",
@@ -253,9 +219,11 @@ pub(super) fn migrate(db: &mut Db) -> Result<(), StoreError> {
         if version > VERSION {
             return Err(StoreError::TooNew(version, VERSION));
         }
-        for (number, tables) in [(1, FIRST)] {
+        for (number, parts) in [(1, [FIRST, VIEWS, QUOTED])] {
             if version < number {
-                step.batch(tables)?;
+                for part in parts {
+                    step.batch(part)?;
+                }
                 let sql = "INSERT INTO schema_version (version) VALUES ($1)";
                 step.execute(sql, &[number.into()])?;
             }

@@ -2,6 +2,7 @@
 
 use super::super::StoreError;
 use super::super::db::Db;
+use super::views::VIEWS;
 
 /// Version of the schema, in `PRAGMA user_version`.
 const VERSION: i64 = 5;
@@ -197,45 +198,6 @@ CREATE TABLE configured_models (
     is_enabled INTEGER NOT NULL,
     is_default INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE VIEW pricing_config AS SELECT provider, model, id, input_usd_per_million,
-    cached_input_usd_per_million, output_usd_per_million FROM configured_models;
-CREATE VIEW LLMUsageLogs AS SELECT exchange_id AS Id,
-    trace_id AS RequestId,
-    user_id AS UserId,
-    provider AS ProviderId,
-    model AS ModelId,
-    endpoint AS RequestType,
-    prompt_tokens AS InputTokens,
-    completion_tokens AS OutputTokens,
-    total_tokens AS TotalTokens,
-    cost AS Cost,
-    duration_ms AS DurationMs,
-    ending = 'done' AND status < 400 AS Success,
-    code AS ErrorMessage,
-    cache = 'hit' AS CacheHit,
-    timestamp AS RequestTimestamp,
-    tags AS Metadata FROM llm_usage_log;
-CREATE VIEW LLMProviderConfigs AS SELECT name AS ProviderId,
-    name AS Name,
-    dialect AS Type,
-    api_key AS ApiKey,
-    endpoint AS Endpoint,
-    organization AS Organization,
-    is_enabled AS IsEnabled,
-    is_default AS IsDefault,
-    settings AS Settings FROM configured_providers;
-CREATE VIEW LLMModelConfigs AS SELECT id AS ModelId,
-    provider AS ProviderId,
-    model AS Name,
-    id AS DisplayName,
-    temperature AS Temperature,
-    max_output AS MaxTokens,
-    context AS ContextLength,
-    input_usd_per_million / 1000000 AS CostPerToken,
-    use_case AS UseCase,
-    capabilities AS Capabilities,
-    is_enabled AS IsEnabled,
-    is_default AS IsDefault FROM configured_models;
 ";
 
 /// Brings the database to [`VERSION`].
@@ -245,11 +207,13 @@ pub(super) fn migrate(db: &mut Db) -> Result<(), StoreError> {
     if version > VERSION {
         return Err(StoreError::TooNew(version, VERSION));
     }
-    let steps = [(1, FIRST), (2, SECOND), (3, THIRD), (4, FOURTH), (5, FIFTH)];
-    for (number, tables) in steps {
+    let steps: [&[&str]; 5] = [&[FIRST], &[SECOND], &[THIRD], &[FOURTH], &[FIFTH, VIEWS]];
+    for (number, parts) in (1..).zip(steps) {
         if version < number {
             db.transaction(|step| {
-                step.batch(tables)?;
+                for part in parts {
+                    step.batch(part)?;
+                }
                 step.batch(&format!("PRAGMA user_version = {number}"))
             })?;
         }
