@@ -51,6 +51,7 @@ use shared::ledger::LedgerSums;
 use shared::replica::Replica;
 use state::{CompiledPolicy, Core, Shared, Spent};
 use store::StoreError;
+use store::counted::Counted;
 use store::database::{Courier, Database, Greeting};
 use store::db::{Db, DbError, Target};
 use store::mirror::Snapshot;
@@ -172,7 +173,12 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
             begin(&config, greeting.as_ref(), &sealer, log, counted)
         })
     };
-    let Begun { db, remote, shared } = begun.await.map_err(io::Error::other)??;
+    let Begun {
+        db,
+        remote,
+        shared,
+        who,
+    } = begun.await.map_err(io::Error::other)??;
     let shared = Arc::new(shared);
     for access in &accesses {
         shared.metrics().vault_access(access);
@@ -189,16 +195,6 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
             config.store.redis.is_some(),
         )
     });
-    let mut db = db;
-    let uncounted = store::spool::uncounted(&mut db)?;
-    let who = store::instance(&mut db)?;
-    if let Some(replica) = &shared.replica {
-        // Those of a service that ended before Redis knew of them come first.
-        replica.count(counting::Batch {
-            records: uncounted,
-            ..counting::Batch::default()
-        });
-    }
     let (writer, writer_thread) = Writer::start(db, Arc::clone(&shared), tells, spool)?;
     let (registry, ledger, courier) = match shares {
         None => {
@@ -219,6 +215,7 @@ pub async fn run(mut config: Config) -> Result<(), ServeError> {
                 counts: config.store.redis.is_none(),
                 pull: true,
                 version: None,
+                who: who.clone(),
             };
             let thread = courier.start(jobs)?;
             // What others have spent is known before anybody asks.
@@ -343,6 +340,8 @@ struct Begun {
     /// The database that others share, if it could be reached.
     remote: Option<Db>,
     shared: Shared,
+    /// Who this service is among those that share it.
+    who: String,
 }
 
 /// Opens the stores and reads them. Without the database that is shared it goes on with what is known
@@ -368,9 +367,18 @@ fn begin(
             log.line(Level::Error, "starting without the database", fields);
         }
     }
+    let who = match &mut remote {
+        Some(shared) => store::instance_beside(&mut db, shared)?,
+        None => store::instance(&mut db)?,
+    };
     let stores = (&mut db, remote.as_mut());
-    let shared = load(config, greeting, stores, sealer, log, counting)?;
-    Ok(Begun { db, remote, shared })
+    let shared = load(config, greeting, stores, sealer, log, (counting, &who))?;
+    Ok(Begun {
+        db,
+        remote,
+        shared,
+        who,
+    })
 }
 
 /// Everything in memory, from the store, the journal and the configuration.
@@ -380,7 +388,7 @@ fn load(
     (db, remote): (&mut Db, Option<&mut Db>),
     sealer: &Sealer,
     log: Log,
-    counting: Counting,
+    (counting, who): (Counting, &str),
 ) -> Result<Shared, ServeError> {
     let shares = greeting.is_some();
     db.transaction(|step| {
@@ -423,18 +431,19 @@ fn load(
         (rules, limit_rules),
         (config.sidecar.leases, config.sidecar.hold_output_tokens),
     );
+    if shares {
+        core.counted = Counted::read(db)?;
+    }
     core.set_policy(policy.clone()).map_err(io::Error::from)?;
     core.open_named();
-    if let Some(redis) = redis {
-        let sums = match greeting {
-            Some(greeting) => LedgerSums::Server(Box::new(greeting.target.clone())),
-            None => LedgerSums::File(config.data.join(DATABASE)),
-        };
+    if let (Some(redis), Some(greeting)) = (redis, greeting) {
+        let sums = LedgerSums::new(greeting.target.clone())?;
         let layout = match config.store.redis_cluster {
             true => shared::Layout::Tenants,
             false => shared::Layout::One,
         };
-        let replica = Replica::new(redis.expose(), layout, sums, counting);
+        let replica = Replica::new((redis.expose(), layout), sums, counting, who);
+        replica.counts(core.counted.version);
         return Ok(Shared::new(core, Metrics::new(&policy), log, Some(replica)));
     }
     restore_spend(&mut core, db, shares)?;

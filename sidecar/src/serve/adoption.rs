@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::membership::Rules;
 use super::state::{Core, Shared, Spent};
 use super::store;
+use super::store::counted::{Counting, Shares};
 use super::store::db::{Db, DbError};
 use super::store::mirror::Snapshot;
 use super::store::seal::Sealer;
@@ -26,9 +27,28 @@ pub(super) fn of_own(
     Ok(())
 }
 
-/// Makes the sums of `db` anew where they stand for other scopes than are counted now. Says whether it
+/// Has everything counted in a shared database that budgets here name.
+pub(super) fn share(db: &mut Db, shared: &Shared, insists: bool) -> Result<Shares, DbError> {
+    let (counted, rules, calendar, basis) = {
+        let core = shared.core();
+        let calendar = core.ledger.calendar().clone();
+        let basis = core.calendar_basis();
+        (core.counted.clone(), core.rules.clone(), calendar, basis)
+    };
+    let counting = Counting {
+        counted: &counted,
+        rules: &rules,
+        calendar: &calendar,
+        basis,
+        insists,
+    };
+    let scopes = |spent: &Spent<'_>| shared.core().scopes(spent);
+    db.unhurried(|db| counting.share(db, scopes))
+}
+
+/// Makes the sums of a file anew where they stand for other scopes than are counted now. Says whether it
 /// did.
-pub(super) fn rebase(db: &mut Db, shared: &Shared) -> Result<bool, DbError> {
+fn rebase(db: &mut Db, shared: &Shared) -> Result<bool, DbError> {
     let (basis, calendar) = {
         let core = shared.core();
         (core.basis(), core.ledger.calendar().clone())
@@ -55,6 +75,10 @@ pub(super) fn take_over(shared: &Shared, snapshot: &Snapshot, rules: &Rules, sea
     }
     let known: HashSet<&str> = snapshot.keys.iter().map(|key| key.id.as_str()).collect();
     keys.retain(|id| known.contains(id));
+    core.counted.clone_from(&snapshot.counted);
+    if let Some(replica) = &shared.replica {
+        replica.counts(core.counted.version);
+    }
     // These types have string keys and finite numbers only: writing them cannot fail.
     let _written = core.set_rules(rules.replaced_by(&snapshot.budgets));
     core.keys_version = if snapshot.version >= core.keys_version {

@@ -41,6 +41,11 @@ impl Rules {
         Rules(budgets.to_vec())
     }
 
+    /// Each of them.
+    pub(crate) fn all(&self) -> &[BudgetConfig] {
+        &self.0
+    }
+
     /// The budgets that bound everybody together.
     pub(crate) fn global(&self) -> Vec<Budget> {
         self.budgets(&Scope::Global, None)

@@ -28,6 +28,8 @@ pub(crate) mod counting;
 pub(crate) mod draft;
 pub(crate) mod epoch;
 pub(crate) mod ledger;
+pub(crate) mod own;
+mod recount;
 pub(crate) mod replica;
 mod script;
 pub(crate) mod sums;
@@ -42,9 +44,11 @@ use script::Script;
 pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
 /// How long what is not on a request's path waits for it.
 pub(crate) const LONG_PATIENCE: Duration = Duration::from_secs(2);
-/// How long Redis remembers that an exchange was settled, in milliseconds. Records that are older are
-/// looked up in the ledger first.
+/// How long Redis remembers that an exchange was settled, in milliseconds, whoever tells of it. What its
+/// own service tells again is known until the database has it.
 pub(crate) const MARK_TTL_MS: u64 = 20 * 60_000;
+/// How long it remembers records of a service that says nothing any more, in milliseconds.
+const PLACES_TTL_MS: u64 = 7 * 24 * 3_600_000;
 /// How long it remembers what an expired hold was charged, in milliseconds: its record may come yet.
 pub(crate) const EXPIRED_TTL_MS: u64 = 24 * 3_600_000;
 /// Holds that one call gives up at most.
@@ -72,6 +76,19 @@ impl Group {
 
     fn key(&self, name: &str) -> String {
         format!("weir:{{{}}}:{name}", self.0)
+    }
+
+    /// What all keys of it match.
+    fn pattern(&self) -> String {
+        let mut pattern = String::new();
+        for letter in self.key("").chars() {
+            if matches!(letter, '*' | '?' | '[' | ']' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(letter);
+        }
+        pattern.push('*');
+        pattern
     }
 }
 
@@ -126,8 +143,8 @@ pub(crate) enum Held {
     Yes(Vec<Vec<i64>>),
     /// A bound of that group has no room for it: these are its states.
     No(usize, Vec<i64>),
-    /// Sums of these scopes of a group are not there yet.
-    Unready(Group, Vec<Scope>),
+    /// Sums of these scopes of a group, counted since these versions, are not there yet.
+    Unready(Group, Vec<(Scope, u64)>),
     /// The group is not in use yet: it has lost what it knew.
     Unopened(Group),
     /// Others are still putting back what they hold.
@@ -151,8 +168,18 @@ pub(crate) struct Ended<'a> {
     pub(crate) model: &'a str,
     pub(crate) input: u64,
     pub(crate) output: u64,
-    /// Where it is charged.
-    pub(crate) scopes: Vec<Scope>,
+    /// Where it is charged, and the versions since which that is counted.
+    pub(crate) scopes: Vec<(Scope, u64)>,
+    /// Where its record waits for the database.
+    pub(crate) place: Place,
+}
+
+/// Where a record is in the spool of its service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) seq: u64,
+    /// It may be counted already, as far as things were counted in this version.
+    pub(crate) again: Option<u64>,
 }
 
 /// What settling came to.
@@ -172,8 +199,6 @@ pub(crate) struct Charged {
     pub(crate) charge: Charge,
     /// The instant whose windows it is charged in.
     pub(crate) at_ms: u64,
-    /// Epochs that it was charged in.
-    pub(crate) epochs: Vec<(Group, String)>,
 }
 
 /// A hold that nobody renewed.
@@ -190,8 +215,10 @@ pub(crate) struct Late {
 pub(crate) struct Counters {
     client: Client,
     layout: Layout,
-    /// Grows when other scopes are counted than before.
-    generation: AtomicU64,
+    /// Who counts.
+    who: String,
+    /// The version of what is counted.
+    version: AtomicU64,
     /// Groups of holds that were made here.
     homes: Mutex<HashMap<String, Group>>,
 }

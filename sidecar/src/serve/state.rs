@@ -26,6 +26,7 @@ use super::log::Log;
 use super::membership::{Party, Rules, Targets};
 use super::metrics::{Gauges, Metrics};
 use super::shared::replica::Replica;
+use super::store::counted::Counted;
 
 /// Filter VMs remembered for `/health`. Above it the list starts anew.
 const VMS_MAX: usize = 1_024;
@@ -60,6 +61,8 @@ pub(crate) struct Core {
     pub(crate) global: ScopeId,
     /// Budgets above those of keys.
     pub(crate) rules: Rules,
+    /// What is counted besides where these budgets are.
+    pub(crate) counted: Counted,
     /// What counts against limits on requests, tokens and what runs.
     pub(crate) limits: Limits,
     /// Those limits, besides the keys' own.
@@ -229,6 +232,7 @@ impl Core {
             keys_version,
             global,
             rules,
+            counted: Counted::default(),
             limits: Limits::default(),
             limit_rules,
             leases,
@@ -241,6 +245,7 @@ impl Core {
     pub(crate) fn set_policy(&mut self, mut policy: Policy) -> Result<(), serde_json::Error> {
         let governed = &mut policy.defaults.governed;
         *governed = self.rules.governed();
+        self.counted.govern(governed);
         self.limit_rules.govern(governed);
         if policy.defaults.guard_key.is_empty() {
             // No configuration has it.
@@ -274,6 +279,11 @@ impl Core {
             self.rules.basis(),
             self.ledger.calendar()
         ))
+    }
+
+    /// A number that changes with the calendar.
+    pub(crate) fn calendar_basis(&self) -> i64 {
+        number(&format!("{:?}", self.ledger.calendar()))
     }
 
     /// Opens what budgets name.
@@ -500,6 +510,11 @@ impl Core {
         let served = Targets::Served(spent.provider, spent.model);
         let party = Party::of(&entry.key, spent.user, spent.tags, served);
         scopes.extend(self.rules.scopes(&party));
+        for scope in self.counted.scopes(&party) {
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
         scopes
     }
 

@@ -13,8 +13,10 @@ use db::{Db, DbError};
 
 pub(crate) mod alerts;
 pub(crate) mod catalogue;
+pub(crate) mod counted;
 pub(crate) mod database;
 pub(crate) mod db;
+pub(crate) mod deliveries;
 pub(crate) mod keys;
 pub(crate) mod mirror;
 pub(crate) mod refusals;
@@ -92,6 +94,17 @@ pub(crate) fn keys_version(db: &mut Db) -> Result<u64, DbError> {
     let sql = "SELECT value FROM meta WHERE name = 'keys_version'";
     let version = db.first(sql, &[], |row| row.take())?;
     Ok(version.unwrap_or(1))
+}
+
+/// The same, unless the database has more of that service than is here: this is an old copy of its data,
+/// and becomes another service.
+pub(crate) fn instance_beside(db: &mut Db, shared: &mut Db) -> Result<String, StoreError> {
+    let who = instance(db)?;
+    if deliveries::of(shared, &who)? <= spool::last(db)? {
+        return Ok(who);
+    }
+    db.execute("DELETE FROM meta WHERE name = 'instance'", &[])?;
+    instance(db)
 }
 
 /// Who this service is among those that share a database: the same after a restart, so that it goes on

@@ -14,3 +14,5 @@ mod process;
 mod shared;
 #[cfg(test)]
 mod soak;
+#[cfg(test)]
+mod together;

@@ -91,7 +91,10 @@ impl Service {
         let data = folder.join("data");
         let config = folder.join("weir.yaml");
         let text = CONFIG.replace("DATA", data.to_str().unwrap());
-        let mut text = format!("{text}{more}");
+        // Budgets of a test are in place of those here.
+        let own = |line: &&str| !(more.contains("budgets:") && line.starts_with("budgets:"));
+        let text: Vec<&str> = text.lines().filter(own).collect();
+        let mut text = format!("{}\n{more}", text.join("\n"));
         let stores = std::fs::read_to_string(folder.join(STORES)).unwrap_or_default();
         if stores.ends_with(CLUSTER) {
             text.push_str("store: {redis_cluster: true}\n");

@@ -7,6 +7,8 @@ use engine::period::{self, Calendar, Period};
 use engine::usage::NanoUsd;
 use redis::Cmd;
 
+use super::super::store::counted::Counted;
+
 /// Budgets and limits that share a hash tag.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bounds {
@@ -18,6 +20,8 @@ pub(crate) struct Bounds {
 struct Spending {
     id: ScopeId,
     scope: Scope,
+    /// The version since which it is counted.
+    since: u64,
     windows: Vec<(Period, period::Window, Option<NanoUsd>)>,
 }
 
@@ -62,6 +66,7 @@ impl Bounds {
     pub(crate) fn of(
         ledger: &mut Ledger,
         limits: &Limits,
+        counted: &Counted,
         scopes: &[ScopeId],
         places: &[Place],
         now_ms: u64,
@@ -79,6 +84,7 @@ impl Bounds {
                 budgets.push(Spending {
                     id: *id,
                     scope: scope.clone(),
+                    since: counted.since(scope),
                     windows,
                 });
             }
@@ -120,10 +126,11 @@ impl Bounds {
     }
 
     /// The scopes at these places of the list of budgets.
-    pub(super) fn scopes_at(&self, places: &[i64]) -> Vec<Scope> {
+    pub(super) fn scopes_at(&self, places: &[i64]) -> Vec<(Scope, u64)> {
         let at = |place: &i64| {
             let place = usize::try_from(*place).ok()?.checked_sub(1)?;
-            Some(self.budgets.get(place)?.scope.clone())
+            let budget = self.budgets.get(place)?;
+            Some((budget.scope.clone(), budget.since))
         };
         places.iter().filter_map(at).collect()
     }
@@ -131,7 +138,7 @@ impl Bounds {
     pub(super) fn write(&self, command: &mut Cmd) {
         command.arg(self.budgets.len());
         for budget in &self.budgets {
-            command.arg(budget.scope.to_string());
+            command.arg(budget.scope.to_string()).arg(budget.since);
             command.arg(budget.windows.len());
             for (period, window, limit) in &budget.windows {
                 command.arg(letter(*period)).arg(window.start_ms);

@@ -6,13 +6,20 @@ use super::super::cache;
 use super::*;
 
 impl Counters {
-    pub(crate) fn new(client: Client, layout: Layout) -> Counters {
+    /// `who` tells the records of this service from those of others.
+    pub(crate) fn new(client: Client, layout: Layout, who: &str) -> Counters {
         Counters {
             client,
             layout,
-            generation: AtomicU64::new(0),
+            who: who.to_owned(),
+            version: AtomicU64::new(0),
             homes: Mutex::default(),
         }
+    }
+
+    /// What is counted is of this version from now on.
+    pub(crate) fn counts(&self, version: u64) {
+        self.version.store(version, Ordering::Relaxed);
     }
 
     /// The group of a scope that a request of `owner` counts in.
@@ -151,15 +158,13 @@ impl Counters {
         for group in self.groups(owner) {
             let at_ms = done.as_ref().map_or(ended.at_ms, |charged| charged.at_ms);
             let mut command = self.command(&script::SETTLE, &group, now_ms);
-            ended.write(at_ms, &fields(at_ms), &mut command);
-            let of = |scope: &&Scope| self.group(scope, owner) == group;
-            let scopes: Vec<String> = ended
-                .scopes
-                .iter()
-                .filter(of)
-                .map(Scope::to_string)
-                .collect();
-            command.arg(scopes.len()).arg(&scopes);
+            ended.write(at_ms, &fields(at_ms), &self.who, &mut command);
+            let of = |(scope, _): &&(Scope, u64)| self.group(scope, owner) == group;
+            let scopes: Vec<_> = ended.scopes.iter().filter(of).collect();
+            command.arg(scopes.len());
+            for (scope, since) in scopes {
+                command.arg(scope.to_string()).arg(since);
+            }
             let mut told = self.told(&command).await?.into_iter();
             let charge = match told.next().and_then(whole) {
                 Some(0) => Charge::Known,
@@ -169,18 +174,47 @@ impl Counters {
                 _ => return Err(odd()),
             };
             let at_ms = told.next().and_then(whole).ok_or_else(odd)?;
-            let epoch = told.next().and_then(text).ok_or_else(odd)?;
-            let charged = done.get_or_insert(Charged {
+            done.get_or_insert(Charged {
                 charge,
                 at_ms: u64::try_from(at_ms).unwrap_or(0),
-                epochs: Vec::with_capacity(2),
             });
-            charged.epochs.push((group, epoch));
         }
         if self.layout == Layout::Tenants && ended.lease.is_none() {
             self.homes().remove(ended.exchange);
         }
         done.map(Settling::Done).ok_or_else(odd)
+    }
+
+    /// Notes what an expired hold of `owner` was charged where: the database alone knows it by now.
+    pub(crate) async fn stand(
+        &self,
+        (exchange, cost_nano): (&str, NanoUsd),
+        scopes: &[Scope],
+        owner: Owner<'_>,
+        (at_ms, fields): (u64, &Fields),
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        for group in self.groups(owner) {
+            let mut command = self.command(&script::STAND, &group, now_ms);
+            command.arg(exchange).arg(at_ms);
+            fields.write(&mut command);
+            command
+                .arg(cost_nano.clamp(0, NANO_MAX))
+                .arg(EXPIRED_TTL_MS);
+            let of = |scope: &&Scope| self.group(scope, owner) == group;
+            let scopes: Vec<String> = scopes.iter().filter(of).map(Scope::to_string).collect();
+            command.arg(scopes.len()).arg(&scopes);
+            self.numbers(&command).await?;
+        }
+        Ok(())
+    }
+
+    /// The database has this service's records up to `seq`.
+    pub(crate) async fn stored(&self, group: &Group, seq: u64, now_ms: u64) -> Result<(), Fault> {
+        let mut command = self.command(&script::STORED, group, now_ms);
+        command.arg(&self.who).arg(seq);
+        self.numbers(&command).await?;
+        Ok(())
     }
 
     /// Extends holds: how many of them there are.
@@ -258,11 +292,12 @@ impl Counters {
     }
 
     /// Holds of a group that are open.
-    pub(crate) async fn holds(&self, group: &Group) -> Result<usize, Fault> {
-        let mut command = redis::cmd("ZCARD");
-        command.arg(group.key("x"));
-        let open = whole(self.client.ask(&command).await?).ok_or_else(odd)?;
-        Ok(usize::try_from(open).unwrap_or(0))
+    pub(crate) async fn holds(&self, group: &Group, now_ms: u64) -> Result<usize, Fault> {
+        let command = self.command(&script::COUNT, group, now_ms);
+        Ok(match self.numbers(&command).await?.as_slice() {
+            [1, open] => usize::try_from(*open).unwrap_or(0),
+            _ => 0,
+        })
     }
 
     /// An answer that is kept for all.
@@ -318,6 +353,16 @@ impl Counters {
     }
 
     pub(super) fn command(&self, script: &Script, group: &Group, now_ms: u64) -> Cmd {
+        self.command_of(script, group, now_ms, self.version.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn command_of(
+        &self,
+        script: &Script,
+        group: &Group,
+        now_ms: u64,
+        version: u64,
+    ) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         command
             .arg(&script.name)
@@ -325,7 +370,7 @@ impl Counters {
             .arg(group.key("e"))
             .arg(group.key(""))
             .arg(now_ms)
-            .arg(self.generation.load(Ordering::Relaxed));
+            .arg(version);
         command
     }
 
@@ -387,7 +432,7 @@ impl Wish {
 }
 
 impl Ended<'_> {
-    fn write(&self, at_ms: u64, fields: &Fields, command: &mut Cmd) {
+    fn write(&self, at_ms: u64, fields: &Fields, who: &str, command: &mut Cmd) {
         command
             .arg(self.exchange)
             .arg(self.lease.unwrap_or_default())
@@ -401,7 +446,12 @@ impl Ended<'_> {
             .arg(self.input)
             .arg(self.output)
             .arg(MARK_TTL_MS)
-            .arg(EXPIRED_TTL_MS);
+            .arg(EXPIRED_TTL_MS)
+            .arg(PLACES_TTL_MS)
+            .arg(who)
+            .arg(self.place.seq)
+            .arg(u8::from(self.place.again.is_some()))
+            .arg(self.place.again.unwrap_or(0));
     }
 }
 

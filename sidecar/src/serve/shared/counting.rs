@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::ledger::Scope;
-use engine::wire::{LeaseState, Settled, UsageRecord};
+use engine::wire::{Ending, LeaseState, Settled, UsageRecord};
 use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use super::super::log::Level;
 use super::super::state::{Shared, Spent};
 use super::super::store::writer::{Failure, Writer};
-use super::Charged;
 use super::client::Fault;
+use super::{Charged, Place};
 
 /// Records that are counted at the same time.
 const AT_ONCE_MAX: usize = 500;
@@ -24,11 +24,24 @@ const ANSWER_PATIENCE: Duration = Duration::from_millis(300);
 /// How long Redis is left alone after it did not answer.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// A record that is durable.
+#[derive(Clone, Debug)]
+pub(crate) struct Durable {
+    pub(crate) record: UsageRecord,
+    /// Unix milliseconds that it is charged at.
+    pub(crate) charged_ms: u64,
+    pub(crate) place: Place,
+    /// Another service has counted it.
+    pub(crate) elsewhere: bool,
+}
+
 /// What one settlement leaves to do.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    pub(crate) records: Vec<UsageRecord>,
+    pub(crate) records: Vec<Durable>,
     pub(crate) leases: Vec<LeaseState>,
+    /// Who waits until it is counted, however long that takes.
+    pub(crate) done: Vec<oneshot::Sender<()>>,
     /// Who waits for it, and for how many records.
     pub(crate) replies: Vec<(oneshot::Sender<Result<Settled, Failure>>, u32)>,
 }
@@ -62,6 +75,7 @@ pub(crate) async fn count(shared: Arc<Shared>, writer: Writer, mut left: Unbound
             batch.records.extend(more.records);
             batch.leases.extend(more.leases);
             batch.replies.extend(more.replies);
+            batch.done.extend(more.done);
         }
         let (records, leases) = (
             std::mem::take(&mut batch.records),
@@ -81,10 +95,13 @@ pub(crate) async fn count(shared: Arc<Shared>, writer: Writer, mut left: Unbound
             }
         };
         batch.answer();
-        let exchanges = counted.iter().map(|(record, _)| record.exchange.clone());
+        let exchanges = counted.iter().map(|it| it.0.record.exchange.clone());
         let exchanges: Vec<String> = exchanges.collect();
         while writer.counted(exchanges.clone()).is_err() && !writer.has_ended() {
             tokio::time::sleep(PAUSE).await;
+        }
+        for done in std::mem::take(&mut batch.done) {
+            let _gone = done.send(());
         }
         watch(&shared, &writer, &counted).await;
     }
@@ -108,7 +125,17 @@ async fn late<T>(
     }
 }
 
-async fn settled(shared: &Arc<Shared>, records: Vec<UsageRecord>) -> Vec<(UsageRecord, Charged)> {
+/// What stands for an expired hold comes before what replaces it.
+async fn settled(shared: &Arc<Shared>, records: Vec<Durable>) -> Vec<(Durable, Charged)> {
+    let (stands, records) = records
+        .into_iter()
+        .partition(|it: &Durable| it.record.ending == Ending::Expired);
+    let mut done = together(shared, stands).await;
+    done.extend(together(shared, records).await);
+    done
+}
+
+async fn together(shared: &Arc<Shared>, records: Vec<Durable>) -> Vec<(Durable, Charged)> {
     let mut done = Vec::with_capacity(records.len());
     let mut waiting = records;
     loop {
@@ -127,8 +154,11 @@ async fn settled(shared: &Arc<Shared>, records: Vec<UsageRecord>) -> Vec<(UsageR
         while let Some(answer) = calls.join_next().await {
             match answer {
                 Ok((record, Ok(charged))) => done.push((record, charged)),
-                Ok((record, Err(fault))) => {
+                Ok((mut record, Err(fault))) => {
                     why = Some(fault);
+                    // It may be counted though the answer is lost.
+                    let version = shared.core().counted.version;
+                    record.place.again.get_or_insert(version);
                     waiting.push(record);
                 }
                 Err(_) => {}
@@ -156,14 +186,15 @@ async fn end(shared: &Arc<Shared>, leases: &[LeaseState]) {
 }
 
 /// Looks whether thresholds were reached where something was charged.
-async fn watch(shared: &Arc<Shared>, writer: &Writer, counted: &[(UsageRecord, Charged)]) {
+async fn watch(shared: &Arc<Shared>, writer: &Writer, counted: &[(Durable, Charged)]) {
     let Some(replica) = &shared.replica else {
         return;
     };
     let scopes = {
         let core = shared.core();
         let mut scopes: Vec<Scope> = Vec::new();
-        for (record, _) in counted.iter().filter(|(record, _)| record.cost_nano != 0) {
+        let records = counted.iter().map(|(durable, _)| &durable.record);
+        for record in records.filter(|record| record.cost_nano != 0) {
             for scope in core.scopes(&Spent::of(record)) {
                 let id = core.ledger.place_of(&scope);
                 if id.is_some_and(|id| core.ledger.tells(id)) && !scopes.contains(&scope) {

@@ -68,6 +68,7 @@ impl Core {
             limit_rules,
             rules,
             ledger,
+            counted,
             ..
         } = self;
         let entry = keys.by_id(&admit.key)?;
@@ -76,12 +77,18 @@ impl Core {
         let tier = entry.key.membership.tier.as_deref();
         let more = rules.open(rules.scopes(&party), tier, ledger)?;
         let scopes = [&entry.scopes[..], &more].concat();
-        Some(Bounds::of(ledger, limits, &scopes, limited.all(), now_ms))
+        let places = limited.all();
+        Some(Bounds::of(ledger, limits, counted, &scopes, places, now_ms))
     }
 
     fn bounds(&mut self, scopes: &[ScopeId], places: &[Place], now_ms: u64) -> Bounds {
-        let Core { ledger, limits, .. } = self;
-        Bounds::of(ledger, limits, scopes, places, now_ms)
+        let Core {
+            ledger,
+            limits,
+            counted,
+            ..
+        } = self;
+        Bounds::of(ledger, limits, counted, scopes, places, now_ms)
     }
 
     /// Where an answer from the cache counts.
@@ -91,12 +98,13 @@ impl Core {
             limits,
             limit_rules,
             ledger,
+            counted,
             ..
         } = self;
         let entry = keys.by_id(&admit.key)?;
         let party = Party::asking(&entry.key, admit);
         let limited = limit_rules.open(entry, &party, limits, now_ms)?;
-        let bounds = Bounds::of(ledger, limits, &[], limited.callers(), now_ms);
+        let bounds = Bounds::of(ledger, limits, counted, &[], limited.callers(), now_ms);
         let wish = Wish {
             id: String::new(),
             amount_nano: 0,

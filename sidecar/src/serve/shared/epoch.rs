@@ -2,25 +2,24 @@
 //!
 //! A group's epoch goes with its memory, and names the server that it was begun on. Whoever misses it
 //! begins another one, which admits only after [`GRACE_MS`]. In that time every service puts back what
-//! it holds and counts again what the ledger does not have yet; sums are then read from the ledger.
+//! it holds. Sums are then read from the ledger, and each service counts again what of its spool they do
+//! not hold: sums say how much of each service's records they had when they were read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use engine::usage::NanoUsd;
 use serde_json::json;
 
 use super::super::log::Level;
 use super::super::state::Shared;
 use super::super::store::database::Database;
-use super::super::store::spool;
+use super::super::store::db::{Db, DbError, Row};
 use super::super::store::writer::Writer;
-use super::bounds::Bounds;
+use super::Group;
 use super::client::Fault;
-use super::counting::Batch;
-use super::{Group, Wish};
+use super::recount::{self, Recount};
+use super::replica::Replica;
 use crate::clock;
 
 /// How long a new epoch admits nobody, in milliseconds: several times as long as services take to see
@@ -28,128 +27,140 @@ use crate::clock;
 pub(crate) const GRACE_MS: u64 = 2_000;
 /// How often a service looks.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
-/// A hold that was not renewed here for so long is not put back, in milliseconds: others may have
-/// settled it.
-const PUT_BACK_MS: u64 = 20_000;
 
-/// What this service holds.
-#[derive(Default)]
-pub(crate) struct Own(Mutex<HashMap<String, Kept>>);
-
-struct Kept {
-    wish: Wish,
-    shares: Vec<(Group, Bounds)>,
-    admitted_ms: u64,
-    seen_ms: u64,
+/// Where and as of when things are counted: the epochs of groups, by name, and the version of what is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) epochs: HashMap<String, String>,
+    pub(super) version: u64,
 }
 
-impl Own {
-    /// When an exchange or a lease was admitted, if it was here.
-    pub(crate) fn admitted_ms(&self, id: &str) -> Option<u64> {
-        self.lock().get(id).map(|kept| kept.admitted_ms)
+/// The place of the version among the epochs.
+const VERSION: &str = "";
+
+impl Standing {
+    /// As of which everything in the spool was counted that is not marked otherwise.
+    fn read(db: &mut Db) -> Result<Standing, DbError> {
+        let sql = "SELECT place, epoch FROM epochs";
+        let rows: Vec<(String, String)> =
+            db.query(sql, &[], |row: &mut Row| Ok((row.take()?, row.take()?)))?;
+        let mut epochs: HashMap<String, String> = rows.into_iter().collect();
+        let version = epochs.remove(VERSION);
+        Ok(Standing {
+            version: version.and_then(|text| text.parse().ok()).unwrap_or(0),
+            epochs,
+        })
     }
 
-    pub(super) fn held(&self, wish: &Wish, shares: Vec<(Group, Bounds)>, now_ms: u64) {
-        let kept = Kept {
-            wish: wish.clone(),
-            shares,
-            admitted_ms: now_ms,
-            seen_ms: now_ms,
-        };
-        self.lock().insert(wish.id.clone(), kept);
-    }
-
-    pub(super) fn renewed(&self, live: &[(String, NanoUsd)], now_ms: u64) {
-        let mut own = self.lock();
-        for (id, cost_nano) in live {
-            if let Some(kept) = own.get_mut(id) {
-                kept.seen_ms = now_ms;
-                kept.wish.cost_nano = (*cost_nano).max(kept.wish.cost_nano);
-                kept.wish.amount_nano = (*cost_nano).max(kept.wish.amount_nano);
+    fn write(&self, db: &mut Db) -> Result<(), DbError> {
+        db.transaction(|step| {
+            step.execute("DELETE FROM epochs", &[])?;
+            let version = self.version.to_string();
+            let version = [(VERSION, version.as_str())].into_iter();
+            let epochs = self
+                .epochs
+                .iter()
+                .map(|(place, epoch)| (&**place, &**epoch));
+            for (place, epoch) in version.chain(epochs) {
+                let sql = "INSERT INTO epochs (place, epoch) VALUES ($1, $2)";
+                step.execute(sql, &[place.into(), epoch.into()])?;
             }
-        }
-    }
-
-    pub(super) fn changed(&self, id: &str, more_nano: NanoUsd) {
-        if let Some(kept) = self.lock().get_mut(id) {
-            let amount_nano = kept.wish.amount_nano.saturating_add(more_nano);
-            kept.wish.amount_nano = amount_nano.max(0);
-        }
-    }
-
-    pub(super) fn ended(&self, id: &str) {
-        self.lock().remove(id);
-    }
-
-    /// Forgets what nobody has renewed for long, and gives the rest.
-    fn recent(&self, now_ms: u64) -> Vec<(Wish, Vec<(Group, Bounds)>)> {
-        let mut own = self.lock();
-        own.retain(|_, kept| kept.seen_ms.saturating_add(PUT_BACK_MS) > now_ms);
-        own.values()
-            .map(|kept| (kept.wish.clone(), kept.shares.clone()))
-            .collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+            Ok(())
+        })
     }
 }
 
-/// Looks for epochs that have begun or are missing, for as long as the service runs. What the database
-/// may not have is counted again in a new one.
+/// Looks for epochs that have begun or are missing, for as long as the service runs.
 pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<Database>) {
-    let Some(replica) = &shared.replica else {
+    let (Some(replica), Some(database)) = (&shared.replica, database) else {
         return;
     };
-    let mut known: HashMap<Group, String> = HashMap::new();
+    // A store that cannot be read has told so; then everything is counted again, which changes nothing.
+    let counted = writer.change(Standing::read).await;
+    let mut counted = counted.ok().and_then(Result::ok).unwrap_or_default();
+    let mut seen = Standing::default();
+    let mut running: Option<Recount> = None;
+    let (mut is_first, mut told) = (true, 0);
     let mut every = tokio::time::interval(LOOK_EVERY);
     loop {
         every.tick().await;
+        let stored = database.stored();
+        seen.version = shared.core().counted.version;
         // A Redis that does not answer now is looked at again.
-        let again = round(&shared, replica, &mut known).await;
-        if let (Ok(true), Some(database)) = (again, &database) {
-            let stored = database.stored();
-            let records = writer
-                .change(move |db| spool::undelivered(db, stored))
-                .await;
-            // A store that is busy has told so; its records are counted after a restart.
-            let records = records.ok().and_then(Result::ok).unwrap_or_default();
-            replica.count(Batch {
-                records,
-                ..Batch::default()
-            });
+        if round(&shared, replica, &mut seen).await.is_err() {
+            continue;
+        }
+        if let Some(recount) = running.take() {
+            match recount.ended() {
+                Ok(as_of) => {
+                    counted = as_of;
+                    let standing = counted.clone();
+                    // What is not noted is counted again after a restart, which changes nothing.
+                    let _again = writer.change(move |db| standing.write(db)).await;
+                }
+                Err(recount) => running = Some(recount),
+            }
+        } else if is_first || counted != seen {
+            let (was, now) = (counted.clone(), seen.clone());
+            running = Some(recount::start(&shared, &writer, was, now));
+            is_first = false;
+        } else {
+            // Whatever begins after this look has these records in the sums that it reads.
+            if stored > database.confirmed() {
+                database.confirm(stored);
+                writer.trim();
+            }
+            if stored > told && forget(&shared, replica, stored).await.is_ok() {
+                told = stored;
+            }
         }
         replica.own.recent(clock::now_ms());
     }
 }
 
-async fn round(
-    shared: &Arc<Shared>,
-    replica: &super::replica::Replica,
-    known: &mut HashMap<Group, String>,
-) -> Result<bool, Fault> {
-    let mut lost = false;
-    let server = replica.server().await?;
+/// Redis need not know any more what the database has.
+async fn forget(shared: &Shared, replica: &Replica, stored: u64) -> Result<(), Fault> {
     for group in replica.every_group(shared) {
-        let epoch = replica.epoch(&group, server.as_deref()).await?;
-        let before = known.insert(group.clone(), epoch.clone());
+        replica.stored(&group, stored).await?;
+    }
+    Ok(())
+}
+
+async fn round(shared: &Arc<Shared>, replica: &Replica, seen: &mut Standing) -> Result<(), Fault> {
+    for group in replica.every_group(shared) {
+        let epoch = replica.epoch(&group).await?;
+        let before = seen.epochs.insert(group.0.clone(), epoch.clone());
         if before.as_ref() == Some(&epoch) {
             continue;
         }
         if before.is_some() {
-            lost = true;
             let fields = json!({"group": group.0});
             let line = "Redis has lost what it counted: it is read from the ledger again";
             shared.log.line(Level::Warn, line, fields);
         }
-        let now_ms = clock::now_ms();
-        for (wish, shares) in replica.own.recent(now_ms) {
-            let shares: Vec<_> = shares.into_iter().filter(|(of, _)| *of == group).collect();
-            if !shares.is_empty() {
-                replica.put_back(&wish, &shares, now_ms).await?;
-            }
+        if let Err(fault) = put_back(replica, &group).await {
+            seen.epochs.remove(&group.0);
+            return Err(fault);
         }
         replica.opened(&epoch);
+        let shared = Arc::clone(shared);
+        tokio::spawn(async move {
+            if let Some(replica) = &shared.replica {
+                // What stays is nobody's: it takes room, no more.
+                let _left = replica.sweep(&group).await;
+            }
+        });
     }
-    Ok(lost)
+    Ok(())
+}
+
+async fn put_back(replica: &Replica, group: &Group) -> Result<(), Fault> {
+    let now_ms = clock::now_ms();
+    for (wish, shares) in replica.own.recent(now_ms) {
+        let shares: Vec<_> = shares.into_iter().filter(|(of, _)| of == group).collect();
+        if !shares.is_empty() {
+            replica.put_back(&wish, &shares, now_ms).await?;
+        }
+    }
+    Ok(())
 }

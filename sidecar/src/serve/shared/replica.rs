@@ -1,24 +1,23 @@
 //! This service as one of several that count in the same Redis.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use engine::ledger::Scope;
 use engine::period::Period;
 use engine::usage::NanoUsd;
-use engine::wire::{Admission, Admit, Grow, LeaseState, Rates, Renew, Renewed, UsageRecord};
+use engine::wire::{Admission, Admit, Grow, LeaseState, Rates, Renew, Renewed};
 use serde_json::value::RawValue;
 
 use super::super::state::{AdmitReply, Core, Shared, Spent};
 use super::bounds::{Bounds, Fields};
 use super::calls::{Ending, Settling};
 use super::client::{Client, Fault};
-use super::counting::{Batch, Counting};
+use super::counting::{Batch, Counting, Durable};
 use super::draft::{Draft, Granted, adopt};
-use super::epoch::{GRACE_MS, Own};
-use super::ledger::LedgerSums;
-use super::sums::Sum;
+use super::epoch::GRACE_MS;
+use super::ledger::{Known, LedgerSums, Read};
+use super::own::Own;
+use super::sums::{Sum, Waits};
 use super::{
     Charged, Counters, Ended, Group, Held, LONG_PATIENCE, Late, Layout, Owner, PATIENCE, Wish,
 };
@@ -35,31 +34,36 @@ pub(crate) struct Replica {
     fast: Counters,
     /// What they do not wait for.
     slow: Counters,
-    sums: Arc<LedgerSums>,
+    pub(super) sums: LedgerSums,
+    /// Who this service is.
+    pub(super) who: String,
     /// Whether Redis answered last.
     works: AtomicBool,
     /// Where records go that have to be counted.
     counting: Counting,
     /// What this service holds.
     pub(crate) own: Own,
-    /// The name of the server, as it was last seen.
-    server: Mutex<Option<String>>,
     /// From when on what was begun last admits, in Unix milliseconds.
     open_ms: AtomicU64,
 }
 
 impl Replica {
-    pub(crate) fn new(url: &str, layout: Layout, sums: LedgerSums, counting: Counting) -> Replica {
+    pub(crate) fn new(
+        (url, layout): (&str, Layout),
+        sums: LedgerSums,
+        counting: Counting,
+        who: &str,
+    ) -> Replica {
         let cluster = layout == Layout::Tenants;
-        let counters = |patience| Counters::new(Client::new(url, cluster, patience), layout);
+        let counters = |patience| Counters::new(Client::new(url, cluster, patience), layout, who);
         Replica {
             fast: counters(PATIENCE),
             slow: counters(LONG_PATIENCE),
-            sums: Arc::new(sums),
+            sums,
+            who: who.to_owned(),
             works: AtomicBool::new(true),
             counting,
             own: Own::default(),
-            server: Mutex::default(),
             open_ms: AtomicU64::new(u64::MAX),
         }
     }
@@ -76,18 +80,26 @@ impl Replica {
         is_open && self.works.load(Ordering::Relaxed)
     }
 
-    /// The server's name, for its epochs.
-    pub(super) async fn server(&self) -> Result<Option<String>, Fault> {
-        let server = self.heard(self.slow.server().await)?;
-        let mut known = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        known.clone_from(&server);
-        Ok(server)
+    /// The epoch of a group, which begins if there is none.
+    pub(super) async fn epoch(&self, group: &Group) -> Result<String, Fault> {
+        let open_ms = clock::now_ms().saturating_add(GRACE_MS);
+        self.heard(self.slow.epoch(group, open_ms).await)
     }
 
-    /// The epoch of a group.
-    pub(super) async fn epoch(&self, group: &Group, server: Option<&str>) -> Result<String, Fault> {
-        let open_ms = clock::now_ms().saturating_add(GRACE_MS);
-        self.heard(self.slow.epoch(group, open_ms, server).await)
+    /// What is counted is of this version from now on.
+    pub(crate) fn counts(&self, version: u64) {
+        self.fast.counts(version);
+        self.slow.counts(version);
+    }
+
+    /// The database has this service's records up to `seq`.
+    pub(super) async fn stored(&self, group: &Group, seq: u64) -> Result<(), Fault> {
+        self.slow.stored(group, seq, clock::now_ms()).await
+    }
+
+    /// Removes what epochs before have left.
+    pub(super) async fn sweep(&self, group: &Group) -> Result<(), Fault> {
+        self.slow.sweep(group, clock::now_ms()).await
     }
 
     /// An epoch is known here, and everything of this service is in it.
@@ -261,46 +273,48 @@ impl Replica {
 
     /// Begins an epoch. What comes before it admits has to come again.
     async fn open(&self, group: &Group) -> Result<(), Fault> {
-        let server = self
-            .server
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        self.epoch(group, server.as_deref()).await?;
+        self.epoch(group).await?;
         Ok(())
     }
 
     /// Gives scopes the sums that the ledger has of them.
-    async fn ready(&self, shared: &Shared, group: &Group, scopes: &[Scope]) -> Result<(), Fault> {
+    async fn ready(
+        &self,
+        shared: &Shared,
+        group: &Group,
+        scopes: &[(Scope, u64)],
+    ) -> Result<(), Fault> {
         let calendar = shared.core().ledger.calendar().clone();
-        for scope in scopes {
-            for _ in 0..SUMS_MAX {
-                let now_ms = clock::now_ms();
-                let waits = self.slow.waiting(group, scope, now_ms).await?;
-                let (sums, name) = (Arc::clone(&self.sums), scope.clone());
-                let exchanges = waits.exchanges();
-                let read = move || sums.read(&name, &exchanges);
-                let read = tokio::task::spawn_blocking(read).await;
-                let read = read.map_err(|_| Fault::Odd("the ledger was not read".to_owned()))?;
-                let read = read.map_err(|error| Fault::Odd(error.to_string()))?;
-                let sum = {
-                    let core = shared.core();
-                    let counts = read.known.iter().map(|known| {
-                        let counts = core.scopes(&known.spent()).contains(scope);
-                        let cost_nano = if counts { known.cost_nano } else { 0 };
-                        (known.exchange.clone(), cost_nano)
-                    });
-                    Sum {
-                        known: counts.collect(),
-                        days: read.days,
-                    }
-                };
+        let mut left: Vec<&(Scope, u64)> = scopes.iter().collect();
+        for _ in 0..SUMS_MAX {
+            let now_ms = clock::now_ms();
+            let mut waits = Vec::with_capacity(left.len());
+            for (scope, _) in &left {
+                waits.push(self.slow.waiting(group, scope, now_ms).await?);
+            }
+            let names = left.iter().map(|(scope, _)| scope.clone()).collect();
+            let exchanges = waits.iter().flat_map(Waits::exchanges).collect();
+            let read = self.sums.read(names, exchanges).await;
+            let read = read.map_err(|error| Fault::Odd(error.to_string()))?;
+            let mut unready = Vec::new();
+            for (one, waits) in left.into_iter().zip(&waits) {
+                let (scope, since) = one;
+                if *since > read.version {
+                    let why = "a scope is not counted in the database yet";
+                    return Err(Fault::Odd(why.to_owned()));
+                }
+                let sum = sum(shared, scope, &read);
+                let place = (scope, *since);
                 let given = self
                     .slow
-                    .initialise(group, scope, &waits, &sum, &calendar, now_ms);
-                if given.await? {
-                    break;
+                    .initialise(group, place, waits, &sum, &calendar, now_ms);
+                if !given.await? {
+                    unready.push(one);
                 }
+            }
+            left = unready;
+            if left.is_empty() {
+                break;
             }
         }
         Ok(())
@@ -329,10 +343,15 @@ impl Replica {
         for (group, _, scopes) in self.fast.peek(&grow.id, now_ms).await? {
             let bounds = {
                 let mut core = shared.core();
-                let Core { ledger, limits, .. } = &mut *core;
+                let Core {
+                    ledger,
+                    limits,
+                    counted,
+                    ..
+                } = &mut *core;
                 let ids = scopes.iter().filter_map(|scope| ledger.place_of(scope));
                 let ids: Vec<_> = ids.collect();
-                Bounds::of(ledger, limits, &ids, &[], now_ms)
+                Bounds::of(ledger, limits, counted, &ids, &[], now_ms)
             };
             let by_nano = grown_nano.unwrap_or(grow.by_nano);
             let more = (grow.id.as_str(), by_nano);
@@ -347,14 +366,20 @@ impl Replica {
     pub(crate) async fn settle(
         &self,
         shared: &Shared,
-        record: &UsageRecord,
+        durable: &Durable,
     ) -> Result<Charged, Fault> {
+        let record = &durable.record;
         let (tenant, scopes, calendar) = {
             let core = shared.core();
-            let scopes = match record.key.is_empty() {
+            let scopes = match record.key.is_empty() || durable.elsewhere {
                 true => Vec::new(),
                 false => core.scopes(&Spent::of(record)),
             };
+            let since = |scope: Scope| {
+                let since = core.counted.since(&scope);
+                (scope, since)
+            };
+            let scopes = scopes.into_iter().map(since).collect();
             let tenant = tenant_of(&core, &record.key).unwrap_or_default();
             (tenant, scopes, core.ledger.calendar().clone())
         };
@@ -367,12 +392,13 @@ impl Replica {
             lease: record.lease.as_deref(),
             expired: record.ending == engine::wire::Ending::Expired,
             cost_nano: record.cost_nano,
-            at_ms: record.at_ms,
+            at_ms: durable.charged_ms,
             provider: &record.provider,
             model: &record.model,
             input: record.usage.input,
             output: record.usage.output,
             scopes,
+            place: durable.place,
         };
         let fields = |at_ms| Fields::of(&calendar, at_ms);
         for _ in 0..ROUNDS_MAX {
@@ -392,6 +418,27 @@ impl Replica {
             }
         }
         Err(Fault::Odd("Redis forgets what it is told".to_owned()))
+    }
+
+    /// Notes what an expired hold was charged, as the ledger tells it.
+    pub(super) async fn stand(&self, shared: &Shared, known: &Known) -> Result<(), Fault> {
+        let (tenant, scopes, calendar) = {
+            let core = shared.core();
+            let tenant = tenant_of(&core, &known.key).unwrap_or_default();
+            let scopes = core.scopes(&known.spent());
+            (tenant, scopes, core.ledger.calendar().clone())
+        };
+        let owner = Owner {
+            key: &known.key,
+            tenant: &tenant,
+        };
+        let charged = (known.exchange.as_str(), known.cost_nano);
+        let fields = Fields::of(&calendar, known.at_ms);
+        let at = (known.at_ms, &fields);
+        let stands = self
+            .slow
+            .stand(charged, &scopes, owner, at, clock::now_ms());
+        self.heard(stands.await)
     }
 
     /// Lowers or ends leases as their workers say.
@@ -473,9 +520,14 @@ impl Replica {
                         Scope::Global => Some(Period::Monthly),
                         _ => None,
                     };
-                    let Core { ledger, limits, .. } = &mut *core;
+                    let Core {
+                        ledger,
+                        limits,
+                        counted,
+                        ..
+                    } = &mut *core;
                     let ids: Vec<_> = ledger.place_of(scope).into_iter().collect();
-                    let mut bounds = Bounds::of(ledger, limits, &ids, &[], now_ms);
+                    let mut bounds = Bounds::of(ledger, limits, counted, &ids, &[], now_ms);
                     if let Some(period) = also {
                         bounds.look_at(period, ledger.calendar().window(period, now_ms));
                     }
@@ -506,7 +558,7 @@ impl Replica {
     pub(crate) async fn holds(&self, shared: &Shared) -> Result<usize, Fault> {
         let mut open: usize = 0;
         for group in self.homes(shared) {
-            let more = self.heard(self.slow.holds(&group).await)?;
+            let more = self.heard(self.slow.holds(&group, clock::now_ms()).await)?;
             open = open.saturating_add(more);
         }
         Ok(open)
@@ -522,7 +574,23 @@ fn seen(shared: &Shared, shares: &[(Group, Bounds)], states: &[Vec<i64>], now_ms
     limits.rates(&places, now_ms)
 }
 
-fn tenant_of(core: &Core, key: &str) -> Option<String> {
+/// What was read of one scope.
+fn sum(shared: &Shared, scope: &Scope, read: &Read) -> Sum {
+    let core = shared.core();
+    let counts = read.known.iter().map(|known| {
+        let counts = core.scopes(&known.spent()).contains(scope);
+        let cost_nano = if counts { known.cost_nano } else { 0 };
+        (known.exchange.clone(), cost_nano)
+    });
+    Sum {
+        known: counts.collect(),
+        days: read.days.get(scope).cloned().unwrap_or_default(),
+        version: read.version,
+        held: read.held.clone(),
+    }
+}
+
+pub(super) fn tenant_of(core: &Core, key: &str) -> Option<String> {
     let entry = core.keys.by_id(key)?;
     Some(entry.key.membership.tenant.clone())
 }

@@ -48,12 +48,17 @@ pub(super) static EXPIRE: Script = script!("expire");
 pub(super) static FINISH: Script = script!("finish");
 pub(super) static PENDING: Script = script!("pending");
 pub(super) static INIT: Script = script!("init");
+pub(super) static STAND: Script = script!("stand");
+pub(super) static STORED: Script = script!("stored");
+pub(super) static COUNT: Script = script!("count");
+pub(super) static SWEEP: Script = script!("sweep");
 
 pub(super) static EPOCH: Script = LazyLock::new(|| Source::new(include_str!("scripts/epoch.lua")));
 
 /// All of them.
-pub(super) fn all() -> [&'static Script; 11] {
+pub(super) fn all() -> [&'static Script; 15] {
     [
-        &READ, &ADMIT, &SETTLE, &RENEW, &PEEK, &GROW, &EXPIRE, &FINISH, &PENDING, &INIT, &EPOCH,
+        &READ, &ADMIT, &SETTLE, &RENEW, &PEEK, &GROW, &EXPIRE, &FINISH, &PENDING, &INIT, &STAND,
+        &STORED, &COUNT, &SWEEP, &EPOCH,
     ]
 }

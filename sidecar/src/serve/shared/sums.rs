@@ -12,6 +12,10 @@ pub(crate) struct Sum {
     pub(crate) days: Vec<(u64, NanoUsd)>,
     /// What exchanges that were asked for come to there, as far as the days hold them.
     pub(crate) known: HashMap<String, NanoUsd>,
+    /// The version of what is counted that they are of.
+    pub(crate) version: u64,
+    /// How much of each service's records they hold.
+    pub(crate) held: Vec<(String, u64)>,
 }
 
 /// A charge that waits for its scope's sums.
@@ -32,33 +36,29 @@ struct Waiting {
 impl Counters {
     /// The epoch of a group, which begins now if it has none, or one of another server. A new one admits
     /// from `open_ms` on.
-    pub(crate) async fn epoch(
-        &self,
-        group: &Group,
-        open_ms: u64,
-        server: Option<&str>,
-    ) -> Result<String, Fault> {
+    pub(crate) async fn epoch(&self, group: &Group, open_ms: u64) -> Result<String, Fault> {
         let mut command = redis::cmd("EVALSHA");
         command
             .arg(&script::EPOCH.name)
             .arg(1)
             .arg(group.key("e"))
-            .arg(format!("{open_ms:013}"))
-            .arg(server.unwrap_or_default());
+            .arg(format!("{open_ms:013}"));
         let told = text(self.client.ask(&command).await?);
         told.ok_or_else(|| Fault::Odd("no epoch".to_owned()))
     }
 
-    /// What tells a server from the same one after a restart; `None` of a cluster.
-    pub(crate) async fn server(&self) -> Result<Option<String>, Fault> {
-        if self.layout == Layout::Tenants {
-            return Ok(None);
+    /// Removes what other epochs of a group have left.
+    pub(crate) async fn sweep(&self, group: &Group, now_ms: u64) -> Result<(), Fault> {
+        let mut cursor = "0".to_owned();
+        loop {
+            let mut command = self.command(&script::SWEEP, group, now_ms);
+            command.arg(&cursor).arg(group.pattern());
+            let told = self.told(&command).await?;
+            match told.into_iter().nth(1).and_then(text) {
+                Some(next) if next != "0" => cursor = next,
+                _ => return Ok(()),
+            }
         }
-        let mut command = redis::cmd("INFO");
-        command.arg("server");
-        let told = text(self.client.ask(&command).await?).unwrap_or_default();
-        let mut lines = told.lines().filter_map(|line| line.strip_prefix("run_id:"));
-        Ok(lines.next().map(|name| name.trim().to_owned()))
     }
 
     /// Exchanges whose charges wait for a scope's sums; `None` when another replica was faster.
@@ -101,7 +101,7 @@ impl Counters {
     pub(crate) async fn initialise(
         &self,
         group: &Group,
-        scope: &Scope,
+        (scope, since): (&Scope, u64),
         waits: &Waits,
         sum: &Sum,
         calendar: &Calendar,
@@ -133,8 +133,15 @@ impl Counters {
         }
         let oldest = calendar.window(Period::Rolling(period::ROLLING_DAYS_MAX), now_ms);
         days.retain(|day_ms, _| *day_ms >= oldest.start_ms);
-        let mut command = self.command(&script::INIT, group, now_ms);
-        command.arg(scope.to_string()).arg(&waits.0.seen);
+        let held: Vec<String> = sum
+            .held
+            .iter()
+            .map(|(service, seq)| format!("{service}={seq}"))
+            .collect();
+        let mut command = self.command_of(&script::INIT, group, now_ms, sum.version);
+        command.arg(scope.to_string()).arg(since);
+        command.arg(&waits.0.seen);
+        command.arg(format!(";{};", held.join(";")));
         command.arg(days.len());
         for (day_ms, cost_nano) in &days {
             command.arg(day_ms).arg(cost_nano);

@@ -7,6 +7,7 @@ use engine::wire::Quote;
 use proptest::prelude::*;
 use test_servers::redis::Redis;
 
+use super::super::store::counted::Counted;
 use super::calls::{Ending, Settling};
 use super::sums::Sum;
 use super::*;
@@ -66,7 +67,7 @@ impl World {
     async fn new(server: &Redis, layout: Layout) -> World {
         server.command("FLUSHALL").unwrap();
         let client = Client::new(&server.url(), false, LONG_PATIENCE);
-        let counters = Counters::new(client, layout);
+        let counters = Counters::new(client, layout, "me");
         let scopes = vec![
             Scope::Global,
             Scope::Key("key_a".into()),
@@ -101,7 +102,7 @@ impl World {
         world.set(2, &[budget(Period::Weekly, 10, false)]);
         world.set(4, &[budget(Period::Total, 600, true)]);
         for group in [world.counters.home(OWNER), Group::common()] {
-            world.counters.epoch(&group, NOON, None).await.unwrap();
+            world.counters.epoch(&group, NOON).await.unwrap();
         }
         world.ready().await;
         world
@@ -131,7 +132,14 @@ impl World {
     fn shares(&mut self, skip: Option<usize>) -> Vec<(Group, Bounds)> {
         let mut limits = std::mem::take(&mut self.seen_limits);
         let (ids, places) = (self.ids(skip), self.places(&mut limits, skip));
-        let bounds = Bounds::of(&mut self.seen, &limits, &ids, &places, self.now_ms);
+        let bounds = Bounds::of(
+            &mut self.seen,
+            &limits,
+            &Counted::default(),
+            &ids,
+            &places,
+            self.now_ms,
+        );
         self.seen_limits = limits;
         self.counters.shares(bounds, OWNER)
     }
@@ -148,13 +156,14 @@ impl World {
         while let Held::Unready(group, scopes) =
             self.counters.read(&shares, self.now_ms).await.unwrap()
         {
-            for scope in scopes {
+            for (scope, since) in scopes {
                 let waits = self.counters.waiting(&group, &scope, self.now_ms).await;
                 let (waits, sum) = (waits.unwrap(), Sum::default());
                 let calendar = Calendar::default();
+                let scope = (&scope, since);
                 let given =
                     self.counters
-                        .initialise(&group, &scope, &waits, &sum, &calendar, self.now_ms);
+                        .initialise(&group, scope, &waits, &sum, &calendar, self.now_ms);
                 assert!(given.await.unwrap());
             }
         }
@@ -311,8 +320,9 @@ impl World {
             output,
             scopes: ids
                 .iter()
-                .map(|id| self.ledger.scope(*id).unwrap().clone())
+                .map(|id| (self.ledger.scope(*id).unwrap().clone(), 0))
                 .collect(),
+            place: super::Place::default(),
         };
         for charge in [Charge::New, Charge::Known] {
             let charged = self.charge(&ended).await;
@@ -404,7 +414,7 @@ impl World {
         let names = |world: &World, ids: &[ScopeId]| {
             let names = ids
                 .iter()
-                .map(|id| world.ledger.scope(*id).unwrap().clone());
+                .map(|id| (world.ledger.scope(*id).unwrap().clone(), 0));
             names.collect::<Vec<_>>()
         };
         let mut ended = Ended {
@@ -418,6 +428,7 @@ impl World {
             input: 7,
             output: 0,
             scopes: names(self, &stood),
+            place: super::Place::default(),
         };
         let served = Served {
             provider: "p",

@@ -16,6 +16,7 @@ use super::super::adoption;
 use super::super::log::Level;
 use super::super::membership::Rules;
 use super::super::state::Shared;
+use super::counted::{self, Shares};
 use super::db::{Db, DbError, Target};
 use super::mirror::{self, Snapshot};
 use super::refusals::{REFUSALS_MAX, Refusals};
@@ -24,7 +25,7 @@ use super::spool::{self, Waiting};
 use super::sums::Sums;
 use super::usage::{self, Written};
 use super::writer::{Failure, Writer, charge};
-use super::{StoreError, alerts, schema, spend};
+use super::{StoreError, alerts, deliveries, schema, spend};
 use crate::clock;
 use crate::config::Config;
 use crate::serve::admin;
@@ -40,6 +41,8 @@ const PAUSE_MS: u64 = 250;
 const PAUSE_MS_MAX: u64 = 5_000;
 /// How long who changes something waits for the database.
 const CHANGE_MAX: Duration = Duration::from_secs(8);
+/// Times that one round looks again at what others have begun to count meanwhile.
+const ADOPTIONS_MAX: usize = 4;
 /// Alerts handed over at one time.
 const ALERTS_MAX: usize = 100;
 
@@ -66,6 +69,8 @@ struct State {
     rung: AtomicBool,
     /// What the database has of the spool.
     stored: AtomicU64,
+    /// What of that nobody has to count again, whatever becomes of Redis.
+    confirmed: AtomicU64,
 }
 
 /// What the thread will be asked.
@@ -120,6 +125,16 @@ impl Database {
     /// Everything up to this place of the spool is in the database.
     pub(crate) fn stored(&self) -> u64 {
         self.state.stored.load(Ordering::Acquire)
+    }
+
+    /// Nobody has to count again what is stored up to this place.
+    pub(crate) fn confirm(&self, stored: u64) {
+        self.state.confirmed.store(stored, Ordering::Release);
+    }
+
+    /// Up to where nobody has to.
+    pub(crate) fn confirmed(&self) -> u64 {
+        self.state.confirmed.load(Ordering::Acquire)
     }
 
     /// Whether it answered the last time.
@@ -199,8 +214,10 @@ pub(crate) struct Courier {
     pub(crate) counts: bool,
     /// Whether what was spent is not known yet: it started without the database.
     pub(crate) pull: bool,
-    /// The version that is in force.
-    pub(crate) version: Option<u64>,
+    /// The versions of keys and budgets, and of what is counted, that are in force.
+    pub(crate) version: Option<(u64, u64)>,
+    /// Who this service is.
+    pub(crate) who: String,
 }
 
 impl Courier {
@@ -214,6 +231,7 @@ impl Courier {
             cursor: 0,
             retry_ms: 0,
             pause_ms: PAUSE_MS,
+            insists: true,
         };
         let spawned = std::thread::Builder::new()
             .name("weir-database".into())
@@ -231,6 +249,8 @@ struct Thread {
     /// Not before this instant a new connection is tried.
     retry_ms: u64,
     pause_ms: u64,
+    /// Whether sums are still to be made anew in this service's calendar.
+    insists: bool,
 }
 
 impl Thread {
@@ -264,9 +284,9 @@ impl Thread {
             return;
         }
         if let Err(error) = self
-            .deliver()
+            .adopt()
+            .and_then(|()| self.deliver())
             .and_then(|()| self.tell())
-            .and_then(|()| self.adopt())
         {
             self.failed(&error.into());
         }
@@ -323,9 +343,12 @@ impl Thread {
             let Some(last) = waiting.last().map(|last| last.seq) else {
                 break;
             };
-            match self.store(&waiting) {
+            let stored = match self.store(&waiting) {
                 Err(error) if error.is_of_values() => self.store_each(&waiting)?,
                 stored => stored?,
+            };
+            if !stored {
+                break;
             }
             self.cursor = last;
             self.courier
@@ -340,10 +363,13 @@ impl Thread {
         Ok(())
     }
 
-    fn store(&mut self, waiting: &[Waiting]) -> Result<(), DbError> {
-        let Courier { db, shared, .. } = &mut self.courier;
-        let Some(db) = db else {
-            return Ok(());
+    /// Says whether it did: others may have begun to count more than is known here.
+    fn store(&mut self, waiting: &[Waiting]) -> Result<bool, DbError> {
+        let Courier {
+            db, shared, who, ..
+        } = &mut self.courier;
+        let (Some(db), Some(last)) = (db, waiting.last()) else {
+            return Ok(false);
         };
         let refusals = match &mut self.refusals {
             Some(known) => known,
@@ -353,26 +379,36 @@ impl Thread {
             .iter()
             .map(|waiting| (waiting.record.clone(), waiting.charged_ms))
             .collect();
-        let basis = shared.core().basis();
+        let (basis, version) = {
+            let core = shared.core();
+            (core.calendar_basis(), core.counted.version)
+        };
         let kept = db.transaction(|step| {
+            if counted::version_held(step)? != version {
+                return Ok(None);
+            }
             let mut sums = Sums::default();
             let written = usage::write_all(step, &records, &mut sums)?;
             for ((record, charged_ms), written) in records.iter().zip(&written) {
                 charge(&mut sums, &shared.core(), record, *charged_ms, written);
             }
             sums.write(step)?;
-            // Sums of other scopes than ours are made anew by whoever counts those.
+            deliveries::note(step, who, last.seq, clock::now_ms())?;
+            // Sums in another calendar than ours are made anew by whoever has that.
             let sql = "UPDATE meta SET value = 0 WHERE name = 'spend_basis' AND value <> $1";
             step.execute(sql, &[basis.into()])?;
             let all = records.iter().map(|(record, _)| record).zip(&written);
-            refusals.trim(step, all)
+            refusals.trim(step, all).map(Some)
         })?;
-        refusals.committed(kept);
-        Ok(())
+        let stored = kept.is_some();
+        if let Some(kept) = kept {
+            refusals.committed(kept);
+        }
+        Ok(stored)
     }
 
     /// One record that the database does not take must not hold up the others.
-    fn store_each(&mut self, waiting: &[Waiting]) -> Result<(), DbError> {
+    fn store_each(&mut self, waiting: &[Waiting]) -> Result<bool, DbError> {
         for one in waiting {
             match self.store(std::slice::from_ref(one)) {
                 Err(error) if error.is_of_values() => {
@@ -385,10 +421,14 @@ impl Thread {
                     let kept = self.courier.writer.change_now(kept);
                     kept.map_err(|_| DbError::Other("the local store is full".into()))??;
                 }
-                stored => stored?,
+                stored => {
+                    if !stored? {
+                        return Ok(false);
+                    }
+                }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Hands over thresholds that were reached; whoever is the first to do so says it.
@@ -420,15 +460,25 @@ impl Thread {
 
     /// Puts in force what others have changed of keys and budgets.
     fn adopt(&mut self) -> Result<(), DbError> {
+        for _ in 0..ADOPTIONS_MAX {
+            if self.adopt_once()? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether there is nothing more to be known.
+    fn adopt_once(&mut self) -> Result<bool, DbError> {
         let Some(db) = &mut self.courier.db else {
-            return Ok(());
+            return Ok(true);
         };
-        let version = super::keys_version(db)?;
+        let version = (super::keys_version(db)?, counted::version(db)?);
         if self.courier.version == Some(version) {
-            return Ok(());
+            return Ok(true);
         }
         let snapshot = Snapshot::take(db)?;
-        let version = snapshot.version;
+        let version = (snapshot.version, snapshot.counted.version);
         let shared = Arc::clone(&self.courier.shared);
         let rules = self.courier.rules.clone();
         let sealer = Arc::clone(&self.courier.greeting.sealer);
@@ -438,13 +488,15 @@ impl Thread {
             Ok::<_, DbError>(())
         });
         adopted.map_err(|_| DbError::Other("the local store is busy".into()))??;
-        self.recount()?;
-        self.courier.version = Some(version);
-        Ok(())
+        let is_known = self.recount()?;
+        if is_known {
+            self.courier.version = Some(version);
+        }
+        Ok(is_known)
     }
 
-    /// Makes the sums anew when other scopes are counted than before.
-    fn recount(&mut self) -> Result<(), DbError> {
+    /// Makes the sums anew when more is counted than before. Says whether nothing has changed thereby.
+    fn recount(&mut self) -> Result<bool, DbError> {
         let Courier {
             db,
             shared,
@@ -453,11 +505,17 @@ impl Thread {
             ..
         } = &mut self.courier;
         let Some(db) = db else {
-            return Ok(());
+            return Ok(false);
         };
-        let anew = adoption::rebase(db, shared)?;
-        if !*counts || !(anew || *pull) {
-            return Ok(());
+        let shares = adoption::share(db, shared, self.insists)?;
+        if shares != Shares::Same {
+            self.insists &= shares == Shares::Again;
+            *pull = true;
+            return Ok(false);
+        }
+        self.insists = false;
+        if !*counts || !*pull {
+            return Ok(true);
         }
         let sums = spend::all(db)?;
         *pull = false;
@@ -477,6 +535,7 @@ impl Thread {
             shared.core().recount(sums);
             Ok::<_, DbError>(())
         });
-        counted.map_err(|_| DbError::Other("the local store is busy".into()))?
+        counted.map_err(|_| DbError::Other("the local store is busy".into()))??;
+        Ok(true)
     }
 }

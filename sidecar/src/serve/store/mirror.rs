@@ -6,6 +6,7 @@ use engine::ledger::Scope;
 use engine::usage::NanoUsd;
 
 use super::super::keys::VirtualKey;
+use super::counted::Counted;
 use super::db::{Db, DbError};
 use super::sums::Sums;
 use super::{keys, rules};
@@ -16,6 +17,8 @@ pub(crate) struct Snapshot {
     pub(crate) version: u64,
     pub(crate) keys: Vec<VirtualKey>,
     pub(crate) budgets: Vec<BudgetConfig>,
+    /// What is counted, where services share it.
+    pub(crate) counted: Counted,
     documents: Vec<(String, String)>,
     users: Vec<(String, i64)>,
 }
@@ -24,13 +27,18 @@ impl Snapshot {
     /// Reads one.
     pub(crate) fn take(db: &mut Db) -> Result<Snapshot, DbError> {
         db.transaction(|step| {
-            if let Db::Postgres(_) = step {
-                step.batch("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")?;
-            }
+            let counted = match step {
+                Db::Sqlite(_) => Counted::default(),
+                Db::Postgres(_) => {
+                    step.batch("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")?;
+                    Counted::read(step)?
+                }
+            };
             Ok(Snapshot {
                 version: super::keys_version(step)?,
                 keys: keys::all(step)?,
                 budgets: rules::all(step)?,
+                counted,
                 documents: rules::documents(step)?,
                 users: rules::users(step)?,
             })
@@ -56,7 +64,7 @@ impl Snapshot {
             }
             let sql = "UPDATE meta SET value = $1 WHERE name = 'keys_version'";
             step.execute(sql, &[self.version.into()])?;
-            Ok(())
+            self.counted.put(step)
         })
     }
 }

@@ -45,15 +45,24 @@ pub(crate) fn rebase(
                 return Ok(false);
             }
         }
-        let sums = summed(step, calendar, scopes)?;
-        step.execute("DELETE FROM spend_daily", &[])?;
-        sums.write(step)?;
+        remake(step, calendar, scopes)?;
         set_basis(step, basis)?;
         Ok(true)
     })
 }
 
-fn is_based(db: &mut Db, basis: i64) -> Result<bool, DbError> {
+/// Makes the sums anew from the ledger.
+pub(super) fn remake(
+    step: &mut Db,
+    calendar: &Calendar,
+    scopes: impl Fn(&Spent<'_>) -> Vec<Scope>,
+) -> Result<(), DbError> {
+    let sums = summed(step, calendar, scopes)?;
+    step.execute("DELETE FROM spend_daily", &[])?;
+    sums.write(step)
+}
+
+pub(super) fn is_based(db: &mut Db, basis: i64) -> Result<bool, DbError> {
     let sql = "SELECT value FROM meta WHERE name = 'spend_basis'";
     let known: Option<i64> = db.first(sql, &[], |row| row.take())?;
     Ok(known == Some(basis))

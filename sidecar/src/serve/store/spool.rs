@@ -3,7 +3,7 @@
 
 use engine::wire::UsageRecord;
 
-use super::db::{Db, DbError, Row};
+use super::db::{Db, DbError, Row, Value};
 
 /// A record that waits.
 #[derive(Clone, Debug)]
@@ -14,23 +14,23 @@ pub(crate) struct Waiting {
     pub(crate) charged_ms: u64,
 }
 
-/// Adds a record. `counted` says that nobody else has to count it first.
+/// Adds a record: its place. `counted` says that nobody else has to count it first.
 pub(crate) fn add(
     step: &mut Db,
     record: &UsageRecord,
     charged_ms: u64,
     counted: bool,
-) -> Result<(), DbError> {
-    let sql =
-        "INSERT INTO spool (exchange_id, charged_ms, record, counted) VALUES ($1, $2, $3, $4)";
+) -> Result<u64, DbError> {
+    let sql = "INSERT INTO spool (exchange_id, charged_ms, record, counted) \
+               VALUES ($1, $2, $3, $4) RETURNING seq";
     let values = [
         (&record.exchange).into(),
         charged_ms.into(),
         serde_json::to_string(record).unwrap_or_default().into(),
         counted.into(),
     ];
-    step.execute(sql, &values)?;
-    Ok(())
+    let seq = step.first(sql, &values, |row| row.take())?;
+    Ok(seq.unwrap_or(0))
 }
 
 /// The first records after `seq`, as far as nobody has to count one first: sums that are read from the
@@ -39,7 +39,11 @@ pub(crate) fn after(db: &mut Db, seq: u64, most: u64) -> Result<Vec<Waiting>, Db
     let sql = "SELECT seq, record, charged_ms FROM spool WHERE seq > $1 AND NOT EXISTS \
                (SELECT 1 FROM spool AS first WHERE first.counted = 0 AND first.seq <= spool.seq) \
                ORDER BY seq LIMIT $2";
-    let rows = db.query(sql, &[seq.into(), most.into()], |row: &mut Row| {
+    waiting(db, sql, &[seq.into(), most.into()])
+}
+
+fn waiting(db: &mut Db, sql: &str, values: &[Value<'_>]) -> Result<Vec<Waiting>, DbError> {
+    let rows = db.query(sql, values, |row: &mut Row| {
         let seq: u64 = row.take()?;
         let record: String = row.take()?;
         Ok((seq, serde_json::from_str(&record).ok(), row.take()?))
@@ -61,20 +65,10 @@ pub(crate) fn stored(step: &mut Db, seq: u64) -> Result<u64, DbError> {
     step.execute(sql, &[seq.into()])
 }
 
-/// Records that nobody has counted yet.
-pub(crate) fn uncounted(db: &mut Db) -> Result<Vec<UsageRecord>, DbError> {
-    let sql = "SELECT record FROM spool WHERE counted = 0 ORDER BY seq";
-    let rows: Vec<String> = db.query(sql, &[], |row: &mut Row| row.take())?;
-    let read = |record: &String| serde_json::from_str(record).ok();
-    Ok(rows.iter().filter_map(read).collect())
-}
-
-/// Records that the database may not have: those after `seq`.
-pub(crate) fn undelivered(db: &mut Db, seq: u64) -> Result<Vec<UsageRecord>, DbError> {
-    let sql = "SELECT record FROM spool WHERE seq > $1 ORDER BY seq";
-    let rows: Vec<String> = db.query(sql, &[seq.into()], |row: &mut Row| row.take())?;
-    let read = |record: &String| serde_json::from_str(record).ok();
-    Ok(rows.iter().filter_map(read).collect())
+/// All records that are here, or those that nobody has counted yet.
+pub(crate) fn all(db: &mut Db, everything: bool) -> Result<Vec<Waiting>, DbError> {
+    let sql = "SELECT seq, record, charged_ms FROM spool WHERE counted = 0 OR $1 ORDER BY seq";
+    waiting(db, sql, &[everything.into()])
 }
 
 /// The records of these exchanges are counted.
@@ -100,6 +94,12 @@ pub(crate) fn refused(db: &mut Db, waiting: &Waiting, why: &str) -> Result<(), D
     ];
     db.execute(sql, &values)?;
     Ok(())
+}
+
+/// The last place that was given.
+pub(crate) fn last(db: &mut Db) -> Result<u64, DbError> {
+    let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'spool'";
+    Ok(db.first(sql, &[], |row| row.take())?.unwrap_or(0))
 }
 
 /// How many wait.

@@ -13,7 +13,8 @@ use engine::wire::{CacheStatus, Ending, LeaseState, Settle, Settled, UsageRecord
 use tokio::sync::oneshot;
 
 use super::super::log::{self, Level};
-use super::super::shared::counting::Batch as Durable;
+use super::super::shared::Place;
+use super::super::shared::counting::{self, Durable};
 use super::super::state::{Core, Shared, Spent};
 use super::alerts;
 use super::database::Database;
@@ -92,6 +93,14 @@ impl Spool {
             rows: 0,
             trimmed: 0,
             counted: Vec::new(),
+        }
+    }
+
+    /// Up to where nobody needs its records.
+    fn stored(&self) -> u64 {
+        match self.counted_elsewhere {
+            true => self.database.confirmed(),
+            false => self.database.stored(),
         }
     }
 }
@@ -333,7 +342,7 @@ impl Thread {
                 let leases = batches.iter().map(|batch| batch.leases.as_slice());
                 self.apply(&records, leases, &charged, &written, now_ms);
                 self.alert(now_ms);
-                self.answer(batches, &written);
+                self.answer(batches, &charged, &written);
             }
             Err(error) => {
                 self.shared.note_store(false);
@@ -354,7 +363,7 @@ impl Thread {
         &mut self,
         records: &[&UsageRecord],
         charged: &[u64],
-    ) -> Result<Vec<Written>, DbError> {
+    ) -> Result<Vec<(Written, u64)>, DbError> {
         let shared = Arc::clone(&self.shared);
         if let Some(spool) = &self.spool
             && spool.rows.saturating_add(records.len() as u64) > spool.max
@@ -364,26 +373,27 @@ impl Thread {
             ));
         }
         let (refusals, spool) = (&self.refusals, self.spool.as_ref());
-        let stored = spool.map_or(0, |spool| spool.database.stored());
+        let stored = spool.map_or(0, Spool::stored);
         let (written, kept, spooled, gone) = self.db.transaction(|step| {
             let mut written = Vec::with_capacity(records.len());
             let (mut sums, mut spooled) = (Sums::default(), 0_u64);
             for (record, charged_ms) in records.iter().zip(charged) {
                 if record.key.is_empty() {
                     // Nobody to charge: it is counted and logged only.
-                    written.push(Written::New);
+                    written.push((Written::New, 0));
                     continue;
                 }
                 let result = usage::write(step, record, *charged_ms, &mut sums)?;
                 charge(&mut sums, &shared.core(), record, *charged_ms, &result);
+                let mut seq = 0;
                 if let Some(spool) = spool.filter(|_| result != Written::Known) {
-                    spool::add(step, record, *charged_ms, !spool.counted_elsewhere)?;
+                    seq = spool::add(step, record, *charged_ms, !spool.counted_elsewhere)?;
                     spooled = spooled.saturating_add(1);
                 }
-                written.push(result);
+                written.push((result, seq));
             }
             sums.write(step)?;
-            let all = records.iter().copied().zip(written.iter());
+            let all = records.iter().copied().zip(written.iter().map(|it| &it.0));
             let kept = refusals.trim(step, all)?;
             let gone = match spool {
                 Some(spool) if stored > spool.trimmed || !spool.counted.is_empty() => {
@@ -417,7 +427,7 @@ impl Thread {
         let Some(spool) = &self.spool else {
             return;
         };
-        let stored = spool.database.stored();
+        let stored = spool.stored();
         let trimmed = self.db.transaction(|step| {
             spool::counted(step, &spool.counted)?;
             let gone = spool::stored(step, stored)?;
@@ -454,16 +464,25 @@ impl Thread {
     }
 
     /// Answers everybody, or leaves that to who counts the records elsewhere.
-    fn answer(&self, batches: Vec<Batch>, written: &[Written]) {
-        let mut durable = Durable::default();
-        let mut written = written.iter();
+    fn answer(&self, batches: Vec<Batch>, charged: &[u64], written: &[(Written, u64)]) {
+        let mut durable = counting::Batch::default();
+        let mut written = written.iter().zip(charged);
         for batch in batches {
             let count = u32::try_from(batch.records.len()).unwrap_or(u32::MAX);
             let replies = batch.reply.into_iter().map(|reply| (reply, count));
             durable.replies.extend(replies);
             let fresh = batch.records.into_iter().zip(written.by_ref());
-            let fresh = fresh.filter(|(_, written)| **written != Written::Known);
-            durable.records.extend(fresh.map(|(record, _)| record));
+            let fresh = fresh.filter(|(_, ((written, _), _))| *written != Written::Known);
+            let fresh = fresh.map(|(record, ((_, seq), charged_ms))| Durable {
+                record,
+                charged_ms: *charged_ms,
+                place: Place {
+                    seq: *seq,
+                    again: None,
+                },
+                elsewhere: false,
+            });
+            durable.records.extend(fresh);
             durable.leases.extend(batch.leases);
         }
         match &self.shared.replica {
@@ -488,10 +507,11 @@ impl Thread {
         records: &[&UsageRecord],
         leases: impl Iterator<Item = &'a [LeaseState]>,
         charged: &[u64],
-        written: &[Written],
+        written: &[(Written, u64)],
         now_ms: u64,
     ) {
-        let all = || records.iter().zip(charged).zip(written);
+        let written = || written.iter().map(|it| &it.0);
+        let all = || records.iter().zip(charged).zip(written());
         if self.shared.replica.is_some() {
             self.note_demand(records);
         } else {

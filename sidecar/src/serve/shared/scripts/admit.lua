@@ -7,7 +7,7 @@ local lease, info = arg(), arg()
 local requests, tokens, running = num(arg()), num(arg()), num(arg())
 local check_tokens, check_running = num(arg()), num(arg())
 if x ~= '' then
-  if call('EXISTS', marker_of(x)) == 1 then return {-5} end
+  if call('EXISTS', P .. 'z:' .. x) == 1 then return {-5} end
   local old = load(x)
   if old then release(old) end
 end

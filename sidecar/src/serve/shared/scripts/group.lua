@@ -1,8 +1,10 @@
 -- What every script begins with. KEYS[1] is the group's epoch, ARGV[1] what its keys begin with,
--- ARGV[2] the present in Unix milliseconds, ARGV[3] the generation of the rules that say which scopes
--- are counted. Keys of a group share one hash tag, so all of them are where KEYS[1] is:
---   e             epoch: 13 digits of the instant from which on it admits, then what tells it apart
---   b:SCOPE       e, g: epoch and generation of these sums; T, W<start>, M<start>, Q<start>, Y<start>: settled money
+-- ARGV[2] the present in Unix milliseconds, ARGV[3] the version of what is counted, as the asker knows it.
+-- Keys of a group share one hash tag, so all of them are where KEYS[1] is. It says:
+--   13 digits of the instant from which on the epoch admits, then what tells it from others
+-- and all others have it in their name, so that nothing of one epoch is in another:
+--   b:SCOPE       g: version that these sums are of; v: how much of each service's records they held when
+--                 they were read; T, W<start>, M<start>, Q<start>, Y<start>: settled money
 --   d:SCOPE       <day>: money settled on that day
 --   a:SCOPE       <day>: money held for exchanges that were admitted on that day
 --   p:SCOPE       charges of a scope whose sums are not there yet: <exchange>: what it comes to
@@ -10,14 +12,16 @@
 --   w:M<length>:<bucket>:SCOPE  requests (r) or tokens (t) counted in a bucket
 --   h:EXCHANGE    a: amount, c: cost so far, u: running, p: where it counts, i: whose it is
 --   x             holds by the instant they expire at
---   z:EPOCH:GENERATION:EXCHANGE  n<instant> when settled, x<what> when an expired hold was
+--   z:EXCHANGE    n<instant>:<version> when settled, x<what> when an expired hold was
+--   s:SERVICE     exchanges that were counted, by their places in the spool of their service, from
+--                 where it has not said that the database has them
 -- Amounts are added by Redis itself, in 64 bits. What is compared here passes through doubles, exact
 -- up to 2^53.
-local P, now = ARGV[1], tonumber(ARGV[2])
 local call, num, text = redis.call, tonumber, string.format
 local epoch = call('GET', KEYS[1])
 if not epoch then return {-3} end
-local gen = num(ARGV[3])
+local P, now = ARGV[1] .. epoch .. ':', num(ARGV[2])
+local version = num(ARGV[3])
 local at = 3
 -- Whether neither bounds nor a new epoch hold it up.
 local forced = false
@@ -25,8 +29,8 @@ local function arg()
   at = at + 1
   return ARGV[at]
 end
-local function is_ready(e, g) return e == epoch and num(g) >= gen end
-local function marker_of(x) return P .. 'z:' .. epoch .. ':' .. gen .. ':' .. x end
+-- Whether sums of a version hold everything that is counted since another one.
+local function is_ready(g, since) return g and num(g) >= since end
 local function whole(n) return text('%.0f', n) end
 local function minus(s)
   if s == '0' then return s end

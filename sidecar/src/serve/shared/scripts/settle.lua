@@ -3,20 +3,32 @@ local x, lease, kind, cost = arg(), arg(), arg(), arg()
 local at_ms, fields = arg(), {arg(), arg(), arg(), arg(), arg()}
 local provider, model = 'provider:' .. arg(), 'model:' .. arg()
 local input, output = num(arg()), num(arg())
-local mark_ttl, expired_ttl = arg(), arg()
-local scopes = {}
-for i = 1, num(arg()) do scopes[i] = arg() end
+local mark_ttl, expired_ttl, place_ttl = arg(), arg(), arg()
+-- The place of its record in the spool of its service; whether it may be counted already, or be in sums
+-- that were read from the database; and up to which version it is then.
+local service, seq, again, counted = arg(), arg(), arg() == '1', num(arg())
+local scopes, since = {}, {}
+for i = 1, num(arg()) do
+  scopes[i] = arg()
+  since[scopes[i]] = num(arg())
+end
+local function held(v)
+  local of = ';' .. service .. '='
+  local _, last = string.find(v, of, 1, true)
+  return last and num(string.match(v, '^%d+', last + 1)) >= num(seq)
+end
 
 local function charge(scope, f, more, final)
   if more == '0' then return end
   local b, d = P .. 'b:' .. scope, P .. 'd:' .. scope
-  local of = call('HMGET', b, 'e', 'g')
-  if not is_ready(of[1], of[2]) then
+  local of = call('HMGET', b, 'g', 'v')
+  if not is_ready(of[1], since[scope] or 0) then
     local p = P .. 'p:' .. scope
     call('HSET', p, x, final .. ' ' .. table.concat(f, ' '))
     call('HINCRBY', p, '', 1)
     return
   end
+  if again and held(of[2]) then return end
   local names = {'T', 'W' .. f[2], 'M' .. f[3], 'Q' .. f[4], 'Y' .. f[5]}
   for _, name in ipairs(names) do call('HINCRBY', b, name, more) end
   if whole(call('HINCRBY', d, f[1], more)) == more then
@@ -52,20 +64,38 @@ local function finish(hold)
   end
 end
 
-local marker = marker_of(x)
+-- Charges scopes that are counted only since it was settled.
+local function supplement(before)
+  local more = false
+  for _, scope in ipairs(scopes) do
+    if again and since[scope] > before then
+      charge(scope, fields, cost, cost)
+      more = true
+    end
+  end
+  return more
+end
+
+local marker, places = P .. 'z:' .. x, P .. 's:' .. service
 local mark = call('GET', marker)
+if not mark and again and call('ZSCORE', places, x) then mark = 'n' .. at_ms .. ':' .. whole(counted) end
 if mark then
-  local replaces = string.sub(mark, 1, 1) == 'x' and kind ~= 'x'
   if lease == '' then finish(load(x)) end
-  if not replaces then
-    local known = string.sub(mark, 1, 1) == 'n' and string.sub(mark, 2)
-    return {0, known or whole(cmsgpack.unpack(string.sub(mark, 2))[1]), epoch}
+  if string.sub(mark, 1, 1) == 'n' then
+    local settled, before = string.match(mark, '^n(%d+):(%d+)$')
+    if kind ~= 'x' and supplement(num(before)) then
+      call('SET', marker, 'n' .. settled .. ':' .. whole(version), 'PX', mark_ttl)
+    end
+    return {0, settled}
   end
   local old = cmsgpack.unpack(string.sub(mark, 2))
+  local settled = whole(old[1])
+  if kind == 'x' then return {0, settled} end
   for _, scope in ipairs(old[4]) do charge(scope, old[2], minus(old[3]), '0') end
   for _, scope in ipairs(scopes) do charge(scope, old[2], cost, cost) end
-  call('SET', marker, 'n' .. whole(old[1]), 'PX', mark_ttl)
-  return {2, whole(old[1]), epoch}
+  call('SET', marker, 'n' .. settled .. ':' .. whole(version), 'PX', mark_ttl)
+  call('ZADD', places, seq, x)
+  return {2, settled}
 end
 local hold = load((lease ~= '') and lease or x)
 if hold then
@@ -93,6 +123,8 @@ if kind == 'x' then
   local stands = cmsgpack.pack({num(at_ms), fields, cost, scopes})
   call('SET', marker, 'x' .. stands, 'PX', expired_ttl)
 else
-  call('SET', marker, 'n' .. at_ms, 'PX', mark_ttl)
+  call('SET', marker, 'n' .. at_ms .. ':' .. whole(version), 'PX', mark_ttl)
 end
-return {1, at_ms, epoch}
+call('ZADD', places, seq, x)
+call('PEXPIRE', places, place_ttl)
+return {1, at_ms}

@@ -1,11 +1,11 @@
 -- Reads what of ARGV says where something counts and what bounds it, and the state of all that.
---   budgets: count, then scope, count of windows, then kind, start and limit (or nothing) of each
+--   budgets: count, then scope, version since which it is counted, count of windows, then kind, start and limit (or nothing) of each
 --   limits: count, then scope, most that may run (or nothing), count of tracks, then measure, length
 --           and most (or nothing) of each
 local budgets, limits, unready = {}, {}, {-2}
 for b = 1, num(arg()) do
-  local scope, windows = arg(), {}
-  local names = {'e', 'g'}
+  local scope, since, windows = arg(), num(arg()), {}
+  local names = {'g'}
   for w = 1, num(arg()) do
     local kind, start, limit = arg(), arg(), arg()
     windows[w] = {kind = kind, start = num(start), name = start, limit = num(limit)}
@@ -13,10 +13,10 @@ for b = 1, num(arg()) do
   end
   if #windows > 0 then
     local sums = call('HMGET', P .. 'b:' .. scope, unpack(names))
-    if not is_ready(sums[1], sums[2]) then unready[#unready + 1] = b end
+    if not is_ready(sums[1], since) then unready[#unready + 1] = b end
     local held = call('HGETALL', P .. 'a:' .. scope)
     for w, window in ipairs(windows) do
-      local kind, spent = window.kind, sums[w + 2]
+      local kind, spent = window.kind, sums[w + 1]
       if kind == 'D' then
         spent = call('HGET', P .. 'd:' .. scope, window.name)
       elseif kind == 'R' then

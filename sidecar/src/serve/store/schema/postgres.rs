@@ -5,7 +5,7 @@ use super::super::db::Db;
 use super::views::VIEWS;
 
 /// Version of the schema, in the table `schema_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// Who migrates or writes what `weir.yaml` names holds this advisory lock: `weir` in ASCII.
 pub(crate) const LOCK: i64 = 0x7765_6972;
 
@@ -208,6 +208,13 @@ CREATE VIEW \"LLMModelConfigs\" AS SELECT id AS \"ModelId\",
     is_default AS \"IsDefault\" FROM configured_models;
 ";
 
+/// What is counted where, and how much of the spool of each service is here.
+const SECOND: &str = "
+CREATE TABLE counted_rules (line TEXT PRIMARY KEY, since BIGINT NOT NULL);
+CREATE TABLE deliveries (service TEXT PRIMARY KEY, seq BIGINT NOT NULL, at_ms BIGINT NOT NULL);
+INSERT INTO meta VALUES ('counted_version', 1), ('spend_generation', 1);
+";
+
 /// Brings the database to [`VERSION`]. The lock is released with the transaction.
 pub(super) fn migrate(db: &mut Db) -> Result<(), StoreError> {
     db.transaction(|step| {
@@ -219,7 +226,8 @@ pub(super) fn migrate(db: &mut Db) -> Result<(), StoreError> {
         if version > VERSION {
             return Err(StoreError::TooNew(version, VERSION));
         }
-        for (number, parts) in [(1, [FIRST, VIEWS, QUOTED])] {
+        let steps: [&[&str]; 2] = [&[FIRST, VIEWS, QUOTED], &[SECOND]];
+        for (number, parts) in (1_i64..).zip(steps) {
             if version < number {
                 for part in parts {
                     step.batch(part)?;

@@ -5,7 +5,7 @@ use super::super::db::Db;
 use super::views::VIEWS;
 
 /// Version of the schema, in `PRAGMA user_version`.
-const VERSION: i64 = 5;
+const VERSION: i64 = 6;
 
 /// `cost` is derived from the integer that counts. Instants are UTC texts that SQL's date functions
 /// take and that sort by time.
@@ -200,6 +200,18 @@ CREATE TABLE configured_models (
 ) WITHOUT ROWID;
 ";
 
+/// What is counted where, of a database that is shared; and how far others know what was counted.
+const SIXTH: &str = "
+CREATE TABLE counted_rules (line TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE deliveries (
+    service TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE epochs (place TEXT PRIMARY KEY, epoch TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('counted_version', 0), ('spend_generation', 0);
+";
+
 /// Brings the database to [`VERSION`].
 pub(super) fn migrate(db: &mut Db) -> Result<(), StoreError> {
     let version = db.first("PRAGMA user_version", &[], |row| row.take::<i64>())?;
@@ -207,7 +219,14 @@ pub(super) fn migrate(db: &mut Db) -> Result<(), StoreError> {
     if version > VERSION {
         return Err(StoreError::TooNew(version, VERSION));
     }
-    let steps: [&[&str]; 5] = [&[FIRST], &[SECOND], &[THIRD], &[FOURTH], &[FIFTH, VIEWS]];
+    let steps: [&[&str]; 6] = [
+        &[FIRST],
+        &[SECOND],
+        &[THIRD],
+        &[FOURTH],
+        &[FIFTH, VIEWS],
+        &[SIXTH],
+    ];
     for (number, parts) in (1..).zip(steps) {
         if version < number {
             db.transaction(|step| {

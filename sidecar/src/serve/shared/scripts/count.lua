@@ -1,0 +1,2 @@
+-- Holds that are open.
+return {1, call('ZCARD', P .. 'x')}

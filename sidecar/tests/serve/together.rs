@@ -1,0 +1,262 @@
+//! Services that count together: what one spends the others know, whoever is configured how, and whatever
+//! dies or forgets.
+
+#![expect(clippy::disallowed_methods, reason = "tests wait on the real clock")]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use test_servers::redis::Redis;
+
+use crate::process::{Service, admit, record, share};
+
+const BUDGET: &str = "budgets: [{scope: model, name: m, limit_usd: 0.00001, period: daily}]\n";
+
+fn nano(value: &Value) -> i64 {
+    (value.as_f64().unwrap_or_else(|| panic!("{value}")) * 1e9).round() as i64
+}
+
+/// What a key has spent and holds.
+fn shown(service: &Service, key: &str) -> (i64, i64) {
+    let path = format!("/admin/virtual-keys/{key}");
+    let shown = service.admin("GET", &path, None);
+    if shown.status == 404 {
+        return (-1, -1);
+    }
+    let shown = shown.good();
+    (nano(&shown["spent_usd"]), nano(&shown["held_usd"]))
+}
+
+/// What was spent of the budget of the model.
+fn of_model(service: &Service) -> Option<i64> {
+    let budgets = service.admin("GET", "/admin/budgets", None);
+    if budgets.status != 200 {
+        return None;
+    }
+    let budgets = budgets.json()["data"].as_array().unwrap().clone();
+    let found = budgets.iter().find(|budget| budget["scope"] == "model");
+    found.map(|budget| nano(&budget["spent_usd"]))
+}
+
+fn code(service: &Service, exchange: &str, key: &str, nano: i64) -> String {
+    let answer = service
+        .internal("admit", &admit(exchange, key, nano))
+        .good();
+    let code = answer["refused"]["code"].as_str().unwrap_or("granted");
+    code.to_owned()
+}
+
+fn settle(service: &Service, exchange: &str, key: &str, nano: i64) {
+    let body = json!({"records": [record(exchange, key, nano)]});
+    service.internal("settle", &body).good();
+}
+
+/// An exchange from its admission to its record.
+fn spend(service: &Service, exchange: &str, key: &str, nano: i64) {
+    assert_eq!(code(service, exchange, key, nano), "granted");
+    settle(service, exchange, key, nano);
+}
+
+/// Tries until it is so.
+fn until<T: PartialEq + std::fmt::Debug>(what: &str, wanted: &T, mut look: impl FnMut() -> T) {
+    let started = Instant::now();
+    loop {
+        let seen = look();
+        if seen == *wanted {
+            return;
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "{what}: {seen:?} and not {wanted:?}"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// It is so, and stays so for longer than anything takes that counts again.
+fn stays<T: PartialEq + std::fmt::Debug>(what: &str, wanted: &T, mut look: impl FnMut() -> T) {
+    until(what, wanted, &mut look);
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert_eq!(look(), *wanted, "{what}");
+}
+
+/// A folder for another service beside one that has begun.
+fn beside(first: &Path) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::copy(first.join("stores"), folder.path().join("stores")).unwrap();
+    std::fs::copy(first.join("data/secret.key"), data.join("secret.key")).unwrap();
+    folder
+}
+
+fn local(folder: &Path, sql: &str) {
+    let db = rusqlite::Connection::open(folder.join("data/weir.db")).unwrap();
+    db.busy_timeout(Duration::from_secs(5)).unwrap();
+    assert!(db.execute(sql, []).unwrap() > 0, "{sql}");
+}
+
+/// What the one epoch is called.
+fn epoch(redis: &Redis) -> String {
+    redis.command("GET weir:{all}:e").unwrap()
+}
+
+#[test]
+fn a_budget_that_comes_back_knows_what_was_spent_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start();
+    let _postgres = share(folder.path(), &redis.url());
+    let service = Service::start_with(folder.path(), false);
+    let (key, _) = service.new_key(json!({"name": "k"}));
+    let budget = json!({"scope": "model", "name": "m", "limit_usd": 0.00001, "period": "daily"});
+    let put = || {
+        let set = service.admin("PUT", "/admin/budgets", Some(budget.clone()));
+        set.good();
+    };
+    spend(&service, "before", &key, 500);
+    put();
+    until("the first time", &Some(500), || of_model(&service));
+    spend(&service, "a", &key, 1_000);
+    let path = "/admin/budgets?scope=model&name=m&period=daily";
+    service.admin("DELETE", path, None).good();
+    assert_eq!(of_model(&service), None);
+    spend(&service, "b", &key, 2_000);
+    put();
+    until("the second time", &Some(3_500), || of_model(&service));
+    assert_eq!(code(&service, "c", &key, 6_501), "budget_exceeded");
+    assert_eq!(code(&service, "d", &key, 6_500), "granted");
+}
+
+#[test]
+fn services_of_two_configurations_count_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start();
+    let postgres = share(folder.path(), &redis.url());
+    let old = Service::start_with(folder.path(), false);
+    let (key, _) = old.new_key(json!({"name": "k"}));
+    spend(&old, "a", &key, 1_000);
+    let second = beside(folder.path());
+    let new = Service::start_on(second.path(), false, BUDGET, &[]);
+    until("what was before", &Some(1_000), || of_model(&new));
+    for (count, service) in [&old, &new, &old, &new].into_iter().enumerate() {
+        spend(service, &format!("b{count}"), &key, 1_000);
+    }
+    until("what both spend", &Some(5_000), || of_model(&new));
+    assert_eq!(code(&new, "c", &key, 5_001), "budget_exceeded");
+    let version = "SELECT value FROM meta WHERE name = 'counted_version'";
+    let version = || postgres.sql(version).unwrap();
+    let before = version();
+    // Keys change, and nobody makes the sums anew for that.
+    old.new_key(json!({"name": "other"}));
+    spend(&old, "d", &key, 1_000);
+    stays("sums", &Some(6_000), || of_model(&new));
+    assert_eq!(version(), before);
+    redis.command("FLUSHALL").unwrap();
+    until("it admits again", &"granted".to_owned(), || {
+        code(&new, "e", &key, 10)
+    });
+    assert_eq!(of_model(&new), Some(6_000));
+}
+
+#[test]
+fn records_of_a_service_that_died_are_counted_once_in_a_redis_that_forgot() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start();
+    let mut postgres = share(folder.path(), &redis.url());
+    let dies = Service::start_with(folder.path(), false);
+    let second = beside(folder.path());
+    let lives = Service::start_with(second.path(), false);
+    let (key, _) = dies.new_key(json!({"name": "k", "budget_limit_usd": 0.00001}));
+    until("the key is known", &"granted".to_owned(), || {
+        code(&lives, "first", &key, 100)
+    });
+    settle(&lives, "first", &key, 100);
+    let delivered = || postgres.sql("SELECT COUNT(*) FROM llm_usage_log").unwrap();
+    until("it is delivered", &"1".to_owned(), delivered);
+    postgres.kill();
+    spend(&dies, "a", &key, 1_000);
+    until("it is counted", &(1_100, 0), || shown(&lives, &key));
+    dies.kill();
+    redis.command("FLUSHALL").unwrap();
+    postgres.restart();
+    until("it admits again", &"granted".to_owned(), || {
+        code(&lives, "b", &key, 10)
+    });
+    assert_eq!(shown(&lives, &key), (100, 10));
+    let dies = Service::start_with(folder.path(), false);
+    stays("after its return", &(1_100, 10), || shown(&lives, &key));
+    let sums = "SELECT SUM(cost_nano) FROM llm_usage_log";
+    assert_eq!(postgres.sql(sums).unwrap(), "1100");
+    // Known to the ledger, it is counted in the next epoch as well, once.
+    redis.command("FLUSHALL").unwrap();
+    until("it admits once more", &"granted".to_owned(), || {
+        code(&dies, "c", &key, 10)
+    });
+    stays("in the next epoch", &1_100, || shown(&lives, &key).0);
+}
+
+#[test]
+fn an_old_record_is_not_counted_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start();
+    let mut postgres = share(folder.path(), &redis.url());
+    let service = Service::start_with(folder.path(), false);
+    let (key, _) = service.new_key(json!({"name": "k", "budget_limit_usd": 0.00001}));
+    spend(&service, "first", &key, 100);
+    assert_eq!(shown(&service, &key), (100, 0));
+    postgres.kill();
+    spend(&service, "a", &key, 1_000);
+    assert_eq!(shown(&service, &key), (1_100, 0));
+    service.kill();
+    // As if it had died before it could note that, and stayed away for longer than Redis remembers.
+    local(
+        folder.path(),
+        "UPDATE spool SET counted = 0 WHERE exchange_id = 'a'",
+    );
+    let mark = format!("DEL weir:{{all}}:{}:z:a", epoch(&redis));
+    assert_eq!(redis.command(&mark).unwrap(), "1");
+    postgres.restart();
+    let service = Service::start_with(folder.path(), false);
+    stays("after its return", &(1_100, 0), || shown(&service, &key));
+    until("the ledger has it", &"1100".to_owned(), || {
+        let sums = "SELECT SUM(cost_nano) FROM llm_usage_log";
+        postgres.sql(sums).unwrap()
+    });
+}
+
+#[test]
+fn a_late_record_replaces_what_another_service_charged_days_ago() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start();
+    let postgres = share(folder.path(), &redis.url());
+    let dies = Service::start_with(folder.path(), false);
+    let second = beside(folder.path());
+    let lives = Service::start_with(second.path(), false);
+    let (key, _) = dies.new_key(json!({"name": "k", "budget_limit_usd": 0.00001}));
+    assert_eq!(code(&dies, "a", &key, 1_000), "granted");
+    dies.kill();
+    // As if it had written the record and died before it could count it.
+    let written = record("a", &key, 700);
+    let insert = "INSERT INTO spool (exchange_id, charged_ms, record, counted) VALUES";
+    let now = "unixepoch() * 1000";
+    local(
+        folder.path(),
+        &format!("{insert} ('a', {now}, '{written}', 0)"),
+    );
+    until("the key is known", &(0, 1_000), || shown(&lives, &key));
+    // Its time is over.
+    let late = format!("ZADD weir:{{all}}:{}:x 1 a", epoch(&redis));
+    redis.command(&late).unwrap();
+    until("the other charges the prompt", &(1_000, 0), || {
+        shown(&lives, &key)
+    });
+    let sums = "SELECT SUM(cost_nano) FROM llm_usage_log";
+    let sums = || postgres.sql(sums).unwrap();
+    until("the ledger has that", &"1000".to_owned(), sums);
+    let mark = format!("DEL weir:{{all}}:{}:z:a", epoch(&redis));
+    assert_eq!(redis.command(&mark).unwrap(), "1");
+    let _dies = Service::start_with(folder.path(), false);
+    stays("after its return", &(700, 0), || shown(&lives, &key));
+    until("the ledger has it", &"700".to_owned(), sums);
+}
