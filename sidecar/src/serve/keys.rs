@@ -111,7 +111,12 @@ pub(crate) struct Entry {
 pub(crate) struct KeyTable {
     by_id: HashMap<String, Entry>,
     id_by_hash: HashMap<String, String>,
+    /// Keys that went from one tenant to another, and from which, for whoever counts them by tenant.
+    pub(crate) moved: Vec<(String, String)>,
 }
+
+/// Of more than these nobody has asked for it.
+const MOVED_MAX: usize = 10_000;
 
 impl KeyTable {
     /// Adds a key or replaces it.
@@ -129,6 +134,10 @@ impl KeyTable {
         let old = self.by_id.remove(&key.id);
         if let Some(old) = &old {
             self.id_by_hash.remove(&old.key.hash);
+            let tenant = &old.key.membership.tenant;
+            if *tenant != key.membership.tenant && self.moved.len() < MOVED_MAX {
+                self.moved.push((key.id.clone(), tenant.clone()));
+            }
         }
         self.id_by_hash.insert(key.hash.clone(), key.id.clone());
         let demand = old.map(|old| old.demand).unwrap_or_default();

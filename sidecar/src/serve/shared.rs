@@ -11,8 +11,7 @@
 //! tenant's refuses.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -27,6 +26,7 @@ pub(crate) mod client;
 pub(crate) mod counting;
 pub(crate) mod draft;
 pub(crate) mod epoch;
+mod homes;
 pub(crate) mod ledger;
 pub(crate) mod own;
 mod recount;
@@ -38,6 +38,7 @@ mod tests;
 
 use bounds::{Bounds, Fields};
 use client::{Client, Fault};
+use homes::Homes;
 use script::Script;
 
 /// How long an admission waits for Redis.
@@ -213,12 +214,12 @@ pub(crate) struct Late {
 
 /// See the module.
 pub(crate) struct Counters {
-    client: Client,
+    client: Arc<Client>,
     layout: Layout,
     /// Who counts.
     who: String,
     /// The version of what is counted.
     version: AtomicU64,
-    /// Groups of holds that were made here.
-    homes: Mutex<HashMap<String, Group>>,
+    /// In a cluster, where holds are.
+    homes: Option<Arc<Homes>>,
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use test_servers::redis::Redis;
+use test_servers::redis::{Cluster, Redis};
 
 use crate::process::{Service, admit, record, share};
 
@@ -17,11 +17,11 @@ fn nano(value: &Value) -> i64 {
     (value.as_f64().unwrap_or_else(|| panic!("{value}")) * 1e9).round() as i64
 }
 
-/// What a key has spent and holds.
+/// What a key has spent and holds, once anybody knows.
 fn shown(service: &Service, key: &str) -> (i64, i64) {
     let path = format!("/admin/virtual-keys/{key}");
     let shown = service.admin("GET", &path, None);
-    if shown.status == 404 {
+    if shown.status != 200 {
         return (-1, -1);
     }
     let shown = shown.good();
@@ -259,4 +259,94 @@ fn a_late_record_replaces_what_another_service_charged_days_ago() {
     let _dies = Service::start_with(folder.path(), false);
     stays("after its return", &(700, 0), || shown(&lives, &key));
     until("the ledger has it", &"700".to_owned(), sums);
+}
+
+fn clustered(folder: &Path) -> (Cluster, test_servers::postgres::Postgres, Service) {
+    let cluster = Cluster::start(3);
+    let postgres = share(folder, &format!("{} cluster", cluster.url()));
+    let service = Service::start_with(folder, false);
+    (cluster, postgres, service)
+}
+
+fn new_key(service: &Service, tenant: &str) -> String {
+    let members = json!({"name": "k", "tenant": tenant, "budget_limit_usd": 0.00001});
+    let (key, _) = service.new_key(members);
+    until("it admits", &"granted".to_owned(), || {
+        code(service, "first", &key, 0)
+    });
+    settle(service, "first", &key, 0);
+    key
+}
+
+#[test]
+fn in_a_cluster_holds_are_renewed_by_whoever_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_cluster, _postgres, service) = clustered(folder.path());
+    let key = new_key(&service, "acme");
+    assert_eq!(code(&service, "a", &key, 1_000), "granted");
+    let live = json!({"live": [["a", 400], ["nobody", 1]]});
+    let renewed = |service: &Service| service.internal("renew", &live).good()["extended"].clone();
+    assert_eq!(renewed(&service), 1);
+    service.kill();
+    let service = Service::start_with(folder.path(), false);
+    assert_eq!(renewed(&service), 1);
+    let grow = json!({"live": [], "grow": {"id": "a", "by_nano": 500}});
+    assert_eq!(
+        service.internal("renew", &grow).good()["grown_nano"],
+        json!(500)
+    );
+    assert_eq!(shown(&service, &key), (0, 1_500));
+    settle(&service, "a", &key, 700);
+    assert_eq!(shown(&service, &key), (700, 0));
+}
+
+#[test]
+fn in_a_cluster_a_node_that_reads_back_what_it_had_is_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut cluster, postgres, service) = clustered(folder.path());
+    let key = new_key(&service, "acme");
+    spend(&service, "a", &key, 1_000);
+    for node in &cluster.nodes {
+        node.command("SAVE").unwrap();
+    }
+    spend(&service, "b", &key, 2_000);
+    assert_eq!(shown(&service, &key), (3_000, 0));
+    let sums = "SELECT SUM(cost_nano) FROM llm_usage_log";
+    until("the ledger has it", &"3000".to_owned(), || {
+        postgres.sql(sums).unwrap()
+    });
+    for node in &mut cluster.nodes {
+        node.restart();
+    }
+    until("it admits again", &"granted".to_owned(), || {
+        code(&service, "c", &key, 10)
+    });
+    stays("what was spent", &(3_000, 10), || shown(&service, &key));
+}
+
+#[test]
+fn in_a_cluster_a_key_takes_its_spend_to_another_tenant_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_cluster, _postgres, service) = clustered(folder.path());
+    let key = new_key(&service, "acme");
+    let (_other, _) = service.new_key(json!({"name": "o", "tenant": "other"}));
+    let go = |tenant: &str| {
+        let path = format!("/admin/virtual-keys/{key}");
+        let change = json!({"tenant": tenant});
+        service.admin("PATCH", &path, Some(change)).good();
+    };
+    spend(&service, "a", &key, 1_000);
+    assert_eq!(code(&service, "runs", &key, 100), "granted");
+    go("other");
+    until("there", &"granted".to_owned(), || {
+        code(&service, "b", &key, 0)
+    });
+    settle(&service, "b", &key, 2_000);
+    settle(&service, "runs", &key, 100);
+    stays("with the other", &3_100, || shown(&service, &key).0);
+    go("acme");
+    until("back", &"granted".to_owned(), || {
+        code(&service, "c", &key, 10)
+    });
+    stays("with the first", &(3_100, 10), || shown(&service, &key));
 }

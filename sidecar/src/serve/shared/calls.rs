@@ -8,12 +8,25 @@ use super::*;
 impl Counters {
     /// `who` tells the records of this service from those of others.
     pub(crate) fn new(client: Client, layout: Layout, who: &str) -> Counters {
+        let client = Arc::new(client);
+        let homes = (layout == Layout::Tenants).then(|| Arc::new(Homes::new(Arc::clone(&client))));
         Counters {
             client,
             layout,
             who: who.to_owned(),
             version: AtomicU64::new(0),
-            homes: Mutex::default(),
+            homes,
+        }
+    }
+
+    /// The same with another connection.
+    pub(crate) fn beside(&self, client: Client) -> Counters {
+        Counters {
+            client: Arc::new(client),
+            layout: self.layout,
+            who: self.who.clone(),
+            version: AtomicU64::new(self.version.load(Ordering::Relaxed)),
+            homes: self.homes.clone(),
         }
     }
 
@@ -101,8 +114,10 @@ impl Counters {
                 }
             }
         }
-        if self.layout == Layout::Tenants && !wish.id.is_empty() {
-            self.remember(&wish.id, shares.last().map(|(group, _)| group));
+        if let (Some(homes), Some((home, _))) = (&self.homes, shares.last())
+            && !wish.id.is_empty()
+        {
+            homes.made(&wish.id, home);
         }
         Ok(Held::Yes(states))
     }
@@ -116,14 +131,12 @@ impl Counters {
     }
 
     /// Lowers a lease to what it still needs, or ends it.
-    pub(crate) async fn finish(
-        &self,
-        ending: &Ending<'_>,
-        owner: Owner<'_>,
-        now_ms: u64,
-    ) -> Result<(), Fault> {
-        for group in self.groups(owner) {
+    pub(crate) async fn finish(&self, ending: &Ending<'_>, now_ms: u64) -> Result<(), Fault> {
+        for group in self.groups_of_hold(ending.id).await? {
             self.finish_in(&group, ending, now_ms).await?;
+        }
+        if let Some(homes) = self.homes.as_ref().filter(|_| ending.done) {
+            homes.ended(ending.id);
         }
         Ok(())
     }
@@ -179,8 +192,14 @@ impl Counters {
                 at_ms: u64::try_from(at_ms).unwrap_or(0),
             });
         }
-        if self.layout == Layout::Tenants && ended.lease.is_none() {
-            self.homes().remove(ended.exchange);
+        if let Some(homes) = self.homes.as_ref().filter(|_| ended.lease.is_none()) {
+            let held = homes.of(ended.exchange).await?;
+            if let Some(elsewhere) = held.filter(|held| *held != self.home(owner)) {
+                // Its key has gone over to another tenant meanwhile.
+                let ending = Ending::settled(ended.exchange);
+                self.finish_in(&elsewhere, &ending, now_ms).await?;
+            }
+            homes.ended(ended.exchange);
         }
         done.map(Settling::Done).ok_or_else(odd)
     }
@@ -225,7 +244,7 @@ impl Counters {
     ) -> Result<u32, Fault> {
         let mut by_group: HashMap<Group, Vec<&(String, NanoUsd)>> = HashMap::new();
         for one in live {
-            for group in self.groups_of_hold(&one.0) {
+            for group in self.groups_of_hold(&one.0).await? {
                 by_group.entry(group).or_default().push(one);
             }
         }
@@ -250,7 +269,7 @@ impl Counters {
         now_ms: u64,
     ) -> Result<Vec<(Group, Info, Vec<Scope>)>, Fault> {
         let mut found = Vec::with_capacity(2);
-        for group in self.groups_of_hold(id) {
+        for group in self.groups_of_hold(id).await? {
             let mut command = self.command(&script::PEEK, &group, now_ms);
             command.arg(id);
             let mut told = self.told(&command).await?.into_iter().skip(1);
@@ -285,10 +304,62 @@ impl Counters {
 
     /// Claims holds of a group that nobody renewed.
     pub(crate) async fn expire(&self, group: &Group, now_ms: u64) -> Result<Vec<Late>, Fault> {
+        self.late(group, true, now_ms).await
+    }
+
+    async fn late(&self, group: &Group, has_word: bool, now_ms: u64) -> Result<Vec<Late>, Fault> {
         let mut command = self.command(&script::EXPIRE, group, now_ms);
-        command.arg(HOLD_TTL_MS).arg(EXPIRED_PER_CALL_MAX);
+        command
+            .arg(HOLD_TTL_MS)
+            .arg(EXPIRED_PER_CALL_MAX)
+            .arg(u8::from(has_word));
         let told = self.told(&command).await?;
         Ok(told.into_iter().skip(1).filter_map(late).collect())
+    }
+
+    /// In a cluster, gives up what the common group holds and no tenant's does any more: a hold that was
+    /// half made costs nothing, and one that was half settled is charged by its record.
+    /// Gives the groups where others of them still run.
+    pub(crate) async fn expire_halves(&self, now_ms: u64) -> Result<Vec<Group>, Fault> {
+        let mut running = Vec::new();
+        if self.layout == Layout::One {
+            return Ok(running);
+        }
+        let common = Group::common();
+        for late in self.late(&common, false, now_ms).await? {
+            let home = self.home(Owner {
+                key: &late.info.key,
+                tenant: &late.info.tenant,
+            });
+            let mut command = self.command(&script::STANDING, &home, now_ms);
+            command.arg(&late.id);
+            let ending = match self.numbers(&command).await?.as_slice() {
+                [1, 0, 0] => Ending::everything(&late.id),
+                [1, 0, _] => Ending::settled(&late.id),
+                _ => {
+                    running.push(home);
+                    continue;
+                }
+            };
+            self.finish_in(&common, &ending, now_ms).await?;
+        }
+        Ok(running)
+    }
+
+    /// Forgets the sums of a key that is another tenant's now.
+    pub(crate) async fn forget(
+        &self,
+        (key, tenant): (&str, &str),
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        if self.layout == Layout::One {
+            return Ok(());
+        }
+        let home = self.home(Owner { key, tenant });
+        let mut command = self.command(&script::FORGET, &home, now_ms);
+        command.arg(Scope::Key(key.to_owned()).to_string());
+        self.numbers(&command).await?;
+        Ok(())
     }
 
     /// Holds of a group that are open.
@@ -331,25 +402,12 @@ impl Counters {
         }
     }
 
-    fn groups_of_hold(&self, id: &str) -> Vec<Group> {
-        match self.layout {
-            Layout::One => vec![Group::common()],
-            Layout::Tenants => {
-                let home = self.homes().get(id).cloned();
-                home.into_iter().chain([Group::common()]).collect()
-            }
-        }
-    }
-
-    fn remember(&self, id: &str, group: Option<&Group>) {
-        let mut homes = self.homes();
-        if let Some(group) = group.filter(|_| homes.len() < HOLDS_MAX) {
-            homes.insert(id.to_owned(), group.clone());
-        }
-    }
-
-    fn homes(&self) -> std::sync::MutexGuard<'_, HashMap<String, Group>> {
-        self.homes.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn groups_of_hold(&self, id: &str) -> Result<Vec<Group>, Fault> {
+        let home = match &self.homes {
+            None => None,
+            Some(homes) => homes.of(id).await?,
+        };
+        Ok(home.into_iter().chain([Group::common()]).collect())
     }
 
     pub(super) fn command(&self, script: &Script, group: &Group, now_ms: u64) -> Cmd {
@@ -477,6 +535,15 @@ impl<'a> Ending<'a> {
             requests: u64::from(u32::MAX),
             tokens: NANO_MAX.unsigned_abs(),
             running: 0,
+        }
+    }
+
+    /// Of what is charged elsewhere: it was counted for good reason.
+    fn settled(id: &'a str) -> Ending<'a> {
+        Ending {
+            requests: 0,
+            tokens: 0,
+            ..Ending::everything(id)
         }
     }
 }

@@ -180,7 +180,7 @@ async fn end(shared: &Arc<Shared>, leases: &[LeaseState]) {
     let Some(replica) = &shared.replica else {
         return;
     };
-    while !leases.is_empty() && replica.lease_states(shared, leases).await.is_err() {
+    while !leases.is_empty() && replica.lease_states(leases).await.is_err() {
         tokio::time::sleep(PAUSE).await;
     }
 }

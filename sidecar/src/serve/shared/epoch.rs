@@ -81,11 +81,16 @@ pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<D
     let mut seen = Standing::default();
     let mut running: Option<Recount> = None;
     let (mut is_first, mut told) = (true, 0);
+    let mut moved = Vec::new();
     let mut every = tokio::time::interval(LOOK_EVERY);
     loop {
         every.tick().await;
         let stored = database.stored();
-        seen.version = shared.core().counted.version;
+        {
+            let mut core = shared.core();
+            seen.version = core.counted.version;
+            moved.append(&mut core.keys.moved);
+        }
         // A Redis that does not answer now is looked at again.
         if round(&shared, replica, &mut seen).await.is_err() {
             continue;
@@ -100,9 +105,12 @@ pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<D
                 }
                 Err(recount) => running = Some(recount),
             }
-        } else if is_first || counted != seen {
+        } else if is_first || counted != seen || !moved.is_empty() {
+            // What keys have spent is counted where they are now, by whatever is not in the ledger.
+            let everything = counted != seen || !moved.is_empty();
+            moved = replica.forget(moved).await;
             let (was, now) = (counted.clone(), seen.clone());
-            running = Some(recount::start(&shared, &writer, was, now));
+            running = Some(recount::start(&shared, &writer, (was, now), everything));
             is_first = false;
         } else {
             // Whatever begins after this look has these records in the sums that it reads.

@@ -47,16 +47,15 @@ impl Drop for Recount {
     }
 }
 
-/// Counts everything that was counted as of `was` and not as of `now`.
+/// Counts as of `now` what was counted as of `was`, or only what was not counted at all.
 pub(super) fn start(
     shared: &Arc<Shared>,
     writer: &Writer,
-    was: Standing,
-    now: Standing,
+    (was, now): (Standing, Standing),
+    everything: bool,
 ) -> Recount {
     let (shared, writer, as_of) = (Arc::clone(shared), writer.clone(), now.clone());
     let task = tokio::spawn(async move {
-        let everything = was != as_of;
         let rows = loop {
             let rows = writer.change(move |db| spool::all(db, everything)).await;
             if let Ok(Ok(rows)) = rows {

@@ -1,6 +1,8 @@
 //! This service as one of several that count in the same Redis.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use engine::ledger::Scope;
 use engine::period::Period;
@@ -43,6 +45,8 @@ pub(crate) struct Replica {
     counting: Counting,
     /// What this service holds.
     pub(crate) own: Own,
+    /// Groups of tenants, as far as they are known.
+    groups: Mutex<HashSet<Group>>,
     /// From when on what was begun last admits, in Unix milliseconds.
     open_ms: AtomicU64,
 }
@@ -55,15 +59,18 @@ impl Replica {
         who: &str,
     ) -> Replica {
         let cluster = layout == Layout::Tenants;
-        let counters = |patience| Counters::new(Client::new(url, cluster, patience), layout, who);
+        let client = |patience| Client::new(url, cluster, patience);
+        let fast = Counters::new(client(PATIENCE), layout, who);
+        let slow = fast.beside(client(LONG_PATIENCE));
         Replica {
-            fast: counters(PATIENCE),
-            slow: counters(LONG_PATIENCE),
+            fast,
+            slow,
             sums,
             who: who.to_owned(),
             works: AtomicBool::new(true),
             counting,
             own: Own::default(),
+            groups: Mutex::default(),
             open_ms: AtomicU64::new(u64::MAX),
         }
     }
@@ -95,6 +102,19 @@ impl Replica {
     /// The database has this service's records up to `seq`.
     pub(super) async fn stored(&self, group: &Group, seq: u64) -> Result<(), Fault> {
         self.slow.stored(group, seq, clock::now_ms()).await
+    }
+
+    /// Forgets what keys have spent where their tenants were others. What cannot be forgotten now is given
+    /// back.
+    pub(super) async fn forget(&self, moved: Vec<(String, String)>) -> Vec<(String, String)> {
+        let mut left = Vec::new();
+        for (key, tenant) in moved {
+            let place = (key.as_str(), tenant.as_str());
+            if self.slow.forget(place, clock::now_ms()).await.is_err() {
+                left.push((key, tenant));
+            }
+        }
+        left
     }
 
     /// Removes what epochs before have left.
@@ -442,22 +462,9 @@ impl Replica {
     }
 
     /// Lowers or ends leases as their workers say.
-    pub(crate) async fn lease_states(
-        &self,
-        shared: &Shared,
-        states: &[LeaseState],
-    ) -> Result<(), Fault> {
+    pub(crate) async fn lease_states(&self, states: &[LeaseState]) -> Result<(), Fault> {
         for state in states {
             let now_ms = clock::now_ms();
-            let held = self.slow.peek(&state.id, now_ms).await?;
-            let Some((_, info, _)) = held.into_iter().next() else {
-                continue;
-            };
-            let tenant = tenant_of(&shared.core(), &info.key).unwrap_or(info.tenant);
-            let owner = Owner {
-                key: &info.key,
-                tenant: &tenant,
-            };
             let ending = Ending {
                 id: &state.id,
                 keep_nano: state.keep_nano,
@@ -466,7 +473,7 @@ impl Replica {
                 tokens: state.tokens,
                 running: state.running,
             };
-            self.slow.finish(&ending, owner, now_ms).await?;
+            self.slow.finish(&ending, now_ms).await?;
             if state.done {
                 self.own.ended(&state.id);
             }
@@ -482,22 +489,26 @@ impl Replica {
             let told = self.slow.expire(&group, now_ms).await;
             late.extend(self.heard(told)?);
         }
+        let running = self.slow.expire_halves(now_ms).await;
+        self.groups().extend(self.heard(running)?);
         Ok(late)
     }
 
+    /// The groups of all tenants, of those too that had keys when something began.
     fn homes(&self, shared: &Shared) -> Vec<Group> {
+        let mut homes = self.groups();
         let core = shared.core();
-        let mut homes: Vec<Group> = Vec::new();
-        for entry in core.keys.all() {
-            let home = self.slow.home(Owner {
+        homes.extend(core.keys.all().map(|entry| {
+            self.slow.home(Owner {
                 key: &entry.key.id,
                 tenant: &entry.key.membership.tenant,
-            });
-            if !homes.contains(&home) {
-                homes.push(home);
-            }
-        }
-        homes
+            })
+        }));
+        homes.iter().cloned().collect()
+    }
+
+    fn groups(&self) -> MutexGuard<'_, HashSet<Group>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Brings budgets of these scopes up to date in this process's ledger: what reads of them show.

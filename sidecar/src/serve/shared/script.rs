@@ -51,14 +51,16 @@ pub(super) static INIT: Script = script!("init");
 pub(super) static STAND: Script = script!("stand");
 pub(super) static STORED: Script = script!("stored");
 pub(super) static COUNT: Script = script!("count");
+pub(super) static STANDING: Script = script!("standing");
+pub(super) static FORGET: Script = script!("forget");
 pub(super) static SWEEP: Script = script!("sweep");
 
 pub(super) static EPOCH: Script = LazyLock::new(|| Source::new(include_str!("scripts/epoch.lua")));
 
 /// All of them.
-pub(super) fn all() -> [&'static Script; 15] {
+pub(super) fn all() -> [&'static Script; 17] {
     [
         &READ, &ADMIT, &SETTLE, &RENEW, &PEEK, &GROW, &EXPIRE, &FINISH, &PENDING, &INIT, &STAND,
-        &STORED, &COUNT, &SWEEP, &EPOCH,
+        &STORED, &COUNT, &STANDING, &FORGET, &SWEEP, &EPOCH,
     ]
 }

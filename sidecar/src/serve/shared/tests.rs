@@ -178,6 +178,7 @@ impl World {
             lease: None,
             info: Info {
                 key: "key_a".into(),
+                tenant: "acme".into(),
                 ..Info::default()
             },
             requests: 1,
@@ -368,8 +369,7 @@ impl World {
             tokens: unused,
             running,
         };
-        let done = self.counters.finish(&ending, OWNER, self.now_ms);
-        done.await.unwrap();
+        self.counters.finish(&ending, self.now_ms).await.unwrap();
     }
 
     /// Gives up what was not renewed.
@@ -385,12 +385,8 @@ impl World {
         }
         let home = self.counters.home(OWNER);
         let mut told = self.counters.expire(&home, self.now_ms).await.unwrap();
-        if home != Group::common() {
-            self.counters
-                .expire(&Group::common(), self.now_ms)
-                .await
-                .unwrap();
-        }
+        let running = self.counters.expire_halves(self.now_ms).await.unwrap();
+        assert!(running.iter().all(|group| *group == home));
         let mut owed: Vec<_> = owed
             .into_iter()
             .map(|(id, hold)| (id, hold.metered_nano, hold.admitted_ms, hold.lease_requests))
@@ -561,6 +557,47 @@ fn on(layout: Layout) {
     let config = ProptestConfig::with_cases(CASES);
     proptest!(config, |(steps in prop::collection::vec(step(), 1..60))| {
         drive(&server, layout, steps);
+    });
+}
+
+#[test]
+fn a_hold_that_was_half_made_costs_nothing() {
+    let server = Redis::start();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut world = World::new(&server, Layout::Tenants).await;
+        let shares = world.shares(None);
+        assert_eq!((shares.len(), &shares[0].0), (2, &Group::common()));
+        let (half, whole) = (world.wish("half", 70, 70, 9), world.wish("whole", 7, 7, 9));
+        let (common, now_ms) = (&shares[..1], world.now_ms);
+        let held = world.counters.hold(&half, common, false, now_ms).await;
+        assert!(matches!(held.unwrap(), Held::Yes(_)));
+        let held = world.counters.hold(&whole, &shares, false, now_ms).await;
+        assert!(matches!(held.unwrap(), Held::Yes(_)));
+        let held = |world: &mut World| {
+            let id = world.ids(None)[0];
+            world.seen.budgets(id, world.now_ms)[0].spend.held_nano
+        };
+        let look = async |world: &mut World| {
+            let shares = world.shares(None);
+            let states = world.counters.read(&shares, world.now_ms).await.unwrap();
+            let Held::Yes(states) = states else {
+                panic!("{states:?}");
+            };
+            world.adopt(&shares, &states);
+        };
+        look(&mut world).await;
+        assert_eq!(held(&mut world), 77);
+        world.now_ms += HOLD_TTL_MS + 1;
+        let home = world.counters.home(OWNER);
+        let late = world.counters.expire(&home, world.now_ms).await.unwrap();
+        assert_eq!((late.len(), late[0].id.as_str()), (1, "whole"));
+        world.counters.expire_halves(world.now_ms).await.unwrap();
+        look(&mut world).await;
+        assert_eq!(held(&mut world), 7);
     });
 }
 

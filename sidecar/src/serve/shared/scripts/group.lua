@@ -12,7 +12,8 @@
 --   w:M<length>:<bucket>:SCOPE  requests (r) or tokens (t) counted in a bucket
 --   h:EXCHANGE    a: amount, c: cost so far, u: running, p: where it counts, i: whose it is
 --   x             holds by the instant they expire at
---   z:EXCHANGE    n<instant>:<version> when settled, x<what> when an expired hold was
+--   z:EXCHANGE    n<instant>:<version> when settled, x<what> when an expired hold was;
+--                 of leases, that they were given up
 --   s:SERVICE     exchanges that were counted, by their places in the spool of their service, from
 --                 where it has not said that the database has them
 -- Amounts are added by Redis itself, in 64 bits. What is compared here passes through doubles, exact
