@@ -297,28 +297,29 @@ pub(super) fn add(counts: &mut Vec<(Kind, u32)>, kind: Kind) {
 }
 
 /// No number with fewer digits is personal.
-const NUMBER_BYTES_MIN: usize = 8;
+pub(super) const NUMBER_BYTES_MIN: usize = 8;
 /// Longest name given to the scanner before its value.
-const LABEL_BYTES_MAX: usize = 48;
+pub(super) const LABEL_BYTES_MAX: usize = 48;
 
 /// `value` after its name, so that the name counts as context, and the length of that prefix. The
 /// name is left out when it holds data itself: it is reported where it stands.
 fn labelled<'a>(document: &[u8], label: Span, value: &'a str) -> (Cow<'a, str>, usize) {
     let plain = Cow::Borrowed(value);
     let name = label.of(document);
-    let usable = !name.is_empty()
-        && name.len() <= LABEL_BYTES_MAX
-        && !name
-            .iter()
-            .any(|byte| matches!(byte, b'\\' | b'@' | b'0'..=b'9'));
     match std::str::from_utf8(name) {
-        Ok(name) if usable => {
+        Ok(name) if is_label(name.as_bytes()) => {
             let text = format!("{name}: {value}");
             let prefix = text.len() - value.len();
             (Cow::Owned(text), prefix)
         }
         _ => (plain, 0),
     }
+}
+
+/// Whether a name may be given to the scanner with its value.
+pub(super) fn is_label(name: &[u8]) -> bool {
+    let is_odd = |byte: &u8| matches!(byte, b'\\' | b'@' | b'0'..=b'9');
+    !name.is_empty() && name.len() <= LABEL_BYTES_MAX && !name.iter().any(is_odd)
 }
 
 /// Past the closing quote of the string that opens at `at`.
@@ -345,14 +346,14 @@ const fn is_number(byte: u8) -> bool {
 }
 
 /// Where the bytes of an unescaped text stand in its escaped form, asked for in rising order.
-struct Offsets<'a> {
+pub(super) struct Offsets<'a> {
     raw: &'a [u8],
     raw_at: usize,
     text_at: usize,
 }
 
 impl<'a> Offsets<'a> {
-    const fn new(raw: &'a [u8]) -> Self {
+    pub(super) const fn new(raw: &'a [u8]) -> Self {
         Self {
             raw,
             raw_at: 0,
@@ -361,7 +362,7 @@ impl<'a> Offsets<'a> {
     }
 
     /// Offset in the escaped form of byte `text` of the unescaped one.
-    fn raw(&mut self, text: usize) -> usize {
+    pub(super) fn raw(&mut self, text: usize) -> usize {
         while self.text_at < text {
             let rest = self.raw.get(self.raw_at..).unwrap_or_default();
             let plain = rest
