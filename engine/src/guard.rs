@@ -39,7 +39,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{AnswerGuard, Texts};
+pub use answer::{AnswerForm, AnswerGuard, Texts};
 pub use check::{CHECKED_BYTES_MAX, Checked, Judge, JudgeKind, Opinion};
 pub use detectors::{AllowList, CustomDetector, DetectorError, Detectors, GuardConfig};
 pub use inspect::{Inspection, Orders, inspect};

@@ -88,7 +88,8 @@ impl Exchange {
                 AnswerStream::Decoded(Box::new(Decoded::new(decoder, self.answer_guard())))
             }
             (Form::Native(ingress), _) => {
-                AnswerStream::Native(Native::new(ingress, decoder(dialect, false)))
+                let decoder = decoder(dialect, false);
+                AnswerStream::Native(Native::new(ingress, decoder, self.answer_guard()))
             }
             (_, Some(ingress)) => {
                 let encoder = StreamEncoder::new(ingress, &self.context(created_s));

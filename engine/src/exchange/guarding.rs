@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::{Endpoint, Exchange, Step};
+use crate::dialect::Form;
 use crate::endpoint::Through;
 use crate::guard::rules::{BUILT_IN, Check, Guardrails, PiiRule, RuleError, Test};
 use crate::guard::{
-    self, Actions, AnswerGuard, Detectors, Inspection, Judge, Key, Orders, Pseudonyms,
+    self, Actions, AnswerForm, AnswerGuard, Detectors, Inspection, Judge, Key, Orders, Pseudonyms,
 };
 use crate::headers::Headers;
+use crate::ingress::Ingress;
 use crate::json::{self, Edits, Writer};
 use crate::policy::PolicyIndex;
 use crate::reply::Code;
@@ -152,19 +154,25 @@ impl Exchange {
             return None;
         }
         let guard = self.guard.as_deref().filter(|_| self.watches_answers())?;
+        let form = match self.target().map(|target| self.form(target)) {
+            Some(Form::Native(Ingress::Messages)) => AnswerForm::Messages,
+            Some(Form::Native(Ingress::Responses)) => AnswerForm::Responses,
+            _ => AnswerForm::Chat,
+        };
         let mut watch = AnswerGuard::new(
             guard.output.clone(),
             guard.detectors.clone(),
             guard.key,
             guard.pseudonyms.clone(),
-        );
+        )
+        .of_form(form);
         if !guard.output_checks.is_empty() {
             watch.keep_texts();
         }
         Some(Box::new(watch))
     }
 
-    /// Applies the rules for answers to a complete one, in OpenAI's form; `None` when it is denied.
+    /// Applies the rules for answers to a complete one; `None` when it is denied.
     pub(super) fn guarded(
         &mut self,
         watch: Option<&mut AnswerGuard>,

@@ -1,7 +1,9 @@
-//! A stream whose bytes pass: it is read only for what it costs and how it ends.
+//! A stream in the client's own form: it is read for what it costs and how it ends, and rewritten only
+//! where something watches over it.
 
 use super::stream::Metered;
 use crate::dialect::{self, Stop, StreamDecoder, responses};
+use crate::guard::AnswerGuard;
 use crate::ingress::{self, Ingress};
 use crate::limits::EVENT_BYTES_MAX;
 use crate::reply::Code;
@@ -9,9 +11,10 @@ use crate::sse;
 use crate::usage::Usage;
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Native {
     meter: Meter,
+    pub(super) guard: Option<Box<AnswerGuard>>,
     /// An event that is not complete: a client that had its beginning would take an error of ours
     /// for its rest.
     held: Vec<u8>,
@@ -20,15 +23,20 @@ pub(super) struct Native {
 }
 
 /// What reads the stream.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Meter {
     Messages(Box<StreamDecoder>),
     Responses(Box<responses::Meter>),
 }
 
 impl Native {
-    pub(super) fn new(ingress: Ingress, decoder: StreamDecoder) -> Native {
+    pub(super) fn new(
+        ingress: Ingress,
+        decoder: StreamDecoder,
+        guard: Option<Box<AnswerGuard>>,
+    ) -> Native {
         Native {
+            guard,
             meter: match ingress {
                 Ingress::Responses => Meter::Responses(Box::default()),
                 Ingress::Completions | Ingress::Messages => Meter::Messages(Box::new(decoder)),
@@ -44,8 +52,12 @@ impl Native {
             Meter::Messages(decoder) => decoder.push(chunk, &mut self.unused),
             Meter::Responses(meter) => meter.push(chunk),
         }
-        self.pass(chunk, out);
+        match &mut self.guard {
+            Some(guard) => guard.push(chunk, out),
+            None => self.pass(chunk, out),
+        }
         if self.meter().failed() && !self.reported() {
+            self.flush(out);
             self.write_error(Code::UpstreamInvalidAnswer, out);
         }
     }
@@ -55,6 +67,9 @@ impl Native {
         match &mut self.meter {
             Meter::Messages(decoder) => decoder.end(&mut self.unused),
             Meter::Responses(meter) => meter.end(),
+        }
+        if let Some(guard) = &mut self.guard {
+            guard.end(out);
         }
         if self.meter().failed() && !self.reported() {
             self.held.clear();
@@ -70,12 +85,39 @@ impl Native {
     /// Ends the stream before its provider does. `usage` is what it has come to.
     pub(super) fn stop(&mut self, why: Stop, usage: &Usage, out: &mut Vec<u8>) {
         self.held.clear();
+        if why == Stop::Length {
+            self.flush(out);
+            if self.guard.as_deref().is_some_and(AnswerGuard::denied) {
+                // It ends for that reason, and the caller sees to it.
+                return;
+            }
+        }
+        self.renumber();
         match &mut self.meter {
             Meter::Messages(decoder) => {
-                ingress::messages_stop(decoder.open_block(), why, usage, out);
+                let open = match &self.guard {
+                    Some(guard) => guard.open_block(),
+                    None => decoder.open_block(),
+                };
+                ingress::messages_stop(open, why, usage, out);
                 decoder.stop(why, 1, &mut self.unused);
             }
             Meter::Responses(meter) => meter.stop(why, usage, out),
+        }
+    }
+
+    /// What waits is said.
+    fn flush(&mut self, out: &mut Vec<u8>) {
+        if let Some(guard) = &mut self.guard {
+            guard.finish(out);
+        }
+    }
+
+    /// An event of ours follows those that the client has.
+    fn renumber(&mut self) {
+        let number = self.guard.as_deref().and_then(AnswerGuard::sequence);
+        if let (Meter::Responses(meter), Some(number)) = (&mut self.meter, number) {
+            meter.go_on_from(number);
         }
     }
 
@@ -119,7 +161,8 @@ impl Native {
         out.extend(self.held.drain(..goes));
     }
 
-    fn write_error(&self, code: Code, out: &mut Vec<u8>) {
+    fn write_error(&mut self, code: Code, out: &mut Vec<u8>) {
+        self.renumber();
         match &self.meter {
             Meter::Responses(meter) => out.extend(meter.cut_event(code)),
             Meter::Messages(_) => {

@@ -71,7 +71,7 @@ pub(super) enum AnswerStream {
     Decoded(Box<Decoded>),
     /// The client gets that in another form.
     Encoded(Box<Encoded>),
-    /// The client gets the provider's own bytes.
+    /// The client gets the provider's own events.
     Native(Native),
 }
 
@@ -222,7 +222,7 @@ impl AnswerStream {
         match self {
             AnswerStream::Decoded(decoded) => decoded.guard.take(),
             AnswerStream::Encoded(encoded) => encoded.decoded.guard.take(),
-            AnswerStream::Native(_) => None,
+            AnswerStream::Native(native) => native.guard.take(),
         }
     }
 
@@ -231,7 +231,7 @@ impl AnswerStream {
         match self {
             AnswerStream::Decoded(decoded) => decoded.guard.as_deref_mut(),
             AnswerStream::Encoded(encoded) => encoded.decoded.guard.as_deref_mut(),
-            AnswerStream::Native(_) => None,
+            AnswerStream::Native(native) => native.guard.as_deref_mut(),
         }
     }
 

@@ -48,12 +48,6 @@ impl Exchange {
     pub(super) fn form(&self, target: &Target) -> Form {
         let provider = &target.provider;
         match self.endpoint {
-            // What watches over answers reads one form only; older completions are near enough to it.
-            Some(Endpoint::Conversation(Ingress::Messages | Ingress::Responses))
-                if self.watches_answers() =>
-            {
-                Form::Chat
-            }
             Some(Endpoint::Conversation(ingress)) if speaks(provider, ingress, &target.model) => {
                 Form::Native(ingress)
             }

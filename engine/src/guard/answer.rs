@@ -144,7 +144,9 @@ impl AnswerGuard {
     /// The next bytes of a stream, cut anywhere; appends what may be said of them.
     pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
         let mut splitter = std::mem::take(&mut self.splitter);
-        let is_whole = splitter.push(chunk, |event| self.event(&event, out)).is_ok();
+        let is_whole = splitter
+            .push(chunk, |event| self.event(&event, out))
+            .is_ok();
         self.splitter = splitter;
         // In the chat form the decoder has refused an event beyond the cap before.
         if !is_whole && self.form != AnswerForm::Chat {

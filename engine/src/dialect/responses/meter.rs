@@ -117,7 +117,8 @@ impl Meter {
     /// response and does not repeat its output, which the client has.
     pub fn stop(&mut self, why: Stop, usage: &Usage, out: &mut Vec<u8>) {
         let state = &mut self.state;
-        if state.end != End::Open {
+        // What is not to be shown may have come with the provider's own end.
+        if state.end != End::Open && why == Stop::Length {
             return;
         }
         let reason = match why {
@@ -126,6 +127,11 @@ impl Meter {
         };
         write_incomplete(state.sequence, &state.head, reason, usage, out);
         state.end = End::Finished;
+    }
+
+    /// The client has seen other events than the provider's: the next one has this number.
+    pub fn go_on_from(&mut self, sequence: u64) {
+        self.state.sequence = sequence;
     }
 
     /// The text delivered since the last take, for counting.

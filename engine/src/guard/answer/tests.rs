@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use super::super::{Detectors, Orders as InputOrders, inspect};
 use super::*;
 use crate::request::ChatRequest;
+use crate::wire::PiiAction;
+
+mod native;
 
 fn guard(rules: &Value, pseudonyms: Pseudonyms) -> AnswerGuard {
     let rules = json!({ "output": rules });
