@@ -40,7 +40,8 @@ mod window;
 mod tests;
 
 pub use answer::{AnswerForm, AnswerGuard, Texts};
-pub use check::{CHECKED_BYTES_MAX, Checked, Judge, JudgeKind, Opinion};
+pub(crate) use check::FOUND;
+pub use check::{CHECKED_BYTES_MAX, Checked, Judge, JudgeKind, Opinion, TextPattern};
 pub use detectors::{AllowList, CustomDetector, DetectorError, Detectors, GuardConfig};
 pub use inspect::{Inspection, Orders, inspect};
 pub use kind::{Detector, Evidence, Kind, detectors};

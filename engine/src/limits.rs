@@ -28,6 +28,8 @@ pub const CALLS_HELD_BYTES_MAX: usize = 2 * EVENT_BYTES_MAX;
 pub const RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A member of the request that an answer in that form repeats. A longer one is left out.
 pub const RESPONSE_ECHO_BYTES_MAX: usize = 256 * 1024;
+/// A stream that a check of whole texts has to see complete. A longer one: `400 guardrail_violation`.
+pub const HELD_STREAM_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// An answer worth caching. Larger ones are delivered and not stored.
 pub const CACHED_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Text of a stream kept for counting; above it the kept part is counted and dropped.

@@ -316,7 +316,7 @@ impl HttpContext for Policy {
         };
         let wanted = exchange.try_borrow().map(|exchange| {
             (
-                exchange.wants_answer_body(end),
+                exchange.wants_answer_body(size, end),
                 exchange.holds_answer_body(),
             )
         });

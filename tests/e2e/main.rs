@@ -23,6 +23,7 @@ mod leases;
 mod ledger;
 mod manual;
 mod messages;
+mod native;
 mod operations;
 mod passage;
 mod paste;

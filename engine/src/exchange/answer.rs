@@ -86,10 +86,13 @@ impl Exchange {
     }
 
     /// Whether the next event needs the bytes of the answer's body.
-    pub fn wants_answer_body(&self, end: bool) -> bool {
+    /// `bytes` are held so far.
+    pub fn wants_answer_body(&self, bytes: usize, end: bool) -> bool {
         match self.answer.mode {
             AnswerMode::Document | AnswerMode::Error => end,
-            AnswerMode::StreamHeld => end || !self.checks_answers(),
+            AnswerMode::StreamHeld => {
+                end || !self.holds_streams() || bytes > limits::HELD_STREAM_BYTES_MAX
+            }
             AnswerMode::Stream => true,
             AnswerMode::None | AnswerMode::Opaque | AnswerMode::Through => false,
         }
@@ -99,7 +102,7 @@ impl Exchange {
     pub fn holds_answer_body(&self) -> bool {
         match self.answer.mode {
             AnswerMode::Document | AnswerMode::Error => true,
-            AnswerMode::StreamHeld => self.checks_answers(),
+            AnswerMode::StreamHeld => self.holds_streams(),
             _ => false,
         }
     }
@@ -176,6 +179,9 @@ impl Exchange {
     }
 
     fn stream_head(&mut self, env: &mut Env<'_>, body: Vec<u8>, end: bool) -> AnswerBody {
+        if !end && self.holds_streams() {
+            return self.too_long();
+        }
         let Some(first) = self.first_event(&body, end) else {
             return self.unreadable();
         };
@@ -242,9 +248,12 @@ impl Exchange {
         if stream.text_bytes() >= limits::METER_TEXT_BYTES_MAX {
             self.meter_text(env, &mut stream);
         }
-        if self.checks_answers() {
+        if self.holds_streams()
+            && let Some(mut watch) = stream.take_guard()
+        {
             // It was held until it was complete.
-            self.checked = stream.take_guard();
+            self.note(&mut watch);
+            self.checked = Some(watch);
         }
         if denied {
             self.answer.captured = None;
@@ -408,6 +417,20 @@ impl Exchange {
         let body = dialect::error_body(&message, row.kind, None, Some(row.name));
         let body = self.reported(body);
         self.replaced_by_error(row.status, body, Code::GuardrailViolation)
+    }
+
+    /// A stream that would have to be held for longer than it can be.
+    fn too_long(&mut self) -> AnswerBody {
+        let row = Code::GuardrailViolation.row();
+        let message = format!(
+            "The answer is longer than {} bytes, and a guardrail has to read it as a whole",
+            limits::HELD_STREAM_BYTES_MAX
+        );
+        let body = dialect::error_body(&message, row.kind, None, Some(row.name));
+        let step = self.replaced_by_error(row.status, body, Code::GuardrailViolation);
+        // What the provider goes on to say is not passed on.
+        self.answer.mode = AnswerMode::Stream;
+        AnswerBody { cut: true, ..step }
     }
 
     fn unreadable(&mut self) -> AnswerBody {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::{Endpoint, Exchange, Step};
+use super::{AnswerMode, Endpoint, Exchange, Step};
 use crate::dialect::Form;
 use crate::endpoint::Through;
 use crate::guard::rules::{BUILT_IN, Check, Guardrails, PiiRule, RuleError, Test};
@@ -31,7 +31,7 @@ pub(super) struct Guard {
     allow_unread: bool,
     report: bool,
     pub(super) input_checks: Vec<Check>,
-    output_checks: Vec<Check>,
+    pub(super) output_checks: Vec<Check>,
     judges: Vec<Rc<Judge>>,
     /// What the answer is to say in place of placeholders.
     pub(super) pseudonyms: Pseudonyms,
@@ -138,10 +138,23 @@ impl Exchange {
         })
     }
 
-    /// Whether answers are held until they are complete, for checks of them as a whole.
-    pub(super) fn checks_answers(&self) -> bool {
+    /// Whether streams are held until they are complete, for checks of them as a whole.
+    pub(super) fn holds_streams(&self) -> bool {
         let guard = self.guard.as_deref();
-        guard.is_some_and(|guard| !guard.output_checks.is_empty())
+        guard.is_some_and(|guard| !guard.output_checks.iter().all(Check::is_gradual))
+    }
+
+    /// Names of the checks that a stream is held for.
+    pub(super) fn holding_checks(&self) -> Vec<&'static str> {
+        let checks = self.guard.as_deref().map(|guard| &guard.output_checks);
+        let checks = checks.into_iter().flatten();
+        let mut names = Vec::new();
+        for check in checks.filter(|check| !check.is_gradual()) {
+            if !names.contains(&check.name()) {
+                names.push(check.name());
+            }
+        }
+        names
     }
 
     /// What watches over the answer.
@@ -166,7 +179,13 @@ impl Exchange {
             guard.pseudonyms.clone(),
         )
         .of_form(form);
-        if !guard.output_checks.is_empty() {
+        if self.answer.mode != AnswerMode::Document && !self.holds_streams() {
+            for check in &guard.output_checks {
+                if let Test::Regex { pattern, .. } = &check.test {
+                    watch.look_for(pattern.clone(), check.flags);
+                }
+            }
+        } else if !guard.output_checks.is_empty() {
             watch.keep_texts();
         }
         Some(Box::new(watch))
@@ -193,6 +212,7 @@ impl Exchange {
             let verdicts = guard.verdicts(&counts, Direction::Output);
             self.outcome.verdicts.extend(verdicts);
         }
+        self.note_patterns(watch);
     }
 
     /// What tells answers under these rules from those under others, in the cache. `None` when they

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::{AnswerBody, Ask, Env, Exchange, Outside, State, Step};
 use crate::guard::rules::{Check, Test};
-use crate::guard::{AnswerGuard, Checked, Judge};
+use crate::guard::{AnswerGuard, Checked, FOUND, Judge};
 use crate::json;
 use crate::reply::Code;
 use crate::request::{Place, Text};
@@ -88,6 +88,18 @@ impl Exchange {
         let verdicts: Vec<Verdict> = found
             .map(|(check, objection)| verdict(check, objection, on))
             .collect();
+        self.outcome.verdicts.extend(verdicts);
+    }
+
+    /// Takes over which patterns a stream had in it. All its checks are patterns then.
+    pub(super) fn note_patterns(&mut self, watch: &mut AnswerGuard) {
+        let Some(guard) = self.guard.as_deref() else {
+            return;
+        };
+        let found = watch.take_patterns();
+        let checks = guard.output_checks.iter().zip(found);
+        let found = checks.filter(|(_, is_found)| *is_found);
+        let verdicts = found.map(|(check, _)| verdict(check, FOUND.to_owned(), Direction::Output));
         self.outcome.verdicts.extend(verdicts);
     }
 

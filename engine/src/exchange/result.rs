@@ -39,6 +39,9 @@ impl Exchange {
         if let Some(target) = self.target() {
             push_result(&mut headers, &target.provider.name, &target.model, result);
         }
+        if self.streams() && self.holds_streams() {
+            headers.push("x-weir-guardrails-held", self.holding_checks().join(","));
+        }
         if result.is_none() && self.tokens_in > 0 {
             headers.push("x-weir-tokens-in", self.tokens_in.to_string());
         }

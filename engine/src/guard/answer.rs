@@ -7,7 +7,7 @@
 
 use std::rc::Rc;
 
-use super::{Actions, Detectors, Kind, Pseudonyms};
+use super::{Actions, Detectors, Kind, Pseudonyms, TextPattern};
 use crate::json::{self, Edits};
 use crate::sse::{Event, Splitter};
 
@@ -29,7 +29,7 @@ pub use watch::Texts;
 use events::Events;
 use field::Field;
 use slots::Slot;
-use watch::{Orders, Watch};
+use watch::{Orders, Sought, Watch};
 
 /// The form that an answer has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +95,22 @@ impl AnswerGuard {
     /// What was said, when it was to be kept.
     pub fn take_texts(&mut self) -> Option<Texts> {
         self.watch.texts.take()
+    }
+
+    /// Looks for a pattern as the answer goes by: it ends before what a check denies, and what is only
+    /// flagged is said.
+    pub fn look_for(&mut self, pattern: TextPattern, is_flagged: bool) {
+        self.watch.patterns.push(Sought {
+            pattern,
+            is_flagged,
+            is_found: false,
+        });
+    }
+
+    /// Whether each pattern was found, in the order in which they were given. They are then forgotten.
+    pub fn take_patterns(&mut self) -> Vec<bool> {
+        let patterns = std::mem::take(&mut self.watch.patterns);
+        patterns.iter().map(|sought| sought.is_found).collect()
     }
 
     /// Whether something was found that must not be said. Nothing more of a stream is said then; the

@@ -4,11 +4,11 @@
 use serde_json::Value;
 
 use super::rules::{Check, Test};
-use super::{CustomDetector, Detectors, GuardConfig, Kind};
 
 mod injection;
 mod judge;
 pub(crate) mod language;
+mod pattern;
 mod safety;
 pub(crate) mod schema;
 #[cfg(test)]
@@ -16,9 +16,14 @@ mod tests;
 mod words;
 
 pub use judge::{Judge, JudgeKind, Opinion};
+pub(super) use pattern::Seeker;
+pub use pattern::TextPattern;
 
 /// Bytes of a text that are looked at; of a longer one its end, which is what is answered.
 pub const CHECKED_BYTES_MAX: usize = 256 * 1024;
+
+/// What is said of a text that has a pattern which must not be there.
+pub(crate) const FOUND: &str = "found";
 
 /// What there is to check.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,40 +87,15 @@ impl Check {
             Test::Regex { pattern, allow } => {
                 let found = [said, tail(checked.brought)]
                     .into_iter()
-                    .any(|text| matches(pattern, text));
+                    .any(|text| pattern.is_in(text));
                 match (found, allow) {
-                    (true, false) => Some("found".to_owned()),
+                    (true, false) => Some(FOUND.to_owned()),
                     (false, true) => Some("missing".to_owned()),
                     _ => None,
                 }
             }
         }
     }
-}
-
-/// Whether a pattern is found. One that cannot be compiled was refused when it was read.
-fn matches(pattern: &str, text: &str) -> bool {
-    let Ok(detectors) = compile(pattern) else {
-        return true;
-    };
-    let mut found = Vec::new();
-    detectors.scan(text, &mut found);
-    found
-        .iter()
-        .any(|found| matches!(found.kind, Kind::Custom(_)))
-}
-
-/// A pattern as a detector.
-pub(super) fn compile(pattern: &str) -> Result<Detectors, String> {
-    let config = GuardConfig {
-        custom: vec![CustomDetector {
-            name: "REGEX".to_owned(),
-            patterns: vec![pattern.to_owned()],
-            ..CustomDetector::default()
-        }],
-        ..GuardConfig::default()
-    };
-    Detectors::compile(&config).map_err(|error| error.message)
 }
 
 /// The end of a text.

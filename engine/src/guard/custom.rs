@@ -41,6 +41,15 @@ pub(super) struct Pattern {
     everywhere: Option<StateID>,
 }
 
+/// What a pattern finds in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sought {
+    /// A match that begins there.
+    From(usize),
+    /// None so far; from there on one can still begin.
+    Open(usize),
+}
+
 /// What a pattern says of a place.
 enum Verdict {
     No,
@@ -136,6 +145,18 @@ impl Pattern {
             }
         }
         until.map_or(Verdict::No, Verdict::Until)
+    }
+
+    /// The first match that begins at `from` or after it. `end`: nothing follows the text.
+    pub(super) fn seek(&self, text: &[u8], mut from: usize, end: bool) -> Sought {
+        while let Some(start) = next_start(self, text, from) {
+            match self.at(text, start, end) {
+                Verdict::No => from = start + 1,
+                Verdict::Until(_) => return Sought::From(start),
+                Verdict::Open => return Sought::Open(start),
+            }
+        }
+        Sought::Open(text.len())
     }
 
     /// All of `text` is one match.

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Detectors, Judge, Kind};
+use super::{Detectors, Judge, Kind, TextPattern};
 use crate::wire::PiiAction;
 
 mod parse;
@@ -156,8 +156,8 @@ pub enum Test {
     },
     /// A pattern.
     Regex {
-        /// A regular expression.
-        pattern: String,
+        /// What is looked for.
+        pattern: TextPattern,
         /// Whether it has to be there, and not that it must not.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         allow: bool,
@@ -168,6 +168,11 @@ pub enum Test {
 pub const BUILT_IN: &str = "builtin";
 
 impl Check {
+    /// Whether it can be made of an answer while that is on its way.
+    pub fn is_gradual(&self) -> bool {
+        matches!(self.test, Test::Regex { allow: false, .. })
+    }
+
     /// Its name in configuration and records.
     pub fn name(&self) -> &'static str {
         match self.test {

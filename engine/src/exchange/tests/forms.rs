@@ -121,7 +121,7 @@ fn an_upload_passes_with_its_own_price_and_the_providers_name_for_the_model() {
         headers.text("x-weir-guardrails-unenforced"),
         Some("pii_detection")
     );
-    assert!(!exchange.wants_answer_body(true));
+    assert!(!exchange.wants_answer_body(0, true));
     let record = world.record(&mut exchange, Some("via_upstream"));
     assert_eq!((record.cost_nano, record.ending), (3_000_000, Ending::Done));
     assert_eq!(

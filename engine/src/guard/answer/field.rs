@@ -1,6 +1,7 @@
 //! One text of an answer.
 
 use super::super::Window;
+use super::super::check::Seeker;
 use super::arguments::Arguments;
 use super::slots::Part;
 use crate::json::Span;
@@ -18,6 +19,8 @@ pub(super) struct Field {
     pub(super) part: Part,
     /// Its model has signed it: changed, it could not be sent back.
     pub(super) is_signed: bool,
+    /// Look for the patterns of checks, each in what the one before lets go.
+    pub(super) seekers: Vec<Seeker>,
     pub(super) window: Window,
     /// Reads the arguments of a call, which are JSON.
     pub(super) arguments: Arguments,
@@ -53,8 +56,9 @@ impl Field {
 
     /// Bytes that wait.
     pub(super) fn held(&self) -> usize {
-        let held = self.window.held().saturating_add(self.arguments.held());
-        held.saturating_add(self.tail.len())
+        let sought: usize = self.seekers.iter().map(Seeker::held).sum();
+        let read = self.window.held().saturating_add(self.arguments.held());
+        sought.saturating_add(read).saturating_add(self.tail.len())
     }
 
     /// Whether its text has to be said before that of another part of its choice.

@@ -274,3 +274,33 @@ fn members_that_nobody_knows_are_read_too() {
     assert!(guard.document(b"{\"choices\": [".to_vec()).is_empty());
     assert!(guard.denied(), "what cannot be read is not shown");
 }
+
+#[test]
+fn a_pattern_ends_a_stream_wherever_it_is_cut() {
+    let text = "é Project Phoenix began, said ann@example.com; then more";
+    for (pattern, is_flagged, wanted) in [
+        ("Phoenix \\w+,", false, "é Project "),
+        ("ann@", false, "é Project Phoenix began, said "),
+        (
+            "Phoenix \\w+,",
+            true,
+            "é Project Phoenix began, said [EMAIL_REDACTED]; then more",
+        ),
+        (
+            "nowhere",
+            false,
+            "é Project Phoenix began, said [EMAIL_REDACTED]; then more",
+        ),
+    ] {
+        for size in 1..30 {
+            let mut guard = guard(&all("redact"), Pseudonyms::default());
+            let pattern = crate::guard::TextPattern::compile(pattern).expect("pattern");
+            guard.look_for(pattern, is_flagged);
+            let (said, mut guard) = through(guard, &[stream(text, size).as_bytes()]);
+            assert_eq!(said.content, [wanted], "{size}");
+            assert_eq!(guard.denied(), wanted.ends_with(' '));
+            let is_found = guard.denied() || is_flagged;
+            assert_eq!(guard.take_patterns(), [is_found]);
+        }
+    }
+}

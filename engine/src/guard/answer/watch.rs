@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
+use super::super::check::Seeker;
 use super::super::inspect::{Offsets, add};
 use super::super::replacement::{hashed, masked};
-use super::super::{Actions, Detectors, Finding, Key, Kind, Pseudonyms};
+use super::super::{Actions, Detectors, Finding, Key, Kind, Pseudonyms, TextPattern};
 use super::escaped;
 use super::field::{FIELDS_MAX, Field};
 use super::slots::Part;
@@ -27,6 +28,16 @@ pub(super) struct Watch {
     pub(super) counts: Vec<(Kind, u32)>,
     pub(super) denied: bool,
     pub(super) texts: Option<Texts>,
+    pub(super) patterns: Vec<Sought>,
+}
+
+/// A pattern that must not be said, or is to be reported.
+#[derive(Debug)]
+pub(super) struct Sought {
+    pub(super) pattern: TextPattern,
+    pub(super) is_flagged: bool,
+    /// Whether it was said, or would have been.
+    pub(super) is_found: bool,
 }
 
 /// What an answer says, for checks of it as a whole.
@@ -36,6 +47,8 @@ pub struct Texts {
     pub contents: Vec<String>,
     /// All of it: content, reasoning, arguments.
     pub all: String,
+    /// The text that was added to last.
+    last: Option<(u64, u64, Part)>,
 }
 
 /// A stretch of text that nothing to come can change.
@@ -57,6 +70,7 @@ impl Watch {
             counts: Vec::new(),
             denied: false,
             texts: None,
+            patterns: Vec::new(),
         }
     }
 
@@ -67,7 +81,14 @@ impl Watch {
 
     /// What may be said of a field now that `text` was added to it.
     pub(super) fn say(&mut self, field: &mut Field, text: &str, end: bool) -> String {
-        let said = self.settled(field, text, end);
+        let said = if self.patterns.is_empty() {
+            self.settled(field, text, end)
+        } else {
+            let (text, ends) = self.without_patterns(field, text, end);
+            let said = self.settled(field, &text, end || ends);
+            self.denied |= ends;
+            said
+        };
         if let Some((came, of_it)) = &mut field.repeated {
             came.push_str(text);
             of_it.push_str(&said);
@@ -93,6 +114,27 @@ impl Watch {
         let pseudonyms = &self.orders.pseudonyms;
         pseudonyms.restore(text, false, false, &mut said);
         said
+    }
+
+    /// The text before anything that a check denies, and whether it ends there.
+    fn without_patterns(&mut self, field: &mut Field, text: &str, end: bool) -> (String, bool) {
+        let mut text = text.to_owned();
+        field
+            .seekers
+            .resize_with(self.patterns.len(), Seeker::default);
+        let mut ends = false;
+        for (sought, seeker) in self.patterns.iter_mut().zip(&mut field.seekers) {
+            if sought.is_flagged && sought.is_found {
+                continue;
+            }
+            let (before, found) = seeker.read(&sought.pattern, &text, end || ends);
+            sought.is_found |= found;
+            if !sought.is_flagged {
+                text = before;
+                ends |= found;
+            }
+        }
+        (text, ends)
     }
 
     fn settled(&mut self, field: &mut Field, text: &str, end: bool) -> String {
@@ -196,6 +238,10 @@ impl Texts {
     fn add(&mut self, field: &Field, said: &str) {
         if said.is_empty() || self.all.len() > EVENT_BYTES_MAX.saturating_mul(4) {
             return;
+        }
+        let place = (field.choice, field.block, field.part);
+        if self.last.replace(place).is_some_and(|last| last != place) {
+            self.all.push('\n');
         }
         self.all.push_str(said);
         let choice = usize::try_from(field.choice).unwrap_or(usize::MAX);

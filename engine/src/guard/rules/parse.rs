@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::super::Kind;
-use super::super::check::{compile, language, schema};
+use super::super::check::{TextPattern, language, schema};
 use super::{Check, Guardrails, KEEP, PiiRule, Rules, Test};
 use crate::wire::PiiAction;
 
@@ -284,12 +284,13 @@ fn check(rule: &Object, path: &str, kind: &str, side: &str) -> Parsed<Check> {
         }
         _ => {
             let pattern = match get(rule, "pattern") {
-                Some(Value::String(pattern)) if !pattern.is_empty() => pattern.clone(),
+                Some(Value::String(pattern)) if !pattern.is_empty() => pattern,
                 _ => return fault(join(path, "pattern"), "must be a regular expression"),
             };
-            if let Err(what) = compile(&pattern) {
-                return fault(join(path, "pattern"), what);
-            }
+            let pattern = match TextPattern::compile(pattern) {
+                Ok(pattern) => pattern,
+                Err(what) => return fault(join(path, "pattern"), what),
+            };
             let mode = word(rule, path, "mode", &["deny", "allow"])?;
             let allow = mode == Some("allow");
             (
