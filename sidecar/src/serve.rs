@@ -415,10 +415,13 @@ fn load(
     policy.defaults.guard_key = sealer.guard_key();
     let path = config.data.join(JOURNAL);
     let redis = config.store.redis.as_ref();
-    let held = match redis {
-        None => journal::replay(&path)?,
-        Some(_) => Vec::new(),
-    };
+    let mut held = journal::replay(&path)?;
+    let mut settled = Vec::new();
+    for (exchange, _) in &held {
+        settled.push(store::usage::is_settled(db, exchange)?);
+    }
+    let mut settled = settled.into_iter();
+    held.retain(|_| settled.next() == Some(false));
     let mut core = Core::new(
         ledger,
         table,
@@ -442,25 +445,24 @@ fn load(
             true => shared::Layout::Tenants,
             false => shared::Layout::One,
         };
-        let replica = Replica::new((redis.expose(), layout), sums, counting, who);
+        let mut replica = Replica::new((redis.expose(), layout), sums, counting, who);
         replica.counts(core.counted.version);
+        replica.take_over(&mut core, Journal::open(&path)?, held);
         return Ok(Shared::new(core, Metrics::new(&policy), log, Some(replica)));
     }
     restore_spend(&mut core, db, shares)?;
     let mut noted = Vec::new();
     for (exchange, of) in held {
-        if !store::usage::is_settled(db, &exchange)? {
-            let mut hold = of.hold;
-            noted.push((exchange.clone(), hold.key.clone(), of.limited, of.counted));
-            hold.scopes = core.scope_ids(&Spent {
-                key: &hold.key,
-                user: &hold.user,
-                tags: &hold.tags,
-                provider: &hold.provider,
-                model: &hold.model,
-            });
-            core.ledger.restore(exchange, hold, now_ms);
-        }
+        let mut hold = of.hold;
+        noted.push((exchange.clone(), hold.key.clone(), of.limited, of.counted));
+        hold.scopes = core.scope_ids(&Spent {
+            key: &hold.key,
+            user: &hold.user,
+            tags: &hold.tags,
+            provider: &hold.provider,
+            model: &hold.model,
+        });
+        core.ledger.restore(exchange, hold, now_ms);
     }
     let crossings = core.ledger.take_crossings();
     let fresh = store::alerts::note(db, crossings, now_ms, config.webhook.is_some() || shares)?;

@@ -107,8 +107,13 @@ impl Journal {
         if self.file.is_none() {
             return Ok(());
         }
+        self.note(exchange, hold, counts(exchange, limits))
+    }
+
+    /// The same of one that is kept elsewhere.
+    pub(crate) fn note(&mut self, exchange: &str, hold: &Hold, counts: Counts) -> io::Result<()> {
         self.line.clear();
-        write_hold(&mut self.line, exchange, hold, limits)?;
+        write_hold(&mut self.line, exchange, hold, counts)?;
         self.append()
     }
 
@@ -140,10 +145,20 @@ impl Journal {
 
     /// Rewrites the journal with the holds of `ledger` alone.
     pub(crate) fn compact(&mut self, ledger: &Ledger, limits: &Limits) -> io::Result<()> {
+        let holds = ledger.holds();
+        let holds = holds.map(|(id, hold)| (id, hold.clone(), counts(id, limits)));
+        self.rewrite(holds)
+    }
+
+    /// The same with holds that are kept elsewhere.
+    pub(crate) fn rewrite<'a>(
+        &mut self,
+        holds: impl Iterator<Item = (&'a str, Hold, Counts)>,
+    ) -> io::Result<()> {
         let fresh = self.path.with_extension("new");
         let mut lines = Vec::new();
-        for (exchange, hold) in ledger.holds() {
-            write_hold(&mut lines, exchange, hold, limits)?;
+        for (exchange, hold, counts) in holds {
+            write_hold(&mut lines, exchange, &hold, counts)?;
         }
         let _stale = fs::remove_file(&fresh);
         let mut file = OpenOptions::new()
@@ -168,9 +183,23 @@ impl Journal {
     }
 }
 
-fn write_hold(out: &mut Vec<u8>, exchange: &str, hold: &Hold, limits: &Limits) -> io::Result<()> {
+/// Scopes with limits that a hold counts in; and the requests, tokens and running exchanges that it counts
+/// there.
+pub(crate) type Counts = (Vec<String>, Option<(u64, u64, u64)>);
+
+fn counts(exchange: &str, limits: &Limits) -> Counts {
     let pass = limits.pass_of(exchange);
     let scopes = pass.map(|pass| limits.scopes_of(pass).map(Scope::to_string).collect());
+    let counts = pass.map(|pass| (pass.requests, pass.tokens, pass.running));
+    (scopes.unwrap_or_default(), counts)
+}
+
+fn write_hold(
+    out: &mut Vec<u8>,
+    exchange: &str,
+    hold: &Hold,
+    (limited, counted): Counts,
+) -> io::Result<()> {
     let line = Line::Held {
         exchange,
         key: &hold.key,
@@ -183,8 +212,8 @@ fn write_hold(out: &mut Vec<u8>, exchange: &str, hold: &Hold, limits: &Limits) -
         user: &hold.user,
         tags: &hold.tags,
         lease_requests: hold.lease_requests,
-        limited: scopes.unwrap_or_default(),
-        counted: pass.map(|pass| (pass.requests, pass.tokens, pass.running)),
+        limited,
+        counted,
     };
     write_line(out, &line)
 }

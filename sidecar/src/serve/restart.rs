@@ -65,7 +65,7 @@ fn places_of(core: &mut Core, admitted: &Admitted, now_ms: u64) -> Option<Vec<Pl
     })
 }
 
-fn reopened(core: &mut Core, key: &str, scopes: &[Scope], now_ms: u64) -> Vec<Place> {
+pub(super) fn reopened(core: &mut Core, key: &str, scopes: &[Scope], now_ms: u64) -> Vec<Place> {
     let Some(entry) = core.keys.by_id(key) else {
         return Vec::new();
     };

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) mod bounds;
 pub(crate) mod calls;
 pub(crate) mod client;
+mod comeback;
 pub(crate) mod counting;
 pub(crate) mod draft;
 pub(crate) mod epoch;

@@ -48,7 +48,10 @@ fn code(service: &Service, exchange: &str, key: &str, nano: i64) -> String {
 }
 
 fn settle(service: &Service, exchange: &str, key: &str, nano: i64) {
-    let body = json!({"records": [record(exchange, key, nano)]});
+    let mut record = record(exchange, key, nano);
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    record["at_ms"] = json!(u64::try_from(since.unwrap().as_millis()).unwrap());
+    let body = json!({"records": [record]});
     service.internal("settle", &body).good();
 }
 
@@ -259,6 +262,47 @@ fn a_late_record_replaces_what_another_service_charged_days_ago() {
     let _dies = Service::start_with(folder.path(), false);
     stays("after its return", &(700, 0), || shown(&lives, &key));
     until("the ledger has it", &"700".to_owned(), sums);
+}
+
+#[test]
+fn what_a_service_held_when_it_died_is_held_again_in_a_redis_that_forgot() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start();
+    let postgres = share(folder.path(), &redis.url());
+    let dies = Service::start_with(folder.path(), false);
+    let second = beside(folder.path());
+    let lives = Service::start_with(second.path(), false);
+    let (key, _) = dies.new_key(json!({"name": "k", "budget_limit_usd": 0.00001}));
+    for (exchange, held) in [("a", 1_000), ("b", 200), ("c", 30)] {
+        assert_eq!(code(&dies, exchange, &key, held), "granted");
+    }
+    spend(&dies, "d", &key, 4);
+    dies.kill();
+    // Redis knows it all.
+    let dies = Service::start_with(folder.path(), false);
+    stays("after a restart", &(4, 1_230), || shown(&lives, &key));
+    redis.command("FLUSHALL").unwrap();
+    until("it puts back", &(4, 1_230), || shown(&lives, &key));
+    dies.kill();
+    redis.command("FLUSHALL").unwrap();
+    until("it admits again", &"granted".to_owned(), || {
+        code(&lives, "e", &key, 5)
+    });
+    until("nothing is held", &(4, 5), || shown(&lives, &key));
+    // Its filter has gone over to the other service.
+    settle(&lives, "c", &key, 20);
+    until("it is delivered", &"24".to_owned(), || {
+        let sums = "SELECT SUM(cost_nano) FROM llm_usage_log";
+        postgres.sql(sums).unwrap()
+    });
+    let dies = Service::start_with(folder.path(), false);
+    stays("it holds again", &(24, 1_205), || shown(&lives, &key));
+    let live = json!({"live": [["a", 40], ["b", 1]]});
+    assert_eq!(dies.internal("renew", &live).good()["extended"], 2);
+    for exchange in ["a", "b", "c"] {
+        settle(&dies, exchange, &key, 20);
+    }
+    stays("all is settled", &(64, 5), || shown(&lives, &key));
 }
 
 fn clustered(folder: &Path) -> (Cluster, test_servers::postgres::Postgres, Service) {

@@ -120,6 +120,11 @@ impl Bounds {
         (taken, others)
     }
 
+    /// Names of the scopes with limits.
+    pub(crate) fn limited(&self) -> impl Iterator<Item = String> {
+        self.limits.iter().map(|limit| limit.scope.to_string())
+    }
+
     /// Whether something is bounded here.
     pub(crate) fn bind(&self) -> bool {
         !self.limits.is_empty() || self.budgets.iter().any(|it| !it.windows.is_empty())

@@ -346,6 +346,16 @@ impl Counters {
         Ok(running)
     }
 
+    /// Whether a group has a hold.
+    pub(crate) async fn has(&self, group: &Group, id: &str, now_ms: u64) -> Result<bool, Fault> {
+        let mut command = self.command(&script::STANDING, group, now_ms);
+        command.arg(id);
+        match self.numbers(&command).await?.as_slice() {
+            [1, held, _] => Ok(*held == 1),
+            _ => Err(Fault::Down("the group is not in use yet".to_owned())),
+        }
+    }
+
     /// Forgets the sums of a key that is another tenant's now.
     pub(crate) async fn forget(
         &self,

@@ -16,10 +16,10 @@ use super::super::state::Shared;
 use super::super::store::database::Database;
 use super::super::store::db::{Db, DbError, Row};
 use super::super::store::writer::Writer;
-use super::Group;
 use super::client::Fault;
 use super::recount::{self, Recount};
 use super::replica::Replica;
+use super::{Group, comeback};
 use crate::clock;
 
 /// How long a new epoch admits nobody, in milliseconds: several times as long as services take to see
@@ -94,6 +94,9 @@ pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<D
         // A Redis that does not answer now is looked at again.
         if round(&shared, replica, &mut seen).await.is_err() {
             continue;
+        }
+        if is_first {
+            comeback::start(&shared, counted.epochs.clone(), seen.epochs.clone());
         }
         if let Some(recount) = running.take() {
             match recount.ended() {

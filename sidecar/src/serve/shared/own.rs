@@ -1,10 +1,13 @@
-//! What this service holds in Redis: it puts that back when Redis has lost it.
+//! What this service holds in Redis: it puts that back when Redis has lost it. It stands in the journal as
+//! well, so that a service that starts again still knows.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use engine::ledger::Hold;
 use engine::usage::NanoUsd;
 
+use super::super::journal::{Counts, Journal};
 use super::bounds::Bounds;
 use super::{Group, Wish};
 
@@ -12,21 +15,37 @@ use super::{Group, Wish};
 /// settled it.
 const PUT_BACK_MS: u64 = 20_000;
 
-/// What this service holds.
-#[derive(Default)]
-pub(crate) struct Own(Mutex<HashMap<String, Kept>>);
+/// See the module.
+pub(crate) struct Own(Mutex<Holds>);
 
-struct Kept {
-    wish: Wish,
-    shares: Vec<(Group, Bounds)>,
-    admitted_ms: u64,
-    seen_ms: u64,
+struct Holds {
+    kept: HashMap<String, Kept>,
+    journal: Journal,
+    /// Those of the service before, until it is known what has become of them.
+    before: Vec<Kept>,
+}
+
+/// A hold, and where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) wish: Wish,
+    pub(crate) shares: Vec<(Group, Bounds)>,
+    pub(crate) admitted_ms: u64,
+    pub(crate) seen_ms: u64,
 }
 
 impl Own {
+    pub(super) fn new(journal: Journal) -> Own {
+        Own(Mutex::new(Holds {
+            kept: HashMap::new(),
+            journal,
+            before: Vec::new(),
+        }))
+    }
+
     /// When an exchange or a lease was admitted, if it was here.
     pub(crate) fn admitted_ms(&self, id: &str) -> Option<u64> {
-        self.lock().get(id).map(|kept| kept.admitted_ms)
+        self.lock().kept.get(id).map(|kept| kept.admitted_ms)
     }
 
     pub(super) fn held(&self, wish: &Wish, shares: Vec<(Group, Bounds)>, now_ms: u64) {
@@ -36,13 +55,40 @@ impl Own {
             admitted_ms: now_ms,
             seen_ms: now_ms,
         };
-        self.lock().insert(wish.id.clone(), kept);
+        let mut own = self.lock();
+        own.note(&kept);
+        own.kept.insert(wish.id.clone(), kept);
+    }
+
+    /// Holds of the service before.
+    pub(super) fn begin(&self, before: Vec<Kept>) {
+        let mut own = self.lock();
+        let Holds { journal, .. } = &mut *own;
+        // What is noted twice is held once.
+        let _longer = journal.rewrite(before.iter().map(Kept::noted));
+        own.before = before;
+    }
+
+    /// These, once.
+    pub(super) fn before(&self) -> Vec<Kept> {
+        std::mem::take(&mut self.lock().before)
+    }
+
+    /// A hold of the service before is still there, or again.
+    pub(super) fn keeps(&self, kept: Kept, now_ms: u64) {
+        let kept = Kept {
+            seen_ms: now_ms,
+            ..kept
+        };
+        self.lock().kept.insert(kept.wish.id.clone(), kept);
     }
 
     pub(super) fn renewed(&self, live: &[(String, NanoUsd)], now_ms: u64) {
         let mut own = self.lock();
+        // Without this line less is charged after a crash than was spent, no more.
+        let _unwritten = own.journal.renew(live);
         for (id, cost_nano) in live {
-            if let Some(kept) = own.get_mut(id) {
+            if let Some(kept) = own.kept.get_mut(id) {
                 kept.seen_ms = now_ms;
                 kept.wish.cost_nano = (*cost_nano).max(kept.wish.cost_nano);
                 kept.wish.amount_nano = (*cost_nano).max(kept.wish.amount_nano);
@@ -51,26 +97,77 @@ impl Own {
     }
 
     pub(super) fn changed(&self, id: &str, more_nano: NanoUsd) {
-        if let Some(kept) = self.lock().get_mut(id) {
-            let amount_nano = kept.wish.amount_nano.saturating_add(more_nano);
-            kept.wish.amount_nano = amount_nano.max(0);
+        let mut own = self.lock();
+        let Some(kept) = own.kept.get_mut(id) else {
+            return;
+        };
+        let amount_nano = kept.wish.amount_nano.saturating_add(more_nano);
+        kept.wish.amount_nano = amount_nano.max(0);
+        if more_nano > 0 {
+            let kept = kept.clone();
+            own.note(&kept);
         }
     }
 
+    /// An exchange was settled, which the ledger tells.
     pub(super) fn ended(&self, id: &str) {
-        self.lock().remove(id);
+        self.lock().kept.remove(id);
+    }
+
+    /// A lease has ended, which nothing else tells.
+    pub(super) fn lease_ended(&self, id: &str) {
+        let mut own = self.lock();
+        own.kept.remove(id);
+        let _unwritten = own.journal.end(id);
     }
 
     /// Forgets what nobody has renewed for long, and gives the rest.
     pub(super) fn recent(&self, now_ms: u64) -> Vec<(Wish, Vec<(Group, Bounds)>)> {
         let mut own = self.lock();
-        own.retain(|_, kept| kept.seen_ms.saturating_add(PUT_BACK_MS) > now_ms);
-        own.values()
+        own.kept
+            .retain(|_, kept| kept.seen_ms.saturating_add(PUT_BACK_MS) > now_ms);
+        own.kept
+            .values()
             .map(|kept| (kept.wish.clone(), kept.shares.clone()))
             .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
+    fn lock(&self) -> MutexGuard<'_, Holds> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Holds {
+    /// Notes a hold. Redis has it: a journal that cannot be written is no reason to refuse anybody.
+    fn note(&mut self, kept: &Kept) {
+        if self.journal.is_full() {
+            let _longer = self.journal.rewrite(self.kept.values().map(Kept::noted));
+        }
+        let (id, hold, counts) = kept.noted();
+        let _unwritten = self.journal.note(id, &hold, counts);
+    }
+}
+
+impl Kept {
+    /// As the journal tells of it.
+    fn noted(&self) -> (&str, Hold, Counts) {
+        let Wish { info, .. } = &self.wish;
+        let hold = Hold {
+            amount_nano: self.wish.amount_nano,
+            metered_nano: self.wish.cost_nano,
+            admitted_ms: self.admitted_ms,
+            expires_ms: 0,
+            scopes: Vec::new(),
+            key: info.key.clone(),
+            provider: info.provider.clone(),
+            model: info.model.clone(),
+            tokens_in: info.tokens_in,
+            user: info.user.clone(),
+            tags: info.tags.clone(),
+            lease_requests: self.wish.lease,
+        };
+        let limited = self.shares.iter().flat_map(|(_, bounds)| bounds.limited());
+        let counted = (self.wish.requests, self.wish.tokens, self.wish.running);
+        (&self.wish.id, hold, (limited.collect(), Some(counted)))
     }
 }

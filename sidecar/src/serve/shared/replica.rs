@@ -10,6 +10,7 @@ use engine::usage::NanoUsd;
 use engine::wire::{Admission, Admit, Grow, LeaseState, Rates, Renew, Renewed};
 use serde_json::value::RawValue;
 
+use super::super::journal::Journal;
 use super::super::state::{AdmitReply, Core, Shared, Spent};
 use super::bounds::{Bounds, Fields};
 use super::calls::{Ending, Settling};
@@ -69,7 +70,7 @@ impl Replica {
             who: who.to_owned(),
             works: AtomicBool::new(true),
             counting,
-            own: Own::default(),
+            own: Own::new(Journal::none()),
             groups: Mutex::default(),
             open_ms: AtomicU64::new(u64::MAX),
         }
@@ -137,6 +138,27 @@ impl Replica {
     ) -> Result<(), Fault> {
         self.slow.hold(wish, shares, true, now_ms).await?;
         Ok(())
+    }
+
+    /// Where bounds of `owner` are.
+    pub(super) fn shares(&self, bounds: Bounds, owner: Owner<'_>) -> Vec<(Group, Bounds)> {
+        self.slow.shares(bounds, owner)
+    }
+
+    /// Those of these groups that have a hold.
+    pub(super) async fn where_held(
+        &self,
+        id: &str,
+        groups: impl Iterator<Item = &Group>,
+        now_ms: u64,
+    ) -> Result<HashSet<Group>, Fault> {
+        let mut found = HashSet::new();
+        for group in groups {
+            if self.slow.has(group, id, now_ms).await? {
+                found.insert(group.clone());
+            }
+        }
+        Ok(found)
     }
 
     /// Groups of all keys, and everybody's.
@@ -475,7 +497,7 @@ impl Replica {
             };
             self.slow.finish(&ending, now_ms).await?;
             if state.done {
-                self.own.ended(&state.id);
+                self.own.lease_ended(&state.id);
             }
         }
         Ok(())
