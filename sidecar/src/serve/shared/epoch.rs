@@ -25,6 +25,8 @@ use crate::clock;
 /// How long a new epoch admits nobody, in milliseconds: several times as long as services take to see
 /// that it began.
 pub(crate) const GRACE_MS: u64 = 2_000;
+/// How long a service that starts waits for what it has to count from before.
+const FIRST_MAX: Duration = Duration::from_secs(2);
 /// How often a service looks.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
@@ -81,7 +83,7 @@ pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<D
     let mut seen = Standing::default();
     let mut running: Option<Recount> = None;
     let (mut is_first, mut told) = (true, 0);
-    let mut moved = Vec::new();
+    let (mut moved, mut begun) = (Vec::new(), Vec::new());
     let mut every = tokio::time::interval(LOOK_EVERY);
     loop {
         every.tick().await;
@@ -92,7 +94,8 @@ pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<D
             moved.append(&mut core.keys.moved);
         }
         // A Redis that does not answer now is looked at again.
-        if round(&shared, replica, &mut seen).await.is_err() {
+        let looked = round(&shared, replica, &mut seen, &mut begun);
+        if looked.await.is_err() {
             continue;
         }
         if is_first {
@@ -113,7 +116,13 @@ pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<D
             let everything = counted != seen || !moved.is_empty();
             moved = replica.forget(moved).await;
             let (was, now) = (counted.clone(), seen.clone());
-            running = Some(recount::start(&shared, &writer, (was, now), everything));
+            let mut recount = recount::start(&shared, &writer, (was, now), everything);
+            if is_first {
+                // What a service has to count from before is counted when it is asked for, unless that
+                // takes long.
+                let _later = tokio::time::timeout(FIRST_MAX, recount.end()).await;
+            }
+            running = Some(recount);
             is_first = false;
         } else {
             // Whatever begins after this look has these records in the sums that it reads.
@@ -124,6 +133,9 @@ pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<D
             if stored > told && forget(&shared, replica, stored).await.is_ok() {
                 told = stored;
             }
+        }
+        for epoch in begun.drain(..) {
+            replica.opened(&epoch);
         }
         replica.own.recent(clock::now_ms());
     }
@@ -137,7 +149,13 @@ async fn forget(shared: &Shared, replica: &Replica, stored: u64) -> Result<(), F
     Ok(())
 }
 
-async fn round(shared: &Arc<Shared>, replica: &Replica, seen: &mut Standing) -> Result<(), Fault> {
+/// Looks at every group: epochs that are new here go to `begun`.
+async fn round(
+    shared: &Arc<Shared>,
+    replica: &Replica,
+    seen: &mut Standing,
+    begun: &mut Vec<String>,
+) -> Result<(), Fault> {
     for group in replica.every_group(shared) {
         let epoch = replica.epoch(&group).await?;
         let before = seen.epochs.insert(group.0.clone(), epoch.clone());
@@ -153,7 +171,7 @@ async fn round(shared: &Arc<Shared>, replica: &Replica, seen: &mut Standing) -> 
             seen.epochs.remove(&group.0);
             return Err(fault);
         }
-        replica.opened(&epoch);
+        begun.push(epoch);
         let shared = Arc::clone(shared);
         tokio::spawn(async move {
             if let Some(replica) = &shared.replica {

@@ -31,6 +31,11 @@ pub(super) struct Recount {
 }
 
 impl Recount {
+    /// Comes back when it has ended.
+    pub(super) async fn end(&mut self) {
+        let _done = (&mut self.task).await;
+    }
+
     /// As of which everything is counted, once that is so.
     pub(super) fn ended(self) -> Result<Standing, Recount> {
         if self.task.is_finished() {
