@@ -26,6 +26,10 @@ use super::{
 };
 use crate::clock;
 
+mod epochs;
+mod settling;
+mod sums;
+
 /// Times that one admission is weighed at most.
 const ROUNDS_MAX: usize = 8;
 /// Times that a scope's sums are read at most, while charges come in between.
@@ -88,87 +92,10 @@ impl Replica {
         is_open && self.works.load(Ordering::Relaxed)
     }
 
-    /// The epoch of a group, which begins if there is none.
-    pub(super) async fn epoch(&self, group: &Group) -> Result<String, Fault> {
-        let open_ms = clock::now_ms().saturating_add(GRACE_MS);
-        self.heard(self.slow.epoch(group, open_ms).await)
-    }
-
     /// What is counted is of this version from now on.
     pub(crate) fn counts(&self, version: u64) {
         self.fast.counts(version);
         self.slow.counts(version);
-    }
-
-    /// The database has this service's records up to `seq`.
-    pub(super) async fn stored(&self, group: &Group, seq: u64) -> Result<(), Fault> {
-        self.slow.stored(group, seq, clock::now_ms()).await
-    }
-
-    /// Forgets what keys have spent where their tenants were others. What cannot be forgotten now is given
-    /// back.
-    pub(super) async fn forget(&self, moved: Vec<(String, String)>) -> Vec<(String, String)> {
-        let mut left = Vec::new();
-        for (key, tenant) in moved {
-            let place = (key.as_str(), tenant.as_str());
-            if self.slow.forget(place, clock::now_ms()).await.is_err() {
-                left.push((key, tenant));
-            }
-        }
-        left
-    }
-
-    /// Removes what epochs before have left.
-    pub(super) async fn sweep(&self, group: &Group) -> Result<(), Fault> {
-        self.slow.sweep(group, clock::now_ms()).await
-    }
-
-    /// An epoch is known here, and everything of this service is in it.
-    pub(super) fn opened(&self, epoch: &str) {
-        let open_ms = epoch.get(..13).and_then(|digits| digits.parse().ok());
-        self.open_ms.store(open_ms.unwrap_or(0), Ordering::Relaxed);
-    }
-
-    /// Holds again what was held before Redis lost it.
-    pub(super) async fn put_back(
-        &self,
-        wish: &Wish,
-        shares: &[(Group, Bounds)],
-        now_ms: u64,
-    ) -> Result<(), Fault> {
-        self.slow.hold(wish, shares, true, now_ms).await?;
-        Ok(())
-    }
-
-    /// Where bounds of `owner` are.
-    pub(super) fn shares(&self, bounds: Bounds, owner: Owner<'_>) -> Vec<(Group, Bounds)> {
-        self.slow.shares(bounds, owner)
-    }
-
-    /// Those of these groups that have a hold.
-    pub(super) async fn where_held(
-        &self,
-        id: &str,
-        groups: impl Iterator<Item = &Group>,
-        now_ms: u64,
-    ) -> Result<HashSet<Group>, Fault> {
-        let mut found = HashSet::new();
-        for group in groups {
-            if self.slow.has(group, id, now_ms).await? {
-                found.insert(group.clone());
-            }
-        }
-        Ok(found)
-    }
-
-    /// Groups of all keys, and everybody's.
-    pub(super) fn every_group(&self, shared: &Shared) -> Vec<Group> {
-        let mut groups = self.homes(shared);
-        let common = Group::common();
-        if !groups.contains(&common) {
-            groups.push(common);
-        }
-        groups
     }
 
     fn heard<T>(&self, answer: Result<T, Fault>) -> Result<T, Fault> {
@@ -265,27 +192,6 @@ impl Replica {
         self.look(&self.fast, shared, bounds, owner, now_ms).await
     }
 
-    async fn look(
-        &self,
-        counters: &Counters,
-        shared: &Shared,
-        bounds: Bounds,
-        owner: Owner<'_>,
-        now_ms: u64,
-    ) -> Result<bool, Fault> {
-        let shares = counters.shares(bounds, owner);
-        match counters.read(&shares, now_ms).await? {
-            Held::Yes(states) => {
-                seen(shared, &shares, &states, now_ms);
-                return Ok(true);
-            }
-            Held::Unready(group, scopes) => self.ready(shared, &group, &scopes).await?,
-            Held::Unopened(group) => self.open(&group).await?,
-            _ => return Err(Fault::Down("it is being filled again".to_owned())),
-        }
-        Ok(false)
-    }
-
     /// A grant that is held; its lease is given if there is room for that too.
     async fn granted(
         &self,
@@ -316,49 +222,6 @@ impl Replica {
     /// Begins an epoch. What comes before it admits has to come again.
     async fn open(&self, group: &Group) -> Result<(), Fault> {
         self.epoch(group).await?;
-        Ok(())
-    }
-
-    /// Gives scopes the sums that the ledger has of them.
-    async fn ready(
-        &self,
-        shared: &Shared,
-        group: &Group,
-        scopes: &[(Scope, u64)],
-    ) -> Result<(), Fault> {
-        let calendar = shared.core().ledger.calendar().clone();
-        let mut left: Vec<&(Scope, u64)> = scopes.iter().collect();
-        for _ in 0..SUMS_MAX {
-            let now_ms = clock::now_ms();
-            let mut waits = Vec::with_capacity(left.len());
-            for (scope, _) in &left {
-                waits.push(self.slow.waiting(group, scope, now_ms).await?);
-            }
-            let names = left.iter().map(|(scope, _)| scope.clone()).collect();
-            let exchanges = waits.iter().flat_map(Waits::exchanges).collect();
-            let read = self.sums.read(names, exchanges).await;
-            let read = read.map_err(|error| Fault::Odd(error.to_string()))?;
-            let mut unready = Vec::new();
-            for (one, waits) in left.into_iter().zip(&waits) {
-                let (scope, since) = one;
-                if *since > read.version {
-                    let why = "a scope is not counted in the database yet";
-                    return Err(Fault::Odd(why.to_owned()));
-                }
-                let sum = sum(shared, scope, &read);
-                let place = (scope, *since);
-                let given = self
-                    .slow
-                    .initialise(group, place, waits, &sum, &calendar, now_ms);
-                if !given.await? {
-                    unready.push(one);
-                }
-            }
-            left = unready;
-            if left.is_empty() {
-                break;
-            }
-        }
         Ok(())
     }
 
@@ -404,118 +267,6 @@ impl Replica {
         Ok(grown_nano)
     }
 
-    /// Settles a record that is durable.
-    pub(crate) async fn settle(
-        &self,
-        shared: &Shared,
-        durable: &Durable,
-    ) -> Result<Charged, Fault> {
-        let record = &durable.record;
-        let (tenant, scopes, calendar) = {
-            let core = shared.core();
-            let scopes = match record.key.is_empty() || durable.elsewhere {
-                true => Vec::new(),
-                false => core.scopes(&Spent::of(record)),
-            };
-            let since = |scope: Scope| {
-                let since = core.counted.since(&scope);
-                (scope, since)
-            };
-            let scopes = scopes.into_iter().map(since).collect();
-            let tenant = tenant_of(&core, &record.key).unwrap_or_default();
-            (tenant, scopes, core.ledger.calendar().clone())
-        };
-        let owner = Owner {
-            key: &record.key,
-            tenant: &tenant,
-        };
-        let ended = Ended {
-            exchange: &record.exchange,
-            lease: record.lease.as_deref(),
-            expired: record.ending == engine::wire::Ending::Expired,
-            cost_nano: record.cost_nano,
-            at_ms: durable.charged_ms,
-            provider: &record.provider,
-            model: &record.model,
-            input: record.usage.input,
-            output: record.usage.output,
-            scopes,
-            place: durable.place,
-        };
-        let fields = |at_ms| Fields::of(&calendar, at_ms);
-        for _ in 0..ROUNDS_MAX {
-            let now_ms = clock::now_ms();
-            let mut ended = ended.clone();
-            ended.at_ms = ended.at_ms.min(now_ms);
-            let settled = self.slow.settle(&ended, owner, fields, now_ms).await;
-            match self.heard(settled)? {
-                Settling::Done(charged) => {
-                    match &record.lease {
-                        Some(lease) => self.own.changed(lease, record.cost_nano.saturating_neg()),
-                        None => self.own.ended(&record.exchange),
-                    }
-                    return Ok(charged);
-                }
-                Settling::Unopened(group) => self.open(&group).await?,
-            }
-        }
-        Err(Fault::Odd("Redis forgets what it is told".to_owned()))
-    }
-
-    /// Notes what an expired hold was charged, as the ledger tells it.
-    pub(super) async fn stand(&self, shared: &Shared, known: &Known) -> Result<(), Fault> {
-        let (tenant, scopes, calendar) = {
-            let core = shared.core();
-            let tenant = tenant_of(&core, &known.key).unwrap_or_default();
-            let scopes = core.scopes(&known.spent());
-            (tenant, scopes, core.ledger.calendar().clone())
-        };
-        let owner = Owner {
-            key: &known.key,
-            tenant: &tenant,
-        };
-        let charged = (known.exchange.as_str(), known.cost_nano);
-        let fields = Fields::of(&calendar, known.at_ms);
-        let at = (known.at_ms, &fields);
-        let stands = self
-            .slow
-            .stand(charged, &scopes, owner, at, clock::now_ms());
-        self.heard(stands.await)
-    }
-
-    /// Lowers or ends leases as their workers say.
-    pub(crate) async fn lease_states(&self, states: &[LeaseState]) -> Result<(), Fault> {
-        for state in states {
-            let now_ms = clock::now_ms();
-            let ending = Ending {
-                id: &state.id,
-                keep_nano: state.keep_nano,
-                done: state.done,
-                requests: state.requests,
-                tokens: state.tokens,
-                running: state.running,
-            };
-            self.slow.finish(&ending, now_ms).await?;
-            if state.done {
-                self.own.lease_ended(&state.id);
-            }
-        }
-        Ok(())
-    }
-
-    /// Holds that nobody renewed and that somebody has to pay for.
-    pub(crate) async fn expire(&self, shared: &Shared) -> Result<Vec<Late>, Fault> {
-        let now_ms = clock::now_ms();
-        let mut late = Vec::new();
-        for group in self.homes(shared) {
-            let told = self.slow.expire(&group, now_ms).await;
-            late.extend(self.heard(told)?);
-        }
-        let running = self.slow.expire_halves(now_ms).await;
-        self.groups().extend(self.heard(running)?);
-        Ok(late)
-    }
-
     /// The groups of all tenants, of those too that had keys when something began.
     fn homes(&self, shared: &Shared) -> Vec<Group> {
         let mut homes = self.groups();
@@ -531,55 +282,6 @@ impl Replica {
 
     fn groups(&self) -> MutexGuard<'_, HashSet<Group>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Brings budgets of these scopes up to date in this process's ledger: what reads of them show.
-    pub(crate) async fn watch(&self, shared: &Shared, scopes: &[Scope]) -> Result<(), Fault> {
-        for scope in scopes {
-            let now_ms = clock::now_ms();
-            for _ in 0..SUMS_MAX {
-                let (bounds, key, tenant) = {
-                    let mut core = shared.core();
-                    let (key, tenant) = match scope {
-                        Scope::Key(key) => {
-                            let tenant = tenant_of(&core, key);
-                            (key.clone(), tenant.unwrap_or_default())
-                        }
-                        Scope::Tenant(tenant) => (String::new(), tenant.clone()),
-                        _ => (String::new(), String::new()),
-                    };
-                    let also = match scope {
-                        Scope::Key(key) => core.keys.by_id(key).map(|entry| entry.key.period),
-                        Scope::Global => Some(Period::Monthly),
-                        _ => None,
-                    };
-                    let Core {
-                        ledger,
-                        limits,
-                        counted,
-                        ..
-                    } = &mut *core;
-                    let ids: Vec<_> = ledger.place_of(scope).into_iter().collect();
-                    let mut bounds = Bounds::of(ledger, limits, counted, &ids, &[], now_ms);
-                    if let Some(period) = also {
-                        bounds.look_at(period, ledger.calendar().window(period, now_ms));
-                    }
-                    (bounds, key, tenant)
-                };
-                let owner = Owner {
-                    key: &key,
-                    tenant: &tenant,
-                };
-                if !bounds.bind() {
-                    break;
-                }
-                let looked = self.look(&self.slow, shared, bounds, owner, now_ms).await;
-                if self.heard(looked)? {
-                    break;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Keeps an answer for all replicas.
@@ -605,22 +307,6 @@ fn seen(shared: &Shared, shares: &[(Group, Bounds)], states: &[Vec<i64>], now_ms
     let told = shares.iter().map(|(_, bounds)| bounds).zip(states);
     let places = adopt(told, ledger, limits, now_ms);
     limits.rates(&places, now_ms)
-}
-
-/// What was read of one scope.
-fn sum(shared: &Shared, scope: &Scope, read: &Read) -> Sum {
-    let core = shared.core();
-    let counts = read.known.iter().map(|known| {
-        let counts = core.scopes(&known.spent()).contains(scope);
-        let cost_nano = if counts { known.cost_nano } else { 0 };
-        (known.exchange.clone(), cost_nano)
-    });
-    Sum {
-        known: counts.collect(),
-        days: read.days.get(scope).cloned().unwrap_or_default(),
-        version: read.version,
-        held: read.held.clone(),
-    }
 }
 
 pub(super) fn tenant_of(core: &Core, key: &str) -> Option<String> {
