@@ -16,7 +16,7 @@ use super::super::store::deliveries;
 /// Scopes or exchanges of one statement.
 const ASKED_MAX: usize = 100;
 /// Questions that may wait.
-const JOBS_MAX: usize = 64;
+const JOBS_MAX: usize = 1_024;
 /// How long one waits.
 const PATIENCE: Duration = Duration::from_secs(5);
 

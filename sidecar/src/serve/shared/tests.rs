@@ -12,6 +12,7 @@ use super::calls::{Ending, Settling};
 use super::sums::Sum;
 use super::*;
 
+mod again;
 mod sequences;
 
 const NOON: u64 = 1_795_262_400_000; // 2026-11-21T12:00:00Z
