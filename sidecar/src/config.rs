@@ -5,18 +5,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use engine::endpoint::Through;
 use engine::guard::{GuardConfig, Guardrails, Judge};
-use engine::ingress::Ingress;
-use engine::ledger::Budget;
-use engine::usage::NanoUsd;
-use engine::wire::{Defaults, Dialect, Governed, Model, ParameterRules, Policy, Price, Provider};
-
-use serde::{Deserialize, Serialize};
+use engine::wire::{Defaults, Governed, Model, Policy, Price};
 
 mod document;
 mod endpoint;
+mod party;
 mod problem;
+mod provider;
 mod rate;
 mod reader;
 mod secret;
@@ -24,8 +20,11 @@ mod sections;
 mod vault;
 
 pub use engine::period::{Calendar, Period};
+pub(crate) use party::parse_budgets;
+pub use party::{BudgetConfig, BudgetScope, Membership, VirtualKeyConfig};
 pub(crate) use problem::closest;
 pub use problem::{ConfigError, Problem};
+pub use provider::{AwsCredentials, Endpoint, Host, ProviderConfig, Signing};
 pub use rate::{
     KEY_RATES_MAX, KeyLimits, LimitScope, PER, PER_S_MAX, RATE_MAX, RateConfig, RateLimitConfig,
 };
@@ -100,93 +99,6 @@ pub enum Address {
     Unix(PathBuf),
 }
 
-/// A provider.
-#[derive(Clone, Debug)]
-pub struct ProviderConfig {
-    /// Name, `[a-z0-9._-]`, unique.
-    pub name: String,
-    /// Wire format.
-    pub dialect: Dialect,
-    /// Where it is.
-    pub endpoint: Endpoint,
-    /// Path of the chat call after the base path; the dialect's own when empty.
-    pub chat_path: String,
-    /// Azure's `api-version`, empty for none.
-    pub api_version: String,
-    /// Whether parameters that would be dropped are refused.
-    pub strict_params: bool,
-    /// Rules for parameters besides the dialect's own.
-    pub params: ParameterRules,
-    /// How Envoy signs requests, when it does.
-    pub signing: Option<Signing>,
-    /// Header that carries the key, lower case.
-    pub auth_header: String,
-    /// What precedes the key in that header.
-    pub auth_prefix: String,
-    /// The key, when the provider has one of its own.
-    pub api_key: Option<Secret>,
-    /// Further headers to send, lower-case names.
-    pub headers: Vec<(String, Secret)>,
-    /// Price of models that have none.
-    pub default_price: Option<Price>,
-    /// Forms of conversation that go to it as they are.
-    pub serves: Vec<Ingress>,
-    /// Calls that pass through to it, and what one costs.
-    pub calls: Vec<(Through, NanoUsd)>,
-}
-
-/// Signatures of AWS (version 4), made by Envoy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signing {
-    /// Region of the service.
-    pub region: String,
-    /// Where the keys come from.
-    pub credentials: AwsCredentials,
-}
-
-/// Where AWS keys come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AwsCredentials {
-    /// The usual places: environment, files, a role for a Kubernetes service account (IRSA),
-    /// container, instance.
-    Chain,
-    /// These.
-    Keys {
-        /// `AKIA...`
-        id: Secret,
-        /// The secret key.
-        secret: Secret,
-        /// Of temporary keys.
-        session_token: Option<Secret>,
-    },
-    /// A profile of `~/.aws/credentials`.
-    Profile(String),
-}
-
-/// A provider's `base_url`, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Whether TLS is spoken.
-    pub tls: bool,
-    /// What is connected to.
-    pub host: Host,
-    /// Host header, with the port where it is not the scheme's own.
-    pub authority: String,
-    /// Path prefix without trailing slash.
-    pub base_path: String,
-}
-
-/// What Envoy connects to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Host {
-    /// A name that DNS resolves, and the port.
-    Name(String, u16),
-    /// An address.
-    Ip(SocketAddr),
-    /// The built-in demo provider behind a Unix socket (`base_url: demo`).
-    Demo(PathBuf),
-}
-
 /// A model.
 #[derive(Clone, Debug)]
 pub struct ModelConfig {
@@ -233,44 +145,6 @@ pub struct DefaultsConfig {
     pub budget_status: u16,
 }
 
-/// A budget above those of single keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BudgetConfig {
-    /// Whose spend it bounds.
-    pub scope: BudgetScope,
-    /// Which one of the kind; without a name each of them has the budget for itself. A pool's id.
-    pub name: Option<String>,
-    /// Only users of this tier.
-    pub tier: Option<String>,
-    /// Teams that share a pool; all keys when empty.
-    pub teams: Vec<String>,
-    /// Limit, period and thresholds.
-    pub budget: Budget,
-}
-
-/// Whose spend a budget bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BudgetScope {
-    /// Everybody's together.
-    Global,
-    /// An organisation's.
-    Tenant,
-    /// A team's.
-    Team,
-    /// An end user's.
-    User,
-    /// That of all users of a tier.
-    Tier,
-    /// What goes to a provider.
-    Provider,
-    /// What goes to a model.
-    Model,
-    /// What carries a tag.
-    Tag,
-    /// That of some teams together.
-    Pool,
-}
-
 /// Who is told of alerts, by a `POST`.
 #[derive(Clone, Debug)]
 pub struct WebhookConfig {
@@ -293,52 +167,6 @@ pub struct JudgeConfig {
     pub provider: Option<String>,
     /// What questions to a webhook are signed with.
     pub secret: Option<Secret>,
-}
-
-/// To whom a virtual key belongs, as far as limits are concerned.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Membership {
-    /// Organisation; empty for none.
-    #[serde(skip)]
-    pub tenant: String,
-    /// Teams or groups.
-    pub teams: Vec<String>,
-    /// The one user of the key; then a request's own `user` does not count.
-    pub user: Option<String>,
-    /// Tier of its users.
-    pub tier: Option<String>,
-    /// `name=value`; these come before a request's own metadata.
-    pub tags: Vec<String>,
-}
-
-/// A virtual key that exists because the file says so.
-#[derive(Clone, Debug)]
-pub struct VirtualKeyConfig {
-    /// Name, unique.
-    pub name: String,
-    /// The key clients send.
-    pub key: Secret,
-    /// Provider for requests whose model names none.
-    pub provider: Option<String>,
-    /// Provider key that replaces the provider's own; needs `provider`.
-    pub real_api_key: Option<Secret>,
-    /// Requests per minute.
-    pub rate_limit: Option<u64>,
-    /// Further limits of that kind.
-    pub limits: KeyLimits,
-    /// Spend allowed per period.
-    pub budget_limit_nano: Option<NanoUsd>,
-    /// Period of that spend.
-    pub budget_period: Period,
-    /// To whom it belongs.
-    pub membership: Membership,
-    /// Models the key may ask for; empty allows all.
-    pub models: Vec<String>,
-    /// Guardrails of the key.
-    pub guardrails: Guardrails,
-    /// Route configuration used when the request sends none, as JSON.
-    pub config: Option<String>,
 }
 
 /// Where state is kept. Without a database: in `data`, by one state service alone.
@@ -502,31 +330,6 @@ impl Config {
     }
 }
 
-/// Budgets as `budgets` has them: a list, one entry of it, or all in one mapping. JSON is YAML.
-///
-/// # Errors
-/// Every problem, with its member.
-pub(crate) fn parse_budgets(text: &str) -> Result<Vec<BudgetConfig>, String> {
-    let root = document::parse(text).map_err(|problem| problem.message)?;
-    let mut reader = reader::Reader::new(&|_| None);
-    let found = sections::budgets(&root, &mut reader);
-    if reader.problems.is_empty() {
-        return Ok(found);
-    }
-    let worded = reader.problems.iter().map(|problem| {
-        let member = problem
-            .member
-            .trim_start_matches("budget")
-            .trim_start_matches('.');
-        if member.is_empty() {
-            problem.message.clone()
-        } else {
-            format!("{member}: {}", problem.message)
-        }
-    });
-    Err(worded.collect::<Vec<_>>().join("; "))
-}
-
 fn unreadable(error: &std::io::Error) -> String {
     if error.kind() == std::io::ErrorKind::NotFound {
         return "there is no such file; name another one with --config".to_owned();
@@ -544,32 +347,6 @@ impl ModelConfig {
             max_output: self.max_output,
             price: self.price,
             listed: true,
-        }
-    }
-}
-
-impl ProviderConfig {
-    fn wire(&self) -> Provider {
-        Provider {
-            name: self.name.clone(),
-            dialect: self.dialect,
-            authority: self.endpoint.authority.clone(),
-            base_path: self.endpoint.base_path.clone(),
-            chat_path: self.chat_path.clone(),
-            api_version: self.api_version.clone(),
-            strict_params: self.strict_params,
-            params: self.params.clone(),
-            auth_header: self.auth_header.clone(),
-            auth_prefix: self.auth_prefix.clone(),
-            api_key: self.api_key.as_ref().map(|key| key.expose().to_owned()),
-            headers: self
-                .headers
-                .iter()
-                .map(|(name, value)| (name.clone(), value.expose().to_owned()))
-                .collect(),
-            default_price: self.default_price,
-            serves: self.serves.clone(),
-            calls: self.calls.clone(),
         }
     }
 }
@@ -637,26 +414,6 @@ impl Default for LimitsConfig {
     fn default() -> LimitsConfig {
         LimitsConfig {
             request_body_bytes: REQUEST_BODY_BYTES,
-        }
-    }
-}
-
-impl VirtualKeyConfig {
-    /// A key without limits.
-    pub fn new(name: &str, key: Secret) -> VirtualKeyConfig {
-        VirtualKeyConfig {
-            name: name.to_owned(),
-            key,
-            provider: None,
-            real_api_key: None,
-            rate_limit: None,
-            limits: KeyLimits::default(),
-            budget_limit_nano: None,
-            budget_period: Period::default(),
-            membership: Membership::default(),
-            models: Vec::new(),
-            guardrails: Guardrails::default(),
-            config: None,
         }
     }
 }

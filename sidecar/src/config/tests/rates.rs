@@ -78,7 +78,7 @@ fn everybody_is_bounded_by_the_environment_when_the_file_does_not() {
         let budgets = config.budgets.iter();
         let global = budgets.filter(|rule| rule.scope == BudgetScope::Global);
         let shown = global.map(|rule| {
-            let Budget {
+            let engine::ledger::Budget {
                 limit_nano,
                 period,
                 thresholds,
