@@ -450,12 +450,8 @@ fn token_before(text: &str, end: usize) -> Option<(usize, bool)> {
     Some((start, head.get(start..)? == "[NAME"))
 }
 
-/// Both words have the same letters when accents and case are left out.
-pub(super) fn same_letters(one: &str, other: &str) -> bool {
-    folded(one).eq(folded(other))
-}
-
-fn folded(word: &str) -> impl Iterator<Item = u8> {
+/// The letters of a word in lower case, without accents; 0 for what is none.
+pub(super) fn folded(word: &str) -> impl Iterator<Item = u8> {
     word.chars().filter_map(|letter| match letter {
         '\u{300}'..='\u{36f}' => None,
         _ if letter.is_ascii() => Some(letter.to_ascii_lowercase() as u32 as u8),

@@ -1,8 +1,15 @@
 //! Names of people, where a phrase says that one follows.
 
+mod ideographic;
+mod lists;
+
 use super::Kind;
 use super::cue::{self, Cue};
 use super::scanner::{Scanner, is_word};
+use ideographic::{ideographic, introduced};
+use lists::{is_vietnamese, stops};
+
+pub(super) use ideographic::family_start;
 
 /// Words of a name.
 const WORDS_MAX: usize = 6;
@@ -83,7 +90,7 @@ fn latin(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
         _ => return None,
     };
     let (end, words) = latin_name(scan, at, labelled);
-    let alone = words == 1 && labelled && NO_VALUES.contains(&scan.slice(at, end));
+    let alone = words == 1 && labelled && lists::is_value(scan.slice(at, end));
     let said = cue == Cue::Speaker && labelled && !in_column && goes_on(scan, end);
     if words < least || alone || said || bracket && !labelled || is_code(scan, end) {
         return None;
@@ -114,7 +121,7 @@ fn latin_name(scan: &Scanner<'_>, at: usize, labelled: bool) -> (usize, usize) {
         let Some(first) = word.chars().next() else {
             break;
         };
-        if !first.is_uppercase() || !word.chars().all(is_letter) || stops(word, words) {
+        if !first.is_uppercase() || !word.chars().all(is_letter) || stops(word, words == 0) {
             break;
         }
         let loud = word.chars().all(|letter| !letter.is_lowercase());
@@ -177,16 +184,6 @@ fn latin_name(scan: &Scanner<'_>, at: usize, labelled: bool) -> (usize, usize) {
     (end, words)
 }
 
-/// Surnames of nine in ten Vietnamese; their names have three words and more.
-const VIETNAMESE: &str = " Nguyễn Trần Lê Phạm Hoàng Huỳnh Phan Vũ Võ Đặng Bùi Đỗ Hồ Ngô Dương Lý Trịnh Đinh Mai Tạ Cao Lâm Châu \
-    Quách Lương Hà Đào Đoàn Vương Tô Tăng La Thái Triệu Kiều Phùng Chu Nghiêm Từ Hứa Đàm Trương Lưu Tống Thạch Bạch Vi Giang ";
-
-fn is_vietnamese(word: &str) -> bool {
-    VIETNAMESE
-        .split_ascii_whitespace()
-        .any(|surname| cue::same_letters(surname, word))
-}
-
 /// The word from `start` to `stop` is the next label, or followed by small letters as the first word
 /// of a sentence is, where a sentence may begin.
 fn begins_sentence(scan: &Scanner<'_>, start: usize, stop: usize, may: bool) -> bool {
@@ -237,31 +234,6 @@ fn addresses(scan: &Scanner<'_>, gap: usize, at: usize) -> bool {
     close && scan.at(word).is_ascii_uppercase() | (gap - word > 3) && scan.byte_before(word) != b'_'
 }
 
-/// Types and markers that stand where one name could.
-const NO_VALUES: &[&[u8]] = &[
-    b"String",
-    b"Option",
-    b"Text",
-    b"Str",
-    b"Int",
-    b"Integer",
-    b"Varchar",
-    b"VARCHAR",
-    b"TEXT",
-    b"Required",
-    b"Type",
-    b"Some",
-    b"Ok",
-    b"Box",
-    b"Vec",
-    b"Any",
-    b"Optional",
-    b"Field",
-    b"Column",
-    b"CharField",
-    b"Yes",
-];
-
 /// What follows makes an expression of it.
 fn is_code(scan: &Scanner<'_>, end: usize) -> bool {
     match scan.at(end) {
@@ -286,23 +258,6 @@ fn column(scan: &mut Scanner<'_>, at: usize) -> Option<Cue> {
     }
 }
 
-/// Capitalized words that follow the phrases and begin no name, though one may hold them.
-const NO_NAMES: &str = " Mein Meine Meinen My Mon Ma Mes Mi Mis Meu Minha Estimado Estimada Prezado Prezada Caro Cara Cher Chère Sehr Lieber \
-    Liebe Dear Hola Olá Bonjour Guten Buenos Buenas Bom Boa Vielen Muchas Muito Merci Thank N Team Support Sir Madam Customer Customers User Users Hiring All Everyone Em Anh Chị Dạ \
-    Có Damen Quý Khách Mã Bạn Nhân True False A Vietnamese English Once Since If As He She OK None Null NULL Unknown ";
-
-/// Words that end a name wherever they stand.
-const ENDS: &str = " CMND CCCD SSN ID SĐT Số Ngày Email Phone Điện Địa And Or In On At For From With Mr Mrs Ms Dr \
-    Prof Herr Frau Monsieur Madame Mme Sinh Passport DOB INTEGER TEXT NOT NULL REAL BLOB DEFAULT PRIMARY The This That These Your Our His Her Their We You They It \
-    I To No Not Please Can Could What Where How When Why Is Are Do Does Hello Hi Thanks Total Wire Send Call Cảm Xin \
-    Chào Không Tôi Chuyển Vẫn Đơn Hóa Hoá Kiểm Hôm Thẻ Dịch Cuộc Phiên Biển Theo Hệ \
-    Lô Doanh Biên Khách Mật Hộ Căn Gửi Đã Đang Sẽ Bạn Mình Nếu Khi Nhưng Và Hoặc Mail Zalo Hạn Giao Phản Es Il Elle Nous Der Die Das Ein Eine Ich Bitte Le La Les Un Une Je Vous El Los Las ";
-
-fn stops(word: &str, words: usize) -> bool {
-    let among = |list: &str| list.split_ascii_whitespace().any(|entry| entry == word);
-    among(ENDS) || words == 0 && among(NO_NAMES)
-}
-
 fn is_letter(letter: char) -> bool {
     letter.is_alphabetic() && !is_ideograph(letter)
         || matches!(letter, '\'' | '-' | '\u{300}'..='\u{36f}')
@@ -310,133 +265,4 @@ fn is_letter(letter: char) -> bool {
 
 const fn is_ideograph(letter: char) -> bool {
     matches!(letter, '\u{3041}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}')
-}
-
-/// Two to four ideographs, Japanese ones with a space, after a phrase that ends right before them.
-fn ideographic(scan: &mut Scanner<'_>, at: usize, first: char) -> Option<usize> {
-    if !matches!(first, '\u{3400}'..='\u{9fff}') {
-        return None;
-    }
-    let before = scan.slice(at.saturating_sub(3), at);
-    let marked = before == "：".as_bytes()
-        || before == "是".as_bytes()
-        || before == "は".as_bytes()
-        || before == "叫".as_bytes()
-        || matches!(
-            before.last(),
-            Some(b' ' | b':' | b'"' | b'\'' | b'=' | b'|' | b'\t' | b',' | b';' | b'>' | b'\n')
-        );
-    if !marked {
-        return None;
-    }
-    let cue = match cue::ending(scan.text, at) {
-        Some(cue) => cue,
-        None => column(scan, at)?,
-    };
-    match cue {
-        Cue::Person | Cue::Role | Cue::Label => {}
-        Cue::Speaker if SURNAMES.contains(first) => {}
-        _ => return None,
-    }
-    let (mut end, mut count, mut spaced) = ideographic_name(scan, at);
-    let is_label = |end| scan.at(end) == b':' || scan.slice(end, end + 3) == "：".as_bytes();
-    if spaced && is_label(end) {
-        // The next label stands after the space.
-        let name = scan.text.get(at..end)?.split([' ', '\u{3000}']).next()?;
-        (end, count, spaced) = (at + name.len(), name.chars().count(), false);
-    }
-    let fits = if spaced {
-        (2..=6).contains(&count)
-    } else {
-        (2..=5).contains(&count)
-    };
-    // `氏名：` at the end of a line leaves the next label in its place.
-    if !fits || is_label(end) || cue::heading(scan.text.get(at..end)?).is_some() {
-        return None;
-    }
-    scan.found(Kind::Name, at, end);
-    Some(end)
-}
-
-/// End of the name that begins at `at`, its characters, and whether a space parts it.
-fn ideographic_name(scan: &Scanner<'_>, at: usize) -> (usize, usize, bool) {
-    let (mut end, mut count, mut spaced) = (at, 0, false);
-    let mut kana = None;
-    scan.touch_within(at, 30);
-    for letter in scan.text.get(at..).unwrap_or_default().chars() {
-        match letter {
-            '\u{3400}'..='\u{9fff}' | '々' if count < 6 => {
-                count += 1;
-                kana = kana.or(spaced.then_some(false));
-            }
-            // What follows ideographs in kana is grammar.
-            '\u{3041}'..='\u{30ff}'
-                if spaced && count < 6 && kana != Some(false) && letter != 'で' =>
-            {
-                count += 1;
-                kana = Some(true);
-            }
-            ' ' | '\u{3000}'
-                if !spaced
-                    && (1..=3).contains(&count)
-                    && is_given(scan, end + letter.len_utf8()) =>
-            {
-                spaced = true;
-            }
-            _ => break,
-        }
-        end += letter.len_utf8();
-    }
-    (end, count, spaced)
-}
-
-/// What stands at `at` can be a given name: not a label and not a sentence.
-fn is_given(scan: &Scanner<'_>, at: usize) -> bool {
-    scan.touch_within(at, 18);
-    let rest = scan.text.get(at..).unwrap_or_default();
-    let same = |kanji: bool| {
-        rest.chars()
-            .take(6)
-            .take_while(|letter| {
-                is_ideograph(*letter) && matches!(letter, '\u{3400}'..='\u{9fff}') == kanji
-            })
-            .count()
-    };
-    (1..=3).contains(&same(true)) || (2..=4).contains(&same(false))
-}
-
-/// Surnames of half of China's people.
-const SURNAMES: &str = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎余潘杜戴夏钟汪田任姜范方石姚谭廖邹熊金陆郝孔白崔康毛邱秦江史顾侯邵孟龙万段雷钱汤尹黎易常武乔贺赖龚文";
-
-/// Where a name can begin that ends at the end of `head` and is introduced by what follows.
-pub(super) fn family_start(head: &str) -> usize {
-    let letters = head.chars().rev().take(8);
-    let name = letters
-        .take_while(|letter| matches!(letter, '\u{3400}'..='\u{9fff}' | '々' | ' ' | '\u{3000}'));
-    head.len() - name.map(char::len_utf8).sum::<usize>()
-}
-
-/// The name before `と申します` at `at`: two to six characters after a border.
-fn introduced(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
-    scan.touch_within(at, 15);
-    let verbs = ["と申し", "といいます", "と言います"];
-    let rest = scan.text.get(at..)?;
-    let verb = verbs.iter().find(|verb| rest.starts_with(**verb))?;
-    let head = scan.text.get(..at)?;
-    let (mut start, mut count, mut spaced) = (at, 0, false);
-    for letter in head.chars().rev().take(8) {
-        match letter {
-            '\u{3400}'..='\u{9fff}' | '々' => count += 1,
-            ' ' | '\u{3000}' if !spaced && (1..=3).contains(&count) => spaced = true,
-            _ => break,
-        }
-        start -= letter.len_utf8();
-    }
-    let name = scan.text.get(start..at)?.trim_start();
-    let start = at - name.len();
-    if !(2..=6).contains(&count) || scan.found_within(start, at) {
-        return None;
-    }
-    scan.found(Kind::Name, start, at);
-    Some(at + verb.len())
 }

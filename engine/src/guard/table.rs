@@ -20,6 +20,10 @@ const CELL_BYTES_MAX: usize = 96;
 #[derive(Clone, Default)]
 pub(super) struct Tables {
     line: Line,
+    /// The text begins inside of a line that is too long for a row.
+    headless: bool,
+    /// By each delimiter, the table above the line.
+    above: [Above; 5],
     insert: Option<Insert>,
     /// `VALUES` was looked for up to here.
     searched: usize,
@@ -35,6 +39,7 @@ struct Insert {
     quote: u8,
 }
 
+/// The line that was asked for last.
 #[derive(Clone, Default)]
 struct Line {
     start: usize,
@@ -42,13 +47,23 @@ struct Line {
     seen: usize,
     /// Bytes of it that were cut off before `start`.
     cut: usize,
-    /// The table above it by each delimiter.
-    tables: [Option<Table>; 5],
-    /// Which of them it belongs to, when that is known.
+    /// Delimiters, a bit each, that may have a table above; `None` before it was looked.
+    live: Option<u8>,
+    /// Those between `start` and `marked`.
+    marks: u8,
+    marked: usize,
+    /// Which of the tables above it belongs to, when that is known.
     chosen: Option<usize>,
     /// Delimiters counted up to `counted`.
     column: usize,
     counted: usize,
+}
+
+/// The table that ends with the line before `through`; lines below are not counted yet.
+#[derive(Clone, Default)]
+struct Above {
+    through: usize,
+    table: Option<Table>,
 }
 
 #[derive(Clone)]
@@ -73,9 +88,14 @@ impl Tables {
         line.cut += count.saturating_sub(line.start);
         line.start = line.start.saturating_sub(count);
         line.seen = line.seen.saturating_sub(count);
+        line.marked = line.marked.saturating_sub(count);
         line.counted = line.counted.saturating_sub(count);
-        for table in line.tables.iter_mut().flatten() {
-            table.heading.shift(count);
+        self.headless = line.cut > 0;
+        for above in &mut self.above {
+            above.through = above.through.saturating_sub(count);
+            if let Some(table) = &mut above.table {
+                table.heading.shift(count);
+            }
         }
         self.searched = self.searched.saturating_sub(count);
         if let Some(insert) = &mut self.insert {
@@ -111,7 +131,7 @@ impl Scanner<'_> {
         let chosen = match line.chosen {
             Some(chosen) => chosen,
             None => {
-                let chosen = (0..DELIMITERS.len()).find(|index| self.is_row(*index, at))?;
+                let chosen = self.choose(at)?;
                 self.tables.line.chosen = Some(chosen);
                 chosen
             }
@@ -127,7 +147,7 @@ impl Scanner<'_> {
         };
         self.tables.line.column = column;
         self.tables.line.counted = at;
-        let table = self.tables.line.tables.get(chosen)?.as_ref()?;
+        let table = self.tables.above.get(chosen)?.table.as_ref()?;
         if column > table.count {
             return None;
         }
@@ -143,14 +163,87 @@ impl Scanner<'_> {
         }
     }
 
+    /// The delimiter of the table that the line belongs to. Only those are tried that stand in the
+    /// line above, and in this one before `at` or close behind it.
+    fn choose(&mut self, at: usize) -> Option<usize> {
+        let live = self.live();
+        if live == 0 {
+            return None;
+        }
+        let line = &mut self.tables.line;
+        if let Some(ahead) = self.bytes.get(line.marked..at) {
+            line.marks |= marks(ahead);
+            // The second space of two may follow.
+            line.marked = at.saturating_sub(1).max(line.start);
+        }
+        let mut near = line.marks;
+        if live & !near != 0 {
+            near |= match self.bytes.get(at..at + CELL_BYTES_MAX + 3) {
+                Some(cell) => {
+                    let len = memchr::memchr(b'\n', cell).unwrap_or(cell.len());
+                    marks(cell.get(..len).unwrap_or_default())
+                }
+                // What stands there is not known yet.
+                None => ALL_MARKS,
+            };
+        }
+        let near = near & live;
+        (0..DELIMITERS.len()).find(|index| near >> index & 1 == 1 && self.is_row(*index, at))
+    }
+
+    /// Delimiters that may have a table above the line.
+    fn live(&mut self) -> u8 {
+        if let Some(live) = self.tables.line.live {
+            return live;
+        }
+        let start = self.tables.line.start;
+        let live = match start.checked_sub(1) {
+            Some(end) => {
+                let low = end.saturating_sub(LINE_BYTES_MAX);
+                let above = self.bytes.get(low..end).unwrap_or_default();
+                match memchr::memrchr(b'\n', above) {
+                    Some(last) => marks(above.get(last + 1..).unwrap_or_default()),
+                    None if low > 0 => 0,
+                    None => marks(above) | self.known(),
+                }
+            }
+            None => self.known(),
+        };
+        self.tables.line.live = Some(live);
+        live
+    }
+
+    /// Delimiters of tables whose lines may be cut off in front.
+    fn known(&self) -> u8 {
+        let tables = self.tables.above.iter().enumerate();
+        tables.fold(0, |known, (index, above)| {
+            known | u8::from(above.table.is_some()) << index
+        })
+    }
+
+    /// The table above by this delimiter, when its first line is a heading.
+    fn table_above(&mut self, index: usize) -> Option<(usize, u8)> {
+        self.count_above(index);
+        let delimiter = DELIMITERS.get(index).copied()?;
+        let table = self.tables.above.get(index)?.table.as_ref()?;
+        let valid = match &table.heading {
+            Heading::At(start, end) => {
+                !self.found_within(*start, *end)
+                    && is_heading(self.bytes.get(*start..*end).unwrap_or_default(), delimiter)
+            }
+            Heading::Kept(cues) => !cues.is_empty(),
+        };
+        valid.then_some((table.count, delimiter))
+    }
+
     /// The line belongs to the table above it by this delimiter, as far as the value at `at` shows.
-    fn is_row(&self, index: usize, at: usize) -> bool {
-        let line = &self.tables.line;
-        let (Some(Some(table)), Some(delimiter)) =
-            (line.tables.get(index), DELIMITERS.get(index).copied())
-        else {
+    fn is_row(&mut self, index: usize, at: usize) -> bool {
+        let Some((count, delimiter)) = self.table_above(index) else {
+            let line = &mut self.tables.line;
+            line.live = line.live.map(|live| live & !(1 << index));
             return false;
         };
+        let line = &self.tables.line;
         let before = self.bytes.get(line.start..at).unwrap_or_default();
         let column = delimiters(before, delimiter);
         let follows = || {
@@ -161,14 +254,7 @@ impl Scanner<'_> {
                 && delimiters(self.bytes.get(at..end + 3).unwrap_or_default(), delimiter) > 0
                 || self.at(end) == delimiter && delimiter != b' '
         };
-        let valid = match &table.heading {
-            Heading::At(start, end) => {
-                !self.found_within(*start, *end)
-                    && is_heading(self.bytes.get(*start..*end).unwrap_or_default(), delimiter)
-            }
-            Heading::Kept(cues) => !cues.is_empty(),
-        };
-        valid && column <= table.count && (column > 0 || follows())
+        column <= count && (column > 0 || follows())
     }
 
     /// What the name of the SQL column `at` is a value of announces.
@@ -179,12 +265,7 @@ impl Scanner<'_> {
             .max(at.saturating_sub(INSERT_BYTES_MAX));
         if at > from {
             let window = self.slice(from, at);
-            let starts = window
-                .iter()
-                .enumerate()
-                .rev()
-                .filter(|(_, byte)| **byte | 0x20 == b'v');
-            let found = starts.map(|(start, _)| start).find(|start| {
+            let found = memchr::memchr2_iter(b'v', b'V', window).rev().find(|start| {
                 window
                     .get(*start..start + 6)
                     .is_some_and(|word| word.eq_ignore_ascii_case(b"values"))
@@ -242,35 +323,66 @@ impl Scanner<'_> {
         })
     }
 
-    /// Counts the lines before the one that holds `at`.
+    /// Finds the line that holds `at`.
     fn enter_line(&mut self, at: usize) {
-        while let Some(ahead) = self.bytes.get(self.tables.line.seen..at) {
-            let Some(found) = memchr::memchr(b'\n', ahead) else {
-                self.tables.line.seen = at;
-                return;
+        let line = &mut self.tables.line;
+        let Some(ahead) = self.bytes.get(line.seen..at) else {
+            return;
+        };
+        let last = memchr::memrchr(b'\n', ahead);
+        if let Some(last) = last {
+            let start = line.seen + last + 1;
+            *line = Line {
+                start,
+                marked: start,
+                counted: start,
+                ..Line::default()
             };
-            let start = self.tables.line.start;
-            let end = self.tables.line.seen + found;
-            let len = end - start;
-            let mut counted = [0; 5];
-            if len + self.tables.line.cut <= LINE_BYTES_MAX {
-                counted = counts(self.bytes.get(start..end).unwrap_or_default());
+        }
+        line.seen = at;
+    }
+
+    /// Counts one delimiter in the lines above, as far up as there are equally many: each line is
+    /// counted once.
+    fn count_above(&mut self, index: usize) {
+        let below = self.tables.line.start;
+        let headless = self.tables.headless;
+        let (Some(above), Some(delimiter)) = (
+            self.tables.above.get_mut(index),
+            DELIMITERS.get(index).copied(),
+        ) else {
+            return;
+        };
+        let through = above.through;
+        if through >= below {
+            return;
+        }
+        let known = above.table.take();
+        above.through = below;
+        let mut end = below - 1;
+        loop {
+            let lines = self.bytes.get(through..end).unwrap_or_default();
+            let start = memchr::memrchr(b'\n', lines).map_or(through, |last| through + last + 1);
+            let line = self.bytes.get(start..end).unwrap_or_default();
+            let row = line.len() <= LINE_BYTES_MAX && !(start == 0 && headless);
+            let count = if row { delimiters(line, delimiter) } else { 0 };
+            let heading = Heading::At(start, end);
+            match &mut above.table {
+                None if count == 0 => return,
+                Some(table) if table.count != count => return,
+                Some(table) => table.heading = heading,
+                table @ None => *table = Some(Table { count, heading }),
             }
-            let line = &mut self.tables.line;
-            for (table, count) in line.tables.iter_mut().zip(counted) {
-                match table {
-                    _ if count == 0 => *table = None,
-                    Some(table) if table.count == count => {}
-                    _ => {
-                        let heading = Heading::At(start, end);
-                        *table = Some(Table { count, heading });
-                    }
+            if start == through {
+                // It goes on above what is counted now.
+                if let Some(known) = known
+                    && known.count == count
+                {
+                    above.table = Some(known);
                 }
+                return;
             }
-            line.start = end + 1;
-            line.seen = line.start;
-            (line.cut, line.chosen) = (0, None);
-            (line.column, line.counted) = (0, line.start);
+            end = start - 1;
         }
     }
 
@@ -278,6 +390,7 @@ impl Scanner<'_> {
     /// there goes.
     pub(super) fn keep_headings(&mut self, at: usize) {
         self.enter_line(at);
+        (0..DELIMITERS.len()).for_each(|index| self.count_above(index));
         self.enter_values(at);
         let keep = |heading: &Heading, delimiter: u8, count: usize| match heading {
             Heading::At(start, end) if *start < at => {
@@ -290,11 +403,11 @@ impl Scanner<'_> {
             }
             _ => None,
         };
-        let tables = self.tables.line.tables.iter().zip(DELIMITERS);
+        let tables = self.tables.above.iter().zip(DELIMITERS);
         let kept: Vec<Option<Heading>> = tables
-            .map(|(table, delimiter)| {
+            .map(|(above, delimiter)| {
+                let table = above.table.as_ref();
                 table
-                    .as_ref()
                     .and_then(|table| keep(&table.heading, delimiter, table.count))
             })
             .collect();
@@ -309,8 +422,8 @@ impl Scanner<'_> {
                 }
                 _ => None,
             });
-        for (table, kept) in self.tables.line.tables.iter_mut().zip(kept) {
-            if let (Some(table), Some(kept)) = (table, kept) {
+        for (above, kept) in self.tables.above.iter_mut().zip(kept) {
+            if let (Some(table), Some(kept)) = (&mut above.table, kept) {
                 table.heading = kept;
             }
         }
@@ -323,36 +436,30 @@ impl Scanner<'_> {
 /// Candidates, the surest first. A space stands for two and more.
 const DELIMITERS: [u8; 5] = [b'\t', b'|', b';', b',', b' '];
 
-/// How often each delimiter is in a line.
-fn counts(line: &[u8]) -> [usize; 5] {
-    let sums = line.iter().fold(0_u64, |sums, byte| {
-        sums + LANES.get(usize::from(*byte)).copied().unwrap_or(0)
+/// A bit for each delimiter.
+const ALL_MARKS: u8 = (1 << DELIMITERS.len()) - 1;
+
+/// The delimiters that are in `text`, without a branch for each byte.
+fn marks(text: &[u8]) -> u8 {
+    let mark = |byte: u8| {
+        u8::from(byte == b'\t')
+            | u8::from(byte == b'|') << 1
+            | u8::from(byte == b';') << 2
+            | u8::from(byte == b',') << 3
+    };
+    let single = text.iter().fold(0, |marks, byte| marks | mark(*byte));
+    let second = text.get(1..).unwrap_or_default();
+    let pairs = text.iter().zip(second);
+    let double = pairs.fold(0, |double, (first, second)| {
+        double | u8::from(*first == b' ' && *second == b' ')
     });
-    let lane = |index: u32| (sums >> (16 * index) & 0xffff) as usize;
-    [lane(0), lane(1), lane(2), lane(3), delimiters(line, b' ')]
-}
-
-/// One of each delimiter, in a lane of sixteen bits each.
-static LANES: [u64; 256] = lanes();
-
-#[expect(
-    clippy::indexing_slicing,
-    reason = "evaluated by the compiler: out of range is an error"
-)]
-const fn lanes() -> [u64; 256] {
-    let mut lanes = [0; 256];
-    let mut index = 0;
-    while index < 4 {
-        lanes[DELIMITERS[index] as usize] = 1 << (16 * index);
-        index += 1;
-    }
-    lanes
+    single | double << 4
 }
 
 /// A space stands for runs of two and more.
 fn delimiters(line: &[u8], delimiter: u8) -> usize {
     if delimiter != b' ' {
-        return line.iter().filter(|byte| **byte == delimiter).count();
+        return memchr::memchr_iter(delimiter, line).count();
     }
     let starts = line
         .windows(3)
