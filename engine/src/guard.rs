@@ -34,6 +34,7 @@ mod scanner;
 mod shape;
 mod table;
 mod token;
+mod trigger;
 mod window;
 
 #[cfg(test)]

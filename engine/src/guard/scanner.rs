@@ -6,52 +6,8 @@
 use std::cell::Cell;
 
 use super::cue::{self, Context};
+use super::trigger::{Class, Triggers, class};
 use super::{Finding, Kind, credential, date, mail, name, network, number, token};
-
-/// What a byte can start or betray.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Class {
-    Skip,
-    At,
-    Capital,
-    /// Lead byte of a character that can begin a name or end a phrase before one.
-    Lead,
-    Colon,
-    Dash,
-    Digit,
-    Equals,
-    /// Lead byte of the full-width digits.
-    Wide,
-    Underscore,
-}
-
-static CLASS: [Class; 256] = classes();
-
-#[expect(
-    clippy::indexing_slicing,
-    reason = "evaluated by the compiler: out of range is an error"
-)]
-const fn classes() -> [Class; 256] {
-    let mut classes = [Class::Skip; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        classes[byte] = match byte as u8 {
-            b'0'..=b'9' => Class::Digit,
-            b'A'..=b'Z' => Class::Capital,
-            b'@' => Class::At,
-            b':' => Class::Colon,
-            b'=' => Class::Equals,
-            b'-' => Class::Dash,
-            b'_' => Class::Underscore,
-            0xef => Class::Wide,
-            0xc3 | 0xc4 | 0xc5 | 0xe1 | 0xe3..=0xe9 => Class::Lead,
-            _ => Class::Skip,
-        };
-        byte += 1;
-    }
-    classes
-}
 
 /// Bytes a finding can begin before the byte that betrays it.
 pub(super) const BACK_BYTES_MAX: usize = 64;
@@ -99,6 +55,7 @@ pub(super) struct Scanner<'a> {
     base: usize,
     also: &'a [Kind],
     pub(super) progress: Progress,
+    triggers: Triggers,
     pub(super) tables: super::table::Tables,
     /// A recognizer asked for what stands after the end of the text.
     touched: Cell<bool>,
@@ -119,6 +76,7 @@ impl<'a> Scanner<'a> {
             base,
             also,
             progress: Progress::default(),
+            triggers: Triggers::default(),
             tables: super::table::Tables::default(),
             touched: Cell::new(false),
             mark: 0,
@@ -186,10 +144,8 @@ impl<'a> Scanner<'a> {
         self.earliest(self.bytes.len())
     }
 
-    fn trigger(&self, at: usize) -> Option<usize> {
-        let rest = self.bytes.get(at..)?;
-        let skipped = rest.iter().position(|byte| class(*byte) != Class::Skip)?;
-        Some(at + skipped)
+    fn trigger(&mut self, at: usize) -> Option<usize> {
+        self.triggers.next(self.bytes, at)
     }
 
     /// Where a finding can begin whose first trigger stands at `at`: the start of the token there,
@@ -395,10 +351,6 @@ impl<'a> Scanner<'a> {
 /// A byte that can change what the words before say.
 fn turns(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte >= 0x80 || matches!(byte, b'\n' | b':' | b'=')
-}
-
-fn class(byte: u8) -> Class {
-    CLASS.get(usize::from(byte)).copied().unwrap_or(Class::Skip)
 }
 
 /// A byte that continues an ASCII word: what a match may not touch.

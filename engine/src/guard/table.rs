@@ -265,11 +265,13 @@ impl Scanner<'_> {
             .max(at.saturating_sub(INSERT_BYTES_MAX));
         if at > from {
             let window = self.slice(from, at);
-            let found = memchr::memchr2_iter(b'v', b'V', window).rev().find(|start| {
-                window
-                    .get(*start..start + 6)
-                    .is_some_and(|word| word.eq_ignore_ascii_case(b"values"))
-            });
+            let found = memchr::memchr2_iter(b'v', b'V', window)
+                .rev()
+                .find(|start| {
+                    window
+                        .get(*start..start + 6)
+                        .is_some_and(|word| word.eq_ignore_ascii_case(b"values"))
+                });
             if let Some(found) = found {
                 self.tables.insert = self.columns_before(from + found);
             }
@@ -407,8 +409,7 @@ impl Scanner<'_> {
         let kept: Vec<Option<Heading>> = tables
             .map(|(above, delimiter)| {
                 let table = above.table.as_ref();
-                table
-                    .and_then(|table| keep(&table.heading, delimiter, table.count))
+                table.and_then(|table| keep(&table.heading, delimiter, table.count))
             })
             .collect();
         let columns = self
