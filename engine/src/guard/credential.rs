@@ -160,8 +160,45 @@ pub(super) fn joint(scan: &mut Scanner<'_>, at: usize) -> usize {
     joined(scan, start).unwrap_or(at + 1)
 }
 
+/// A set of the first three bytes of all prefixes in [`JOINED`]; it may hold some too many.
+static BEGINNINGS: [u64; 32] = beginnings();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn beginnings() -> [u64; 32] {
+    let mut set = [0; 32];
+    let mut entry = 0;
+    while entry < JOINED.len() {
+        let prefix = JOINED[entry].prefix;
+        let (slot, bit) = beginning([prefix[0], prefix[1], prefix[2]]);
+        set[slot] |= bit;
+        entry += 1;
+    }
+    set
+}
+
+/// Where three bytes stand in [`BEGINNINGS`].
+const fn beginning([first, second, third]: [u8; 3]) -> (usize, u64) {
+    let mixed = (first as usize * 31 + second as usize) * 31 + third as usize;
+    (mixed / 64 % 32, 1 << (mixed % 64))
+}
+
+/// A vendor's prefix may begin at `start`.
+fn may_begin(scan: &Scanner<'_>, start: usize) -> bool {
+    let Some(head) = scan.bytes.get(start..).and_then(<[u8]>::first_chunk) else {
+        return true;
+    };
+    let (slot, bit) = beginning(*head);
+    BEGINNINGS.get(slot).is_some_and(|bits| bits & bit != 0)
+}
+
 /// A key that begins at `start` and whose prefix has a `-` or `_`.
 pub(super) fn joined(scan: &mut Scanner<'_>, start: usize) -> Option<usize> {
+    if !may_begin(scan, start) {
+        return None;
+    }
     let before = scan.byte_before(start);
     if is_word(before) || before == b'-' {
         return None;
@@ -251,7 +288,19 @@ fn is_last_line(scan: &Scanner<'_>, at: usize, end: usize) -> bool {
 pub(super) fn capital(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
     let start = match scan.at(at) {
         b'J' if scan.slice(at.saturating_sub(2), at) == b"ey" => at - 2,
-        b'A' | b'S' | b'E' => at,
+        first @ (b'A' | b'S' | b'E') => {
+            // The second letters of the prefixes in `CAPITAL`.
+            let second = scan.at(at + 1);
+            let known = match first {
+                b'A' => matches!(second, b'K' | b'S' | b'I' | b'T'),
+                b'S' => matches!(second, b'G' | b'K'),
+                _ => second == b'A',
+            };
+            if !known {
+                return None;
+            }
+            at
+        }
         _ => return None,
     };
     if is_word(scan.byte_before(start)) || scan.byte_before(start) == b'-' {

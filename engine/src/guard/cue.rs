@@ -207,9 +207,37 @@ impl<'a> Words<'a> {
     /// The word number `index`, read when it was not.
     fn word(&mut self, index: usize) -> Option<u32> {
         while self.len <= index && !self.done {
+            self.letters();
             self.done = !self.step();
         }
         self.hashes.get(..self.len)?.get(index).copied()
+    }
+
+    /// Reads small letters to the left: most of a text, and they change nothing but their word.
+    fn letters(&mut self) {
+        if self.reader.broken || self.reader.sentence || self.len >= self.most {
+            return;
+        }
+        let findings = self.found.iter().rev().map(|finding| finding.end);
+        let last = findings.into_iter().find(|end| *end <= self.end);
+        let low = self.low.max(last.unwrap_or(0));
+        let bytes = self.text.as_bytes().get(low..self.end).unwrap_or_default();
+        let mut hash = self.reader.hash;
+        let mut count = 0;
+        for byte in bytes.iter().rev() {
+            if !byte.is_ascii_lowercase() {
+                break;
+            }
+            hash = letter(hash, *byte);
+            count += 1;
+        }
+        if let Some(first) = bytes.get(bytes.len() - count).filter(|_| count > 0) {
+            self.reader.hash = hash;
+            self.reader.letters += u32::try_from(count).unwrap_or(u32::MAX);
+            self.reader.lower_first = true;
+            self.reader.after = char::from(*first);
+            self.end -= count;
+        }
     }
 
     /// Reads one character to the left. A finding, and the token that stands for one, is a word

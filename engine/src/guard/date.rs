@@ -16,10 +16,11 @@ pub(super) fn birth(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<us
     if !matches!(group.len, 1 | 2 | 4) {
         return None;
     }
-    let (start, end) = numeric(run, from)
-        .or_else(|| ideographic(scan, run, from))
-        .or_else(|| day_first(scan, run, from))
-        .or_else(|| month_first(scan, run, from))?;
+    let (start, end) = match numeric(run, from) {
+        Some(found) => found,
+        None if group.len == 4 => ideographic(scan, run, from)?,
+        None => day_first(scan, run, from).or_else(|| month_first(scan, run, from))?,
+    };
     let context = scan.context(start);
     let announced = context.is(&[Cue::Birth]) && context.clean && context.distance <= DISTANCE_MAX;
     if !announced && !born_after(scan, end) {
@@ -113,18 +114,22 @@ fn day_first(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usize
         at += 2;
     }
     at = spaces(scan, at, b". -,/");
-    for word in ["of ", "de ", "do "] {
-        at = skip(scan, at, word).unwrap_or(at);
+    let mut first = scan.at(at) | 0x20;
+    if matches!(first, b'o' | b'd') {
+        for word in ["of ", "de ", "do "] {
+            at = skip(scan, at, word).unwrap_or(at);
+        }
+        first = scan.at(at) | 0x20;
     }
-    at = match skip(scan, at, "tháng")
-        .or_else(|| skip(scan, at, "thang"))
-        .or_else(|| skip(scan, at, "tha\u{301}ng"))
-    {
-        Some(after) => {
+    at = match first {
+        b't' => {
+            let mut names = ["tháng", "thang", "tha\u{301}ng"].into_iter();
+            let after = names.find_map(|name| skip(scan, at, name))?;
             let (month, after) = short(scan, spaces(scan, after, b" "))?;
             (1..=12).contains(&month).then_some(after)?
         }
-        None => month(scan, at)?,
+        b'a'..=b'z' => month(scan, at)?,
+        _ => return None,
     };
     at = spaces(scan, at, b". -,/");
     for word in ["năm ", "nam ", "na\u{306}m ", "de ", "del "] {

@@ -13,6 +13,8 @@ use super::{Evidence, Kind, date, national, token};
 const GROUPS_MAX: usize = 24;
 /// Groups the longest shape needs.
 const GROUPS_OF_SHAPE_MAX: usize = 8;
+/// Groups of a telephone number without its country's code.
+const PHONE_GROUPS_MAX: usize = 6;
 /// Digits of the shortest shape.
 const SHAPE_DIGITS_MIN: usize = 7;
 /// Bytes between two versions that are told together.
@@ -346,8 +348,13 @@ pub(super) fn run(scan: &mut Scanner<'_>, at: usize) -> usize {
             if let Some(after) = date::birth(scan, &run, from) {
                 return after;
             }
-            // A lone short number is part of a date or nothing.
-            if run.len() == 1 && run.group(0).len < SHAPE_DIGITS_MIN {
+            // A short number is part of a date or nothing, but for four groups: an address.
+            let rest = run.digits(from, run.len()).len();
+            if rest < ID_DIGITS_MIN && run.len() < from + 4 {
+                from += 1;
+                continue;
+            }
+            if run.len() == 1 && rest < SHAPE_DIGITS_MIN {
                 break;
             }
             if let Some(to) = accept(scan, &run, from) {
@@ -420,6 +427,12 @@ fn accept(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
     let mut context = None;
     if let Some(to) = identified(scan, run, from, &mut context) {
         return Some(to);
+    }
+    // Too few digits for all of them but two: an address, and what a country's code begins.
+    let near = run.digits(from, run.len().min(from + PHONE_GROUPS_MAX));
+    let dotted = run.group(from + 1).separator == Separator::Dot;
+    if near.len() < SHAPE_DIGITS_MIN && !dotted && !run.plus && !near.starts_with(&[0, 0]) {
+        return None;
     }
     for shape in SHAPES {
         let Some(fit) = (shape.fits)(run, from) else {
