@@ -4,15 +4,20 @@
 //! line is the heading when its cells are words. Lines are counted when a candidate asks, once each,
 //! and nothing after a value is looked at but for a few bytes.
 
+mod delimiter;
+mod insert;
+
 use std::rc::Rc;
 
 use super::cue::{self, Cue};
 use super::scanner::Scanner;
+use delimiter::{ALL_MARKS, DELIMITERS, cell, delimiters, is_heading, marks};
+use insert::Insert;
+
+pub(super) use insert::INSERT_BYTES_MAX;
 
 /// A longer line is no row of a table.
 pub(super) const LINE_BYTES_MAX: usize = 4096;
-/// Bytes looked back for `VALUES`, and from there for its columns.
-pub(super) const INSERT_BYTES_MAX: usize = 1024;
 /// Bytes of a first cell after which a delimiter has to follow.
 const CELL_BYTES_MAX: usize = 96;
 
@@ -27,16 +32,6 @@ pub(super) struct Tables {
     insert: Option<Insert>,
     /// `VALUES` was looked for up to here.
     searched: usize,
-}
-
-/// A place in the values of an SQL `INSERT`.
-#[derive(Clone)]
-struct Insert {
-    columns: Heading,
-    cursor: usize,
-    column: usize,
-    depth: u32,
-    quote: u8,
 }
 
 /// The line that was asked for last.
@@ -257,74 +252,6 @@ impl Scanner<'_> {
         column <= count && (column > 0 || follows())
     }
 
-    /// What the name of the SQL column `at` is a value of announces.
-    pub(super) fn inserted(&mut self, at: usize) -> Option<Cue> {
-        let from = self
-            .tables
-            .searched
-            .max(at.saturating_sub(INSERT_BYTES_MAX));
-        if at > from {
-            let window = self.slice(from, at);
-            let found = memchr::memchr2_iter(b'v', b'V', window)
-                .rev()
-                .find(|start| {
-                    window
-                        .get(*start..start + 6)
-                        .is_some_and(|word| word.eq_ignore_ascii_case(b"values"))
-                });
-            if let Some(found) = found {
-                self.tables.insert = self.columns_before(from + found);
-            }
-            self.tables.searched = at.saturating_sub(5).max(self.tables.searched);
-        }
-        self.enter_values(at)?;
-        let insert = self.tables.insert.as_ref()?;
-        if insert.cursor != at || insert.depth != 1 {
-            return None;
-        }
-        self.announced(&insert.columns, b',', insert.column)
-    }
-
-    /// Follows the values up to `at`.
-    fn enter_values(&mut self, at: usize) -> Option<()> {
-        let mut insert = self.tables.insert.take()?;
-        for byte in self.bytes.get(insert.cursor..at).unwrap_or_default() {
-            match byte {
-                b'\'' | b'"' if insert.quote == 0 => insert.quote = *byte,
-                quote if *quote == insert.quote => insert.quote = 0,
-                _ if insert.quote != 0 => {}
-                b'(' => {
-                    insert.depth += 1;
-                    if insert.depth == 1 {
-                        insert.column = 0;
-                    }
-                }
-                b')' => insert.depth = insert.depth.saturating_sub(1),
-                b',' if insert.depth == 1 => insert.column += 1,
-                b';' => return None,
-                _ => {}
-            }
-        }
-        insert.cursor = insert.cursor.max(at);
-        self.tables.insert = Some(insert);
-        Some(())
-    }
-
-    /// The list of names before `VALUES` at `at`.
-    fn columns_before(&self, at: usize) -> Option<Insert> {
-        let low = at.saturating_sub(INSERT_BYTES_MAX);
-        let head = self.slice(low, at).trim_ascii_end();
-        let list = head.strip_suffix(b")")?;
-        let open = list.iter().rposition(|byte| *byte == b'(')?;
-        Some(Insert {
-            columns: Heading::At(low + open + 1, low + list.len()),
-            cursor: at + 6,
-            column: 0,
-            depth: 0,
-            quote: 0,
-        })
-    }
-
     /// Finds the line that holds `at`.
     fn enter_line(&mut self, at: usize) {
         let line = &mut self.tables.line;
@@ -432,69 +359,4 @@ impl Scanner<'_> {
             insert.columns = columns;
         }
     }
-}
-
-/// Candidates, the surest first. A space stands for two and more.
-const DELIMITERS: [u8; 5] = [b'\t', b'|', b';', b',', b' '];
-
-/// A bit for each delimiter.
-const ALL_MARKS: u8 = (1 << DELIMITERS.len()) - 1;
-
-/// The delimiters that are in `text`, without a branch for each byte.
-fn marks(text: &[u8]) -> u8 {
-    let mark = |byte: u8| {
-        u8::from(byte == b'\t')
-            | u8::from(byte == b'|') << 1
-            | u8::from(byte == b';') << 2
-            | u8::from(byte == b',') << 3
-    };
-    let single = text.iter().fold(0, |marks, byte| marks | mark(*byte));
-    let second = text.get(1..).unwrap_or_default();
-    let pairs = text.iter().zip(second);
-    let double = pairs.fold(0, |double, (first, second)| {
-        double | u8::from(*first == b' ' && *second == b' ')
-    });
-    single | double << 4
-}
-
-/// A space stands for runs of two and more.
-fn delimiters(line: &[u8], delimiter: u8) -> usize {
-    if delimiter != b' ' {
-        return memchr::memchr_iter(delimiter, line).count();
-    }
-    let starts = line
-        .windows(3)
-        .filter(|window| matches!(window, [before, b' ', b' '] if *before != b' '));
-    starts.count()
-}
-
-/// Cell number `column` of a heading.
-fn cell(heading: &str, delimiter: u8, column: usize) -> Option<&str> {
-    if delimiter == b' ' {
-        return heading
-            .split("  ")
-            .map(str::trim)
-            .filter(|cell| !cell.is_empty())
-            .nth(column);
-    }
-    heading.split(char::from(delimiter)).nth(column)
-}
-
-/// Every cell is a few words and no value.
-fn is_heading(line: &[u8], delimiter: u8) -> bool {
-    line.split(|byte| *byte == delimiter).all(|cell| {
-        cell.len() <= 48
-            && !cell
-                .iter()
-                .any(|byte| matches!(byte, b':' | b'=' | b'@' | b'{' | b'[' | b'(' | b'?' | b'!'))
-            && cell.iter().filter(|byte| byte.is_ascii_digit()).count() <= 2
-            && !cell.trim_ascii().first().is_some_and(u8::is_ascii_digit)
-            && !cell.ends_with(b".")
-            && cell
-                .trim_ascii()
-                .iter()
-                .filter(|byte| **byte == b' ')
-                .count()
-                <= 3
-    })
 }

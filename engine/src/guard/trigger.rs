@@ -44,7 +44,7 @@ mod plain {
 
     /// What is known of the text besides: nothing.
     #[derive(Clone, Copy, Default)]
-    pub(in super::super) struct Triggers;
+    pub(in super::super) struct Triggers(());
 
     impl Triggers {
         /// The first trigger from `at` on.
