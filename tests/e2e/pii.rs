@@ -497,18 +497,8 @@ async fn wasm_finds_what_native_code_finds(gateway: Arc<Gateway>) {
         for (index, text) in batch.iter().enumerate() {
             assert_eq!(
                 seen["messages"][index + 1]["content"],
-                natively_redacted(text)
+                engine::guard::redact(text).unwrap_or_else(|| text.clone())
             );
         }
     }
-}
-
-fn natively_redacted(text: &str) -> String {
-    let mut findings = Vec::new();
-    engine::guard::scan(text, &mut findings);
-    let mut redacted = text.to_owned();
-    for found in findings.iter().rev() {
-        redacted.replace_range(found.start..found.end, found.kind.token());
-    }
-    redacted
 }
