@@ -69,7 +69,11 @@ impl Replica {
         let wish = Wish {
             id,
             amount_nano: hold.amount_nano,
-            cost_nano: hold.metered_nano,
+            // Exchanges under a lease are charged by their records, which its worker still has.
+            cost_nano: match hold.lease_requests {
+                Some(_) => 0,
+                None => hold.metered_nano,
+            },
             fields,
             lease: hold.lease_requests,
             info: Info {

@@ -87,10 +87,15 @@ impl Own {
         let mut own = self.lock();
         // Without this line less is charged after a crash than was spent, no more.
         let _unwritten = own.journal.renew(live);
+        own.compact();
         for (id, cost_nano) in live {
             if let Some(kept) = own.kept.get_mut(id) {
                 kept.seen_ms = now_ms;
-                kept.wish.cost_nano = (*cost_nano).max(kept.wish.cost_nano);
+                // What a lease has cost goes down when its records come.
+                kept.wish.cost_nano = match kept.wish.lease {
+                    Some(_) => *cost_nano,
+                    None => (*cost_nano).max(kept.wish.cost_nano),
+                };
                 kept.wish.amount_nano = (*cost_nano).max(kept.wish.amount_nano);
             }
         }
@@ -103,6 +108,7 @@ impl Own {
         };
         let amount_nano = kept.wish.amount_nano.saturating_add(more_nano);
         kept.wish.amount_nano = amount_nano.max(0);
+        kept.wish.cost_nano = kept.wish.cost_nano.min(kept.wish.amount_nano);
         if more_nano > 0 {
             let kept = kept.clone();
             own.note(&kept);
@@ -140,11 +146,16 @@ impl Own {
 impl Holds {
     /// Notes a hold. Redis has it: a journal that cannot be written is no reason to refuse anybody.
     fn note(&mut self, kept: &Kept) {
-        if self.journal.is_full() {
-            let _longer = self.journal.rewrite(self.kept.values().map(Kept::noted));
-        }
+        self.compact();
         let (id, hold, counts) = kept.noted();
         let _unwritten = self.journal.note(id, &hold, counts);
+    }
+
+    fn compact(&mut self) {
+        if self.journal.is_full() {
+            let all = self.kept.values().chain(&self.before);
+            let _longer = self.journal.rewrite(all.map(Kept::noted));
+        }
     }
 }
 

@@ -104,7 +104,8 @@ end
 if lease == '' then
   finish(hold)
 elseif hold then
-  resize(hold, math.max(num(hold.amount) - num(cost), 0))
+  -- A lease that was put back may be put back without it already: too much is held rather than too little.
+  if not again then resize(hold, math.max(num(hold.amount) - num(cost), 0)) end
   if num(hold.cost) > num(hold.amount) then
     call('HSET', P .. 'h:' .. lease, 'c', hold.amount)
   end
