@@ -67,7 +67,7 @@ soak: ## three services on one Redis, killed under load: SOAK_SECONDS (300), SOA
 	@WEIR_SOAK_SECONDS=$(or $(SOAK_SECONDS),300) WEIR_SOAK_SEED=$(or $(SOAK_SEED),7) \
 	  cargo test -q -p weir --test serve -- soak::
 
-fuzz: ## random inputs for the engine's readers, FUZZ_SECONDS (60) for each of ten
+fuzz: ## random inputs for the engine's readers, FUZZ_SECONDS (60) for each of twelve
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
 
 bench-engine: ## the engine's parts and whole exchanges, natively

@@ -39,6 +39,7 @@ mod reading;
 mod record;
 mod refusal;
 mod replay;
+mod report;
 mod request;
 mod result;
 mod stream;
@@ -227,7 +228,7 @@ enum State {
     Naming { body_here: bool },
     /// Waiting for the body.
     Receiving,
-    /// A judge of content is being asked.
+    /// Admitted, and a judge of content is being asked.
     Judging,
     /// The sidecar is deciding.
     Admitting,

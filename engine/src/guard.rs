@@ -48,7 +48,7 @@ pub use inspect::{Inspection, Orders, inspect};
 pub use kind::{Detector, Evidence, Kind, detectors};
 pub use pseudonym::Pseudonyms;
 pub use replacement::{Key, tenant_key};
-pub use rules::{Actions, Guardrails};
+pub use rules::{Actions, Guardrails, PII_RULE};
 pub use window::Window;
 
 /// One piece of personal data in a text.

@@ -24,7 +24,7 @@ use serde_json::Value;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 12] = [
     ("json", json),
     ("request", request),
     ("sse", sse),
@@ -35,6 +35,8 @@ pub const TARGETS: [Target; 10] = [
     ("route", route),
     ("guard", guard),
     ("tokens", tokens),
+    ("watch", watch),
+    ("rules", rules),
 ];
 
 /// Deeper documents are refused by either reader, each at a depth of its own.
@@ -474,4 +476,79 @@ pub fn tokens(data: &[u8]) {
             tokenizers.prompt_tokens(Encoding::O200k, &request, data);
         }
     });
+}
+
+/// What a guard makes of a stream: what is said, what was found, and whether it was denied.
+type Watched = (Vec<u8>, Vec<(guard::Kind, u32)>, bool);
+
+/// A guard over answers reads any events the same however their bytes are cut, and what it says of
+/// a document is a document.
+pub fn watch(data: &[u8]) {
+    let Some((&[form, action], rest)) = data.split_first_chunk() else {
+        return;
+    };
+    let fresh = || {
+        let action = PiiAction::ALL
+            .get(usize::from(action) % (PiiAction::ALL.len() + 1))
+            .copied()
+            .filter(|action| *action != PiiAction::Pseudonymize);
+        let actions = action.map_or_else(guard::Actions::default, guard::Actions::from);
+        let detectors = std::rc::Rc::new(guard::Detectors::default());
+        let pseudonyms = PSEUDONYMS.with(Clone::clone);
+        let mut watch = guard::AnswerGuard::new(actions, detectors, [7; 32], pseudonyms).of_form(
+            match form % 3 {
+                0 => guard::AnswerForm::Chat,
+                1 => guard::AnswerForm::Messages,
+                _ => guard::AnswerForm::Responses,
+            },
+        );
+        if form & 64 != 0 {
+            let pattern = PATTERN.get_or_init(|| guard::TextPattern::compile("X-[0-9]{2,9}").ok());
+            watch.look_for(pattern.clone().expect("a pattern"), form & 128 != 0);
+        }
+        watch
+    };
+    let watched = |chunks: &mut dyn Iterator<Item = &[u8]>| -> Watched {
+        let mut watch = fresh();
+        let mut out = Vec::new();
+        chunks.for_each(|chunk| watch.push(chunk, &mut out));
+        watch.end(&mut out);
+        (out, watch.take_counts(), watch.denied())
+    };
+    let (stream, pieces) = pieces(rest);
+    let whole = watched(&mut std::iter::once(stream));
+    assert_eq!(whole, watched(&mut pieces.into_iter()));
+    assert_eq!(whole, watched(&mut stream.chunks(1)));
+    let mut watch = fresh();
+    let said = watch.document(stream.to_vec());
+    if json::document(stream).is_ok() && !watch.denied() {
+        assert!(json::document(&said).is_ok(), "a document stays one");
+    }
+}
+
+thread_local! {
+    /// Placeholders: `[EMAIL_1_....]` and `[NAME_1_....]`.
+    static PSEUDONYMS: guard::Pseudonyms = {
+        let body = br#"{"model":"m","messages":[{"role":"user","content":"ann@example.com"}]}"#;
+        let request = ChatRequest::parse(body).expect("a request");
+        let mut edits = Edits::default();
+        guard::inspect(body, &request.texts, PiiAction::Pseudonymize, &mut edits).pseudonyms
+    };
+}
+
+static PATTERN: OnceLock<Option<guard::TextPattern>> = OnceLock::new();
+
+/// Rules are read or refused with a member and a sentence; what was read is the same after a journey.
+pub fn rules(data: &[u8]) {
+    let Ok(value) = serde_json::from_slice::<Value>(data) else {
+        return;
+    };
+    match guard::Guardrails::parse(&value) {
+        Ok(rules) => {
+            let wire = serde_json::to_vec(&rules).expect("rules are JSON");
+            let again: guard::Guardrails = serde_json::from_slice(&wire).expect("rules");
+            assert_eq!(again, rules);
+        }
+        Err(error) => assert!(!error.message.is_empty()),
+    }
 }

@@ -38,3 +38,4 @@ mod signatures;
 mod stores;
 mod tls;
 mod vaults;
+mod webhooks;

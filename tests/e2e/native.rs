@@ -8,7 +8,7 @@ use e2e::client::{Answer, marker};
 use e2e::gateway::Gateway;
 use e2e::provider::FakeProvider;
 use e2e::run_cases;
-use e2e::setup::Setup;
+use e2e::setup::{KEY, Setup};
 use serde_json::{Value, json};
 
 const MAIL: &str = "ann.lee@example.com";
@@ -43,6 +43,9 @@ async fn native_answers_under_rules() {
             native_streams_that_are_denied_end,
             checks_of_native_streams,
             a_stream_too_long_to_be_held,
+            reports_reach_official_packages,
+            the_ledger_tells_what_was_done,
+            images_are_left_alone_and_said_so,
         ]
     );
 }
@@ -479,4 +482,74 @@ async fn a_stream_too_long_to_be_held(gateway: Arc<Gateway>) {
     refused.refused(400, "guardrail_violation");
     let message = refused.json()["error"]["message"].to_string();
     assert!(message.contains("longer than 8388608 bytes"), "{refused}");
+}
+
+async fn reports_reach_official_packages(gateway: Arc<Gateway>) {
+    let models = ["gpt-4o-mini", CLAUDE, NATIVE].map(str::to_owned);
+    let arguments = [gateway.url(""), KEY.to_owned()].into_iter().chain(models);
+    crate::clients::packages::python("reports.py", arguments).await;
+}
+
+async fn the_ledger_tells_what_was_done(gateway: Arc<Gateway>) {
+    let deed = |usage: &Value, action: &str| {
+        let deeds = usage["by_guardrail"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let wanted = |deed: &&Value| {
+            deed["type"] == "IBAN" && deed["on"] == "input" && deed["action"] == action
+        };
+        deeds.iter().find(wanted).cloned().unwrap_or_default()
+    };
+    let rules = json!({"guardrails": {"input": [
+        {"type": "pii_detection", "action": "hash", "types": ["IBAN"]}]}});
+    let text = format!("{} DE89 3704 0044 0532 0130 00", marker());
+    let body = json!({"model": CLAUDE, "max_tokens": 50,
+        "messages": [{"role": "user", "content": text}]});
+    gateway
+        .post("/v1/messages", &body)
+        .config(&rules)
+        .send()
+        .await
+        .good();
+    for _ in 0..50 {
+        let usage = gateway.admin("GET", "/admin/usage", None).await.json();
+        let found = deed(&usage, "hash");
+        if found["findings"] == 1 {
+            assert_eq!(found["rule"], "pii_detection");
+            assert!(!usage.to_string().contains("3704"));
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the ledger does not tell");
+}
+
+async fn images_are_left_alone_and_said_so(gateway: Arc<Gateway>) {
+    let rules = json!({"guardrails": {"input": [{"type": "pii_detection", "action": "redact"}]}});
+    let image = "data:image/png;base64,iVBORw0KGgo=";
+    let mark = marker();
+    let body = json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": [
+        {"type": "text", "text": format!("{mark} what is this?")},
+        {"type": "image_url", "image_url": {"url": image}}]}]});
+    let answer = gateway.chat(&body).config(&rules).send().await;
+    answer.good();
+    let unread = "x-weir-guardrails-unread";
+    assert_eq!(answer.header(unread), Some("images=1"), "{answer}");
+    let seen = FakeProvider::only(gateway.provider.requests(&mark).await);
+    assert!(seen.body.contains(image));
+    let body = json!({"model": CLAUDE, "max_tokens": 50, "messages": [{"role": "user", "content": [
+        {"type": "text", "text": "what is this?"},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png",
+            "data": "iVBORw0KGgo="}}]}]});
+    let answer = gateway
+        .post("/v1/messages", &body)
+        .config(&rules)
+        .send()
+        .await;
+    assert_eq!(answer.header(unread), Some("images=1"), "{answer}");
+    let plain = gateway.chat(&json!({"model": "gpt-4o-mini",
+        "messages": [{"role": "user", "content": "hello"}]}));
+    let plain = plain.config(&rules).send().await;
+    assert_eq!(plain.header(unread), None, "{plain}");
 }

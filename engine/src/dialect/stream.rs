@@ -57,6 +57,8 @@ struct State {
     end: End,
     /// The provider itself has said why it failed.
     reported: bool,
+    /// What guardrails did, as JSON, for the last chunk.
+    report: Option<Vec<u8>>,
     /// A choice has named why it ended.
     finish_seen: bool,
     usage: Option<Usage>,
@@ -169,6 +171,7 @@ impl StreamDecoder {
                 include_usage,
                 end: End::Open,
                 reported: false,
+                report: None,
                 finish_seen: false,
                 usage: None,
                 usage_json: Vec::new(),
@@ -287,6 +290,11 @@ impl StreamDecoder {
         (!text.is_empty()).then_some(text)
     }
 
+    /// What guardrails did, as JSON: the last chunk says it.
+    pub fn report(&mut self, hook_results: Vec<u8>) {
+        self.state.report = Some(hook_results);
+    }
+
     /// Ends a stream that has finished: the usage chunk with `metadata_json` in it when the client
     /// asked for usage, else that object in a comment; then `[DONE]`. Nothing after a failure.
     pub fn tail(&mut self, metadata_json: &str, out: &mut Vec<u8>) {
@@ -299,6 +307,9 @@ impl StreamDecoder {
                 out.extend_from_slice(b": weir ");
                 out.extend_from_slice(metadata_json.as_bytes());
                 out.extend_from_slice(b"\n\n");
+                if let Some(chunk) = self.state.report_chunk() {
+                    sse::write_event(&chunk, out);
+                }
             }
         }
         sse::write_event(b"[DONE]", out);
@@ -467,7 +478,12 @@ impl State {
 
     fn usage_chunk(&self, metadata_json: &str) -> Option<Vec<u8>> {
         if let Some(open) = self.usage_chunk.strip_suffix(b"}") {
-            return Some([open, b",\"metadata\":", metadata_json.as_bytes(), b"}"].concat());
+            let mut chunk = [open, b",\"metadata\":", metadata_json.as_bytes()].concat();
+            if let Some(report) = &self.report {
+                Writer::new(&mut chunk).key("hook_results").raw(report);
+            }
+            chunk.push(b'}');
+            return Some(chunk);
         }
         let usage = self.usage?;
         let mut chunk = Vec::new();
@@ -480,6 +496,21 @@ impl State {
                 json => out.raw(json),
             }
             out.key("metadata").raw(metadata_json.as_bytes());
+            if let Some(report) = &self.report {
+                out.key("hook_results").raw(report);
+            }
+        });
+        Some(chunk)
+    }
+
+    /// A chunk for the report alone.
+    fn report_chunk(&self) -> Option<Vec<u8>> {
+        let report = self.report.as_ref()?;
+        let mut chunk = Vec::new();
+        Writer::new(&mut chunk).object(|out| {
+            self.head.write(out);
+            out.key("choices").array(|_| {});
+            out.key("hook_results").raw(report);
         });
         Some(chunk)
     }

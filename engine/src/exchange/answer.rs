@@ -154,8 +154,8 @@ impl Exchange {
         let put = self.cache_put(&body, false, usage);
         if self.has_metadata() {
             body = with_metadata(&body, &self.metadata(false, cost, None));
-            body = self.reported(body);
         }
+        body = self.reported(body);
         let headers = self.answer_headers(Some((cost, usage)), Some(body.len()));
         self.finish(Ending::Done);
         let step = AnswerBody {
@@ -321,12 +321,16 @@ impl Exchange {
         if stream.meter().usage().is_none() {
             stream.set_usage(usage);
         }
+        let report = self.hook_results().and_then(|it| stream.report(it));
         let before = out.len();
         stream.close(&metadata, out);
         if self.endpoint != Some(Endpoint::Chat) {
             // What is replayed of a chat gets its end anew; other formats are replayed as they are.
             let end = out.get(before..).unwrap_or_default().to_vec();
             self.capture(&end);
+        }
+        if let Some(report) = report {
+            self.report_last(&report, out);
         }
         if stream.wants_comment() {
             write_comment(&metadata, out);
@@ -415,7 +419,6 @@ impl Exchange {
         let message = self.denial(Direction::Output);
         let message = message.unwrap_or_else(|| row.message.to_owned());
         let body = dialect::error_body(&message, row.kind, None, Some(row.name));
-        let body = self.reported(body);
         self.replaced_by_error(row.status, body, Code::GuardrailViolation)
     }
 
@@ -443,7 +446,10 @@ impl Exchange {
         self.outcome.status = status;
         self.outcome.code = Some(code);
         self.answer.status = status;
-        let body = self.spoken(status, body);
+        let mut body = self.spoken(status, body);
+        if code == Code::GuardrailViolation {
+            body = self.reported(body);
+        }
         let mut headers = self.answer_headers(None, Some(body.len()));
         if let Some(retry) = code.row().should_retry {
             headers.push("x-should-retry", if retry { "true" } else { "false" });

@@ -10,26 +10,25 @@ use crate::guard::rules::{BUILT_IN, Check, Guardrails, PiiRule, RuleError, Test}
 use crate::guard::{
     self, Actions, AnswerForm, AnswerGuard, Detectors, Inspection, Judge, Key, Orders, Pseudonyms,
 };
-use crate::headers::Headers;
 use crate::ingress::Ingress;
-use crate::json::{self, Edits, Writer};
+use crate::json::Edits;
 use crate::policy::PolicyIndex;
 use crate::reply::Code;
 use crate::request::Text;
 use crate::wire::{Direction, KeyRecord, PiiAction, Verdict};
 
 /// How rules for personal data are named.
-const PII: &str = "pii_detection";
+const PII: &str = guard::PII_RULE;
 
 /// The rules that hold for an exchange, whoever made them.
 pub(super) struct Guard {
-    input: Actions,
+    pub(super) input: Actions,
     pub(super) output: Actions,
     /// What finds personal data, as it was when the request came.
     pub(super) detectors: Rc<Detectors>,
     key: [u8; 32],
     allow_unread: bool,
-    report: bool,
+    pub(super) report: bool,
     pub(super) input_checks: Vec<Check>,
     pub(super) output_checks: Vec<Check>,
     judges: Vec<Rc<Judge>>,
@@ -312,81 +311,6 @@ impl Exchange {
         let found = verdicts.filter(|verdict| verdict.rule == PII);
         found.map(|verdict| verdict.action).max()
     }
-
-    /// `hook_results` as Portkey writes them, where somebody asks for a report.
-    pub(super) fn hook_results(&self) -> Option<Vec<u8>> {
-        self.guard.as_deref().filter(|guard| guard.report)?;
-        let mut results = Vec::new();
-        Writer::new(&mut results).object(|out| {
-            for (name, on) in [
-                ("before_request_hooks", Direction::Input),
-                ("after_request_hooks", Direction::Output),
-            ] {
-                let verdicts = self.outcome.verdicts.iter().filter(|it| it.on == on);
-                out.key(name).array(|out| {
-                    for verdict in verdicts {
-                        write_hook(verdict, out);
-                    }
-                });
-            }
-        });
-        Some(results)
-    }
-
-    /// An answer in OpenAI's form with that report.
-    pub(super) fn reported(&self, body: Vec<u8>) -> Vec<u8> {
-        let Some(results) = self.hook_results() else {
-            return body;
-        };
-        let Ok(root) = json::document(&body) else {
-            return body;
-        };
-        let mut edits = Edits::default();
-        edits.set_member(&body, root, "hook_results", results);
-        edits.apply(&body)
-    }
-
-    /// What was found, in the head of an answer.
-    pub(super) fn push_findings(&self, headers: &mut Headers) {
-        if self.outcome.verdicts.is_empty() {
-            return;
-        }
-        for (name, on) in [
-            ("x-weir-pii", Direction::Input),
-            ("x-weir-pii-output", Direction::Output),
-        ] {
-            let found = self.findings(Some(on));
-            let found: Vec<String> = found
-                .iter()
-                .map(|(kind, count)| format!("{kind}={count}"))
-                .collect();
-            if !found.is_empty() {
-                headers.push(name, found.join(","));
-            }
-        }
-    }
-}
-
-fn write_hook(verdict: &Verdict, out: &mut Writer<'_>) {
-    out.object(|out| {
-        out.key("id").string(&verdict.rule);
-        out.key("type").string("guardrail");
-        out.key("verdict").boolean(false);
-        out.key("deny").boolean(verdict.action == PiiAction::Deny);
-        out.key("transformed")
-            .boolean(!matches!(verdict.action, PiiAction::Flag | PiiAction::Deny));
-        out.key("checks").array(|out| {
-            out.object(|out| {
-                out.key("id").string(&verdict.rule);
-                out.key("verdict").boolean(false);
-                out.key("data").object(|out| {
-                    out.key("type").string(&verdict.kind);
-                    out.key("action").string(verdict.action.name());
-                    out.key("count").number(u64::from(verdict.count));
-                });
-            });
-        });
-    });
 }
 
 /// A check with the judge that it means.

@@ -9,10 +9,16 @@ use crate::guard::{AnswerGuard, Checked, FOUND, Judge};
 use crate::json;
 use crate::reply::Code;
 use crate::request::{Place, Text};
-use crate::wire::{Admit, Direction, PiiAction, Verdict};
+use crate::wire::{CachedAnswer, Direction, PiiAction, Verdict};
 
 /// What is said of a judge that gave no answer.
 const NO_VERDICT: &str = "no_verdict";
+
+/// What an admitted request goes on to.
+pub(super) enum Admitted {
+    Granted,
+    Cached(Box<CachedAnswer>),
+}
 
 /// Questions to judges that wait for their turn.
 #[derive(Default)]
@@ -21,7 +27,7 @@ pub(super) struct Questions {
     open: Vec<(usize, Rc<Judge>)>,
     text: String,
     /// What goes on when the last one is content.
-    admit: Option<Admit>,
+    admitted: Option<Admitted>,
     answer: Option<AnswerBody>,
 }
 
@@ -117,15 +123,17 @@ impl Exchange {
         asked.collect()
     }
 
-    /// Asks the next judge before the request goes on to the sidecar, if there is one.
-    pub(super) fn before_admission(&mut self, env: &mut Env<'_>, admit: Admit) -> Step {
-        match self.judge_ask(env, Direction::Input) {
-            Some(ask) => {
-                self.questions.admit = Some(admit);
+    /// Asks the next judge before an admitted request goes on, if there is one: who may not ask makes no
+    /// judge work.
+    pub(super) fn admitted(&mut self, env: &mut Env<'_>, admitted: Admitted) -> Step {
+        match (self.judge_ask(env, Direction::Input), admitted) {
+            (Some(ask), admitted) => {
+                self.questions.admitted = Some(admitted);
                 self.state = State::Judging;
                 Step::Ask(ask)
             }
-            None => self.admit(env, admit),
+            (None, Admitted::Granted) => self.forward(env),
+            (None, Admitted::Cached(cached)) => self.replay(&cached),
         }
     }
 
@@ -208,8 +216,8 @@ impl Exchange {
         if let Some(message) = self.denial(Direction::Input) {
             return self.refuse(Code::GuardrailViolation, Some(message));
         }
-        match self.questions.admit.take() {
-            Some(admit) => self.before_admission(env, admit),
+        match self.questions.admitted.take() {
+            Some(admitted) => self.admitted(env, admitted),
             None => Step::Wait,
         }
     }

@@ -74,8 +74,14 @@ impl Exchange {
 
     /// Price of what a running exchange has consumed so far, for renewing its hold.
     pub fn live_cost(&self) -> Option<NanoUsd> {
-        if self.state != State::Forwarded || self.held_nano == 0 {
+        if self.held_nano == 0 {
             return None;
+        }
+        match self.state {
+            State::Forwarded => {}
+            // A judge may take longer than a hold lives.
+            State::Judging => return Some(0),
+            _ => return None,
         }
         let bytes = self
             .answer

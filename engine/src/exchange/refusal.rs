@@ -46,10 +46,6 @@ impl Exchange {
         let message = message.as_deref().unwrap_or(row.message);
         let param = param.as_deref().filter(|param| !param.is_empty());
         let body = dialect::error_body(message, row.kind, param, Some(row.name));
-        let body = match code {
-            Code::GuardrailViolation => self.reported(body),
-            _ => body,
-        };
         self.outcome.code = Some(code);
         let mut headers = self.reply_headers("application/json");
         if let Some(retry) = row.should_retry {
@@ -60,6 +56,10 @@ impl Exchange {
             _ => row.status,
         };
         let body = self.spoken(status, body);
+        let body = match code {
+            Code::GuardrailViolation => self.reported(body),
+            _ => body,
+        };
         self.reply(Reply {
             status,
             headers,

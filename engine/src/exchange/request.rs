@@ -1,5 +1,6 @@
 //! From the request's head to the moment it goes on or is answered here.
 
+use super::judging::Admitted;
 use super::{Ask, Endpoint, Env, Exchange, Forward, State, Step, Wishes};
 use crate::address;
 use crate::cache_key::sha256_hex;
@@ -100,17 +101,17 @@ impl Exchange {
         }
         self.body = body;
         match self.prepare(env) {
-            Ok(admit) => self.before_admission(env, admit),
+            Ok(admit) => self.admit(env, admit),
             Err(step) => *step,
         }
     }
 
     /// Admits the request under a lease, or asks.
-    pub(super) fn admit(&mut self, env: &mut Env<'_>, admit: Admit) -> Step {
+    fn admit(&mut self, env: &mut Env<'_>, admit: Admit) -> Step {
         match env.leases.admit(&admit, env.now_ms) {
             Some((lease, grant)) => {
                 self.lease = Some(lease);
-                self.forward(env, grant)
+                self.granted(env, grant)
             }
             None => {
                 self.state = State::Admitting;
@@ -138,17 +139,17 @@ impl Exchange {
         match answer {
             Some(Admission::Granted(mut grant)) => {
                 env.leases.learn(&self.sharing, &mut grant, env.now_ms);
-                self.forward(env, grant)
+                self.granted(env, grant)
             }
             Some(Admission::Cached(cached)) => {
                 (self.rate, self.rate_ms) = (cached.rate, env.now_ms);
-                self.replay(&cached.answer)
+                self.admitted(env, Admitted::Cached(Box::new(cached.answer)))
             }
             Some(Admission::Refused(refused)) => {
                 self.rate_ms = env.now_ms;
                 self.refused(&refused)
             }
-            None if grace => self.forward(env, Grant::default()),
+            None if grace => self.granted(env, Grant::default()),
             None => self.refuse(Code::StateUnavailable, None),
         }
     }
@@ -164,13 +165,18 @@ impl Exchange {
             .retain(|_| place.next().is_none_or(|place| !skipped.contains(&place)));
     }
 
-    fn forward(&mut self, env: &mut Env<'_>, grant: Grant) -> Step {
+    fn granted(&mut self, env: &mut Env<'_>, grant: Grant) -> Step {
         (self.rate, self.rate_ms) = (grant.rate, env.now_ms);
         self.held_nano = grant.hold_nano;
         (self.bound.hard, self.bound.sliced) = (grant.hard, grant.sliced);
         self.output_cap = grant.output_cap;
         self.credentials = grant.credentials;
         self.skip(&grant.skipped);
+        self.admitted(env, Admitted::Granted)
+    }
+
+    /// Lets the request go.
+    pub(super) fn forward(&mut self, env: &mut Env<'_>) -> Step {
         self.state = State::Forwarded;
         if self.has_adapter() {
             let headers = self.routing_headers();

@@ -198,6 +198,17 @@ impl AnswerStream {
         }
     }
 
+    /// Takes a report for the last chunk of a chat; gives it back where the form has another last event.
+    pub(super) fn report(&mut self, hook_results: Vec<u8>) -> Option<Vec<u8>> {
+        match self {
+            AnswerStream::Decoded(decoded) => {
+                decoded.decoder.report(hook_results);
+                None
+            }
+            _ => Some(hook_results),
+        }
+    }
+
     /// Whether what the stream cost goes into a comment at its end: the formats that have a place
     /// for it say it there.
     pub(super) fn wants_comment(&self) -> bool {

@@ -183,6 +183,12 @@ impl Detectors {
             .map_or(kind.token(), |custom| custom.token.as_str())
     }
 
+    /// Names of all detectors.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let configured = self.custom().iter().map(|custom| custom.name.as_str());
+        Kind::ALL.iter().map(|kind| kind.name()).chain(configured)
+    }
+
     /// The kind with this name, built-in or configured.
     pub fn kind(&self, name: &str) -> Option<Kind> {
         let built_in = Kind::ALL.iter().copied().find(|kind| kind.name() == name);

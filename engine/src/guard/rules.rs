@@ -44,7 +44,7 @@ impl Guardrails {
                 .into_iter()
                 .find(|name| detectors.kind(name).is_none())
             {
-                return Err(RuleError::type_unknown(side, name));
+                return Err(RuleError::type_unknown(side, name, detectors));
             }
         }
         Ok(())
@@ -67,7 +67,7 @@ impl Guardrails {
                     continue;
                 };
                 if name != BUILT_IN && !judges.clone().any(|judge| judge.name == *name) {
-                    return Err(RuleError::judge_unknown(side, place, name));
+                    return Err(RuleError::judge_unknown(side, place, name, judges));
                 }
             }
         }
@@ -164,6 +164,8 @@ pub enum Test {
     },
 }
 
+/// The name of rules for personal data.
+pub const PII_RULE: &str = "pii_detection";
 /// The name of the judge that is built in.
 pub const BUILT_IN: &str = "builtin";
 

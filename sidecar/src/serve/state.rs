@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::cache_key::sha256_hex;
+use engine::guard::{GuardConfig, Judge};
 use engine::ledger::{Answer, Ask, Ledger, Scope, ScopeId};
 use engine::limit::{Exceeded, Limits, Measure};
 use engine::period::Period;
@@ -116,6 +117,12 @@ impl CompiledPolicy {
             json,
             policy,
         })
+    }
+
+    /// What rules of guardrails may name.
+    pub(crate) fn guard_names(&self) -> (GuardConfig, Vec<Judge>) {
+        let defaults = &self.policy.defaults;
+        (defaults.detectors.clone(), defaults.judges.clone())
     }
 }
 

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::super::Kind;
 use super::super::check::{TextPattern, language, schema};
+use super::super::{Detectors, Judge};
 use super::{Check, Guardrails, KEEP, PiiRule, Rules, Test};
 use crate::wire::PiiAction;
 
@@ -19,7 +19,7 @@ pub struct RuleError {
     /// The word that is not known, when that is what is wrong.
     pub given: String,
     /// The words that are.
-    pub known: Vec<&'static str>,
+    pub known: Vec<String>,
 }
 
 impl fmt::Display for RuleError {
@@ -29,24 +29,27 @@ impl fmt::Display for RuleError {
 }
 
 impl RuleError {
-    pub(super) fn type_unknown(side: &str, name: &str) -> RuleError {
-        let known: Vec<&'static str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    pub(super) fn type_unknown(side: &str, name: &str, detectors: &Detectors) -> RuleError {
         RuleError {
             member: format!("{side}.types"),
             message: format!("no detector is called `{name}`"),
             given: name.to_owned(),
-            known,
+            known: detectors.names().map(str::to_owned).collect(),
         }
     }
-}
 
-impl RuleError {
-    pub(super) fn judge_unknown(side: &str, place: usize, name: &str) -> RuleError {
+    pub(super) fn judge_unknown<'a>(
+        side: &str,
+        place: usize,
+        name: &str,
+        judges: impl Iterator<Item = &'a Judge>,
+    ) -> RuleError {
+        let judges = judges.map(|judge| judge.name.as_str());
         RuleError {
             member: format!("{side}[{place}].judge"),
             message: format!("no judge is called `{name}`"),
             given: name.to_owned(),
-            known: vec![super::BUILT_IN],
+            known: judges.chain([super::BUILT_IN]).map(str::to_owned).collect(),
         }
     }
 }
@@ -87,7 +90,7 @@ fn unknown<T>(member: impl Into<String>, given: &str, known: &[&'static str]) ->
         member: member.into(),
         message: format!("`{given}` is none of {}", known.join(", ")),
         given: given.to_owned(),
-        known: known.to_vec(),
+        known: known.iter().map(|&word| word.to_owned()).collect(),
     })
 }
 
@@ -109,7 +112,7 @@ fn check_members(object: &Object, path: &str, known: &[&'static str]) -> Parsed<
             member: join(path, name),
             message: format!("unknown member; known here: {}", known.join(", ")),
             given: name.clone(),
-            known: known.to_vec(),
+            known: known.iter().map(|&word| word.to_owned()).collect(),
         }),
         None => Ok(()),
     }

@@ -26,7 +26,8 @@ pub(super) fn guardrails(field: &Field<'_>, known: &Known, reader: &mut Reader<'
     match read {
         Ok(rules) => rules,
         Err(error) => {
-            let hint = closest(&error.given, &error.known);
+            let known: Vec<&str> = error.known.iter().map(String::as_str).collect();
+            let hint = closest(&error.given, &known);
             let at = place(field, &error.member);
             reader.problem(&at, format!("{}{hint}", error.message));
             Guardrails::default()

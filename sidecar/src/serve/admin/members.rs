@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use engine::guard::Guardrails;
+use engine::guard::rules::RuleError;
 use engine::limits;
 use engine::period::{self, Period};
 use engine::price;
@@ -17,7 +18,7 @@ use serde_json::value::RawValue;
 
 use super::super::keys::VirtualKey;
 use super::Refusal;
-use crate::config::{KEY_RATES_MAX, Membership, PER, PER_S_MAX, RATE_MAX, RateConfig};
+use crate::config::{KEY_RATES_MAX, Membership, PER, PER_S_MAX, RATE_MAX, RateConfig, closest};
 
 /// A name, an environment label or a tenant, in bytes.
 const NAME_BYTES_MAX: usize = 200;
@@ -90,6 +91,17 @@ impl Rate {
             per_s: seconds.ok_or_else(wanted)?,
         })
     }
+}
+
+/// A refusal that names the rule at fault, and what may have been meant.
+pub(super) fn wrong_rule(of: &str, error: &RuleError) -> Refusal {
+    let member = match error.member.as_str() {
+        "" => of.to_owned(),
+        member => format!("{of}.{member}"),
+    };
+    let known: Vec<&str> = error.known.iter().map(String::as_str).collect();
+    let hint = closest(&error.given, &known);
+    Refusal::member(&member, format!("{}{hint}", error.message))
 }
 
 impl Members {
@@ -290,13 +302,7 @@ impl Members {
         let Some(rules) = rules else {
             return Ok(Some(Guardrails::default()));
         };
-        let rules = Guardrails::parse(&rules).map_err(|error| {
-            let member = match error.member.as_str() {
-                "" => "guardrails".to_owned(),
-                member => format!("guardrails.{member}"),
-            };
-            Refusal::member(&member, error.message)
-        })?;
+        let rules = Guardrails::parse(&rules).map_err(|error| wrong_rule("guardrails", &error))?;
         Ok(Some(rules))
     }
 

@@ -50,6 +50,20 @@ struct Usage {
     by_key: Vec<Totals>,
     by_provider: Vec<Totals>,
     by_model: Vec<Totals>,
+    by_guardrail: Vec<Deeds>,
+}
+
+/// What guardrails found and did, of one kind.
+#[derive(Serialize)]
+struct Deeds {
+    rule: String,
+    /// Of personal data.
+    #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
+    kind: String,
+    on: String,
+    action: String,
+    requests: i64,
+    findings: i64,
 }
 
 /// `GET /admin/usage?start_date=2026-11-01&end_date=2026-11-30`: UTC days, both included; without
@@ -84,6 +98,7 @@ pub(super) async fn usage(interface: &Interface, query: &str) -> Reply {
             by_key: sums(&mut db, "key_id", &start, &end)?,
             by_provider: sums(&mut db, "provider", &start, &end)?,
             by_model: sums(&mut db, "model", &start, &end)?,
+            by_guardrail: deeds(&mut db, &start, &end)?,
             start_date: start,
             end_date: end,
         })
@@ -92,6 +107,22 @@ pub(super) async fn usage(interface: &Interface, query: &str) -> Reply {
         Ok(Ok(body)) => super::json(StatusCode::OK, &body),
         _ => Err(Refusal::new(Code::StateUnavailable)),
     }
+}
+
+fn deeds(db: &mut Db, start: &str, end: &str) -> Result<Vec<Deeds>, DbError> {
+    let sql = "SELECT rule, type, direction, action, CAST(SUM(requests) AS BIGINT), \
+               CAST(SUM(findings) AS BIGINT) FROM guard_daily WHERE day BETWEEN $1 AND $2 \
+               GROUP BY 1, 2, 3, 4 ORDER BY 6 DESC, 1, 2, 3, 4 LIMIT $3";
+    db.query(sql, &[start.into(), end.into(), ROWS_MAX.into()], |row| {
+        Ok(Deeds {
+            rule: row.take()?,
+            kind: row.take()?,
+            on: row.take()?,
+            action: row.take()?,
+            requests: row.take()?,
+            findings: row.take()?,
+        })
+    })
 }
 
 /// `column` is one of ours, never a caller's.

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use engine::cache_key::sha256_hex;
-use engine::guard::Guardrails;
+use engine::guard::{Detectors, Guardrails};
 use engine::ledger::Scope;
 use engine::period::{self, Period};
 use engine::reply::Code;
+use engine::route::RouteConfig;
 use engine::wire::PiiAction;
 use hyper::StatusCode;
 use serde::Serialize;
@@ -18,7 +19,7 @@ use super::super::keys::VirtualKey;
 use super::super::log::Level;
 use super::super::state::Core;
 use super::super::store::{self, seal};
-use super::members::Members;
+use super::members::{Members, wrong_rule};
 use super::{Interface, Refusal, Reply, usd};
 use crate::clock;
 use crate::config::{KeyLimits, Membership, RateConfig};
@@ -236,6 +237,24 @@ impl Interface {
         }
     }
 
+    /// Detectors and judges that nobody knows are too: each request of the key would be refused.
+    fn check_guardrails(&self, key: &VirtualKey) -> Result<(), Refusal> {
+        let (detectors, judges) = self.shared.core().policy.guard_names();
+        let detectors = Detectors::compile(&detectors).unwrap_or_default();
+        let check = |rules: &Guardrails| {
+            rules.check_types(&detectors)?;
+            rules.check_judges(judges.iter())
+        };
+        check(&key.guardrails).map_err(|error| wrong_rule("guardrails", &error))?;
+        let config = key.config.as_deref().map(RouteConfig::parse);
+        match config {
+            Some(Ok(config)) => {
+                check(&config.guardrails).map_err(|error| wrong_rule("config.guardrails", &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn seal(
         &self,
         key: &mut VirtualKey,
@@ -268,6 +287,7 @@ pub(super) async fn create(interface: &Interface, body: &[u8]) -> Reply {
         return Err(Refusal::member("name", "is required"));
     }
     interface.check_provider(&key)?;
+    interface.check_guardrails(&key)?;
     let real_api_key = extra.real_api_key.flatten();
     interface.seal(&mut key, real_api_key.as_deref())?;
     let _alone = interface.changing.lock().await;
@@ -319,6 +339,7 @@ pub(super) async fn change(interface: &Interface, name: &str, body: &[u8]) -> Re
     if key.provider != old_provider {
         interface.check_provider(&key)?;
     }
+    interface.check_guardrails(&key)?;
     let real_api_key = match extra.real_api_key {
         Some(real) => {
             interface.seal(&mut key, real.as_deref())?;

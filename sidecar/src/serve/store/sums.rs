@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use engine::guard::PII_RULE;
 use engine::ledger::Scope;
 use engine::period;
 use engine::usage::NanoUsd;
@@ -14,9 +15,14 @@ use super::usage::Stand;
 /// Day, key, provider and model.
 type Kind = (String, String, String, String);
 
+/// Day, rule, type of data, direction and action.
+type Deed = (String, String, String, &'static str, &'static str);
+
 /// Changes of sums.
 #[derive(Default)]
 pub(crate) struct Sums {
+    /// Requests and findings.
+    guard: BTreeMap<Deed, [i64; 2]>,
     /// Requests, errors, cost, tokens of prompts, of completions.
     usage: BTreeMap<Kind, [i64; 5]>,
     spend: BTreeMap<(String, u64), NanoUsd>,
@@ -35,6 +41,23 @@ impl Sums {
         let (input, output) = (record.usage.input, record.usage.output);
         let change = [1, errors, record.cost_nano, signed(input), signed(output)];
         self.add(&record.key, &record.provider, model, charged_ms, change);
+        for verdict in &record.guard {
+            // What a check says of a text is no type: any judge may word it.
+            let kind = match verdict.rule.as_str() {
+                PII_RULE => verdict.kind.clone(),
+                _ => String::new(),
+            };
+            let deed = (
+                period::day(charged_ms),
+                verdict.rule.clone(),
+                kind,
+                verdict.on.name(),
+                verdict.action.name(),
+            );
+            let [requests, findings] = self.guard.entry(deed).or_default();
+            *requests = requests.saturating_add(1);
+            *findings = findings.saturating_add(verdict.count.into());
+        }
     }
 
     /// The record that stood for an expired hold is one no more.
@@ -90,6 +113,17 @@ impl Sums {
                 kind.into_iter().chain(sums.map(Value::from)).collect()
             });
         USAGE.run(step, usage.collect())?;
+        const GUARD: Upsert = Upsert {
+            table: "guard_daily",
+            key: &["day", "rule", "type", "direction", "action"],
+            sums: &["requests", "findings"],
+        };
+        let guard = self.guard.into_iter().map(|(deed, sums)| {
+            let (day, rule, kind, on, action) = deed;
+            let deed = [day, rule, kind, on.to_owned(), action.to_owned()].map(Value::from);
+            deed.into_iter().chain(sums.map(Value::from)).collect()
+        });
+        GUARD.run(step, guard.collect())?;
         let spend = self.spend.into_iter().filter(|(_, cost)| *cost != 0);
         let spend =
             spend.map(|((scope, day_ms), cost)| vec![scope.into(), day_ms.into(), cost.into()]);

@@ -87,14 +87,15 @@ fn a_store_of_the_first_version_is_brought_up() {
          DROP INDEX idx_usage_refused; ALTER TABLE llm_usage_log DROP COLUMN endpoint; \
          ALTER TABLE llm_usage_log DROP COLUMN tags; DROP TABLE spend_daily; \
          DROP TABLE budget_alerts; DROP TABLE budget_rules; ALTER TABLE virtual_keys DROP COLUMN membership; \
-         DROP TABLE counted_rules; DROP TABLE deliveries; DROP TABLE epochs; \
+         DROP TABLE counted_rules; DROP TABLE deliveries; DROP TABLE epochs; DROP TABLE guard_daily; \
+         ALTER TABLE llm_usage_log DROP COLUMN guardrails; \
          DELETE FROM meta WHERE name IN ('counted_version', 'spend_generation'); \
          PRAGMA user_version = 1",
     )
     .unwrap();
     drop(db);
     let mut db = open(&path).unwrap();
-    assert_eq!(row::<i64>(&mut db, "PRAGMA user_version"), 6);
+    assert_eq!(row::<i64>(&mut db, "PRAGMA user_version"), 7);
     put(&mut db, &record("b", 7, Ending::Done));
     let endpoints = "SELECT group_concat(endpoint, '|') FROM llm_usage_log ORDER BY exchange_id";
     assert_eq!(row::<String>(&mut db, endpoints), "|chat");

@@ -49,8 +49,8 @@ impl Stand {
 const COLUMNS: &str = "exchange_id, timestamp, key_id, user_id, provider, model, cost_nano, \
     prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, metered, \
     status, code, ending, stream, attempts, cache, duration_ms, first_byte_ms, trace_id, pii, \
-    endpoint, tags";
-const COLUMN_COUNT: usize = 25;
+    endpoint, tags, guardrails";
+const COLUMN_COUNT: usize = 26;
 
 /// Writes one record, charged at `charged_ms`; what it changes in the daily sums goes to `sums`.
 pub(crate) fn write(
@@ -133,6 +133,10 @@ fn values(record: &UsageRecord, charged_ms: u64) -> [Value<'_>; COLUMN_COUNT] {
         [] => None,
         found => serde_json::to_string(found).ok(),
     };
+    let guardrails = match record.guard.as_slice() {
+        [] => None,
+        verdicts => serde_json::to_string(verdicts).ok(),
+    };
     [
         (&record.exchange).into(),
         Value::Instant(charged_ms),
@@ -161,6 +165,7 @@ fn values(record: &UsageRecord, charged_ms: u64) -> [Value<'_>; COLUMN_COUNT] {
         serde_json::to_string(&record.tags)
             .unwrap_or_default()
             .into(),
+        guardrails.into(),
     ]
 }
 

@@ -5,7 +5,7 @@ use super::super::db::Db;
 use super::views::VIEWS;
 
 /// Version of the schema, in the table `schema_version`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// Who migrates or writes what `weir.yaml` names holds this advisory lock: `weir` in ASCII.
 pub(crate) const LOCK: i64 = 0x7765_6972;
 
@@ -215,6 +215,21 @@ CREATE TABLE deliveries (service TEXT PRIMARY KEY, seq BIGINT NOT NULL, at_ms BI
 INSERT INTO meta VALUES ('counted_version', 1), ('spend_generation', 1);
 ";
 
+/// What guardrails found and did, never a value, and its sums.
+const THIRD: &str = "
+ALTER TABLE llm_usage_log ADD COLUMN guardrails TEXT;
+CREATE TABLE guard_daily (
+    day TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    type TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    action TEXT NOT NULL,
+    requests BIGINT NOT NULL,
+    findings BIGINT NOT NULL,
+    PRIMARY KEY (day, rule, type, direction, action)
+);
+";
+
 /// Brings the database to [`VERSION`]. The lock is released with the transaction.
 pub(super) fn migrate(db: &mut Db) -> Result<(), StoreError> {
     db.transaction(|step| {
@@ -226,7 +241,7 @@ pub(super) fn migrate(db: &mut Db) -> Result<(), StoreError> {
         if version > VERSION {
             return Err(StoreError::TooNew(version, VERSION));
         }
-        let steps: [&[&str]; 2] = [&[FIRST, VIEWS, QUOTED], &[SECOND]];
+        let steps: [&[&str]; 3] = [&[FIRST, VIEWS, QUOTED], &[SECOND], &[THIRD]];
         for (number, parts) in (1_i64..).zip(steps) {
             if version < number {
                 for part in parts {

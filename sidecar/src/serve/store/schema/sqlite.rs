@@ -5,7 +5,7 @@ use super::super::db::Db;
 use super::views::VIEWS;
 
 /// Version of the schema, in `PRAGMA user_version`.
-const VERSION: i64 = 6;
+const VERSION: i64 = 7;
 
 /// `cost` is derived from the integer that counts. Instants are UTC texts that SQL's date functions
 /// take and that sort by time.
@@ -212,6 +212,21 @@ CREATE TABLE epochs (place TEXT PRIMARY KEY, epoch TEXT NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('counted_version', 0), ('spend_generation', 0);
 ";
 
+/// What guardrails found and did, never a value, and its sums.
+const SEVENTH: &str = "
+ALTER TABLE llm_usage_log ADD COLUMN guardrails TEXT;
+CREATE TABLE guard_daily (
+    day TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    type TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    action TEXT NOT NULL,
+    requests INTEGER NOT NULL,
+    findings INTEGER NOT NULL,
+    PRIMARY KEY (day, rule, type, direction, action)
+) WITHOUT ROWID;
+";
+
 /// Brings the database to [`VERSION`].
 pub(super) fn migrate(db: &mut Db) -> Result<(), StoreError> {
     let version = db.first("PRAGMA user_version", &[], |row| row.take::<i64>())?;
@@ -219,13 +234,14 @@ pub(super) fn migrate(db: &mut Db) -> Result<(), StoreError> {
     if version > VERSION {
         return Err(StoreError::TooNew(version, VERSION));
     }
-    let steps: [&[&str]; 6] = [
+    let steps: [&[&str]; 7] = [
         &[FIRST],
         &[SECOND],
         &[THIRD],
         &[FOURTH],
         &[FIFTH, VIEWS],
         &[SIXTH],
+        &[SEVENTH],
     ];
     for (number, parts) in (1..).zip(steps) {
         if version < number {

@@ -2,6 +2,7 @@
 
 use engine::ledger::{Budget, Crossing, Thresholds};
 use engine::period::Window;
+use engine::wire::{Direction, PiiAction, Verdict};
 use test_servers::postgres::Postgres;
 
 use super::super::mirror::Snapshot;
@@ -58,6 +59,7 @@ macro_rules! on_both {
 
 on_both! {
     a_record_counts_once
+    guardrails_stand_in_the_ledger_and_in_its_sums
     many_records_are_written_as_one_by_one
     the_oldest_refusals_go_and_stay_counted
     a_late_record_replaces_the_one_of_the_expired_hold
@@ -89,6 +91,56 @@ fn a_record_counts_once(place: &Place) {
     assert!(!usage::is_settled(&mut db, "c").unwrap());
     let sums = count(&mut db, "SELECT requests * 10 + errors FROM usage_daily");
     assert_eq!(sums, 21);
+}
+
+fn guardrails_stand_in_the_ledger_and_in_its_sums(place: &Place) {
+    let mut db = place.open();
+    let verdict = |rule: &str, kind: &str, on, action, count| Verdict {
+        rule: rule.into(),
+        kind: kind.into(),
+        on,
+        action,
+        count,
+    };
+    for exchange in ["a", "b", "a"] {
+        let record = UsageRecord {
+            guard: vec![
+                verdict(
+                    "pii_detection",
+                    "EMAIL",
+                    Direction::Input,
+                    PiiAction::Redact,
+                    2,
+                ),
+                verdict(
+                    "content_safety",
+                    "violence",
+                    Direction::Output,
+                    PiiAction::Flag,
+                    1,
+                ),
+            ],
+            ..record(exchange, 7, Ending::Done)
+        };
+        put(&mut db, &record);
+    }
+    put(&mut db, &record("c", 7, Ending::Done));
+    let guardrails = "SELECT guardrails FROM llm_usage_log WHERE exchange_id = 'a'";
+    let guardrails: Vec<Verdict> =
+        serde_json::from_str(&row::<String>(&mut db, guardrails)).unwrap();
+    assert_eq!((guardrails.len(), guardrails[0].count), (2, 2));
+    let none = "SELECT COUNT(*) FROM llm_usage_log WHERE guardrails IS NULL";
+    assert_eq!(count(&mut db, none), 1);
+    let sums = "SELECT rule || ' ' || type || ' ' || direction || ' ' || action || ' ' || \
+                CAST(requests AS TEXT) || ' ' || CAST(findings AS TEXT) FROM guard_daily ORDER BY rule";
+    let sums: Vec<String> = db.query(sums, &[], |row| row.take()).unwrap();
+    assert_eq!(
+        sums,
+        [
+            "content_safety  output flag 2 2",
+            "pii_detection EMAIL input redact 2 4"
+        ]
+    );
 }
 
 fn many_records_are_written_as_one_by_one(place: &Place) {

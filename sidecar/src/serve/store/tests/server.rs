@@ -24,7 +24,7 @@ fn services_may_start_together() {
     });
     assert_eq!(
         server.sql("SELECT version FROM schema_version").unwrap(),
-        "1\n2"
+        "1\n2\n3"
     );
 }
 
