@@ -112,9 +112,9 @@ impl LedgerSums {
     ) -> Result<(Vec<Known>, u64), DbError> {
         let who = who.to_owned();
         self.ask(move |db| {
-            // What is written in between is found all the same.
-            let stored = deliveries::of(db, &who)?;
-            Ok((known(db, &exchanges)?, stored))
+            // In this order: what is found of this service's own lies before where its records end.
+            let known = known(db, &exchanges)?;
+            Ok((known, deliveries::of(db, &who)?))
         })
         .await
     }
