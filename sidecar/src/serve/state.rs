@@ -76,7 +76,7 @@ pub(crate) struct Core {
 }
 
 /// Spend, as far as it tells whose it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spent<'a> {
     pub(crate) key: &'a str,
     pub(crate) user: &'a str,

@@ -1,6 +1,7 @@
 //! Rows of `llm_usage_log` and their daily sums.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use engine::usage::NanoUsd;
 use engine::wire::{CacheStatus, Ending, UsageRecord};
@@ -59,8 +60,9 @@ pub(crate) fn write(
     charged_ms: u64,
     sums: &mut Sums,
 ) -> Result<Written, DbError> {
-    let sql = insert(1);
-    if step.execute(&sql, &values(record, charged_ms))? == 1 {
+    static ONE: LazyLock<String> = LazyLock::new(|| insert(1));
+    let sql = ONE.as_str();
+    if step.execute(sql, &values(record, charged_ms))? == 1 {
         sums.record(record, charged_ms);
         return Ok(Written::New);
     }
@@ -74,7 +76,7 @@ pub(crate) fn write(
         // Another service was faster.
         return Ok(Written::Known);
     }
-    step.execute(&sql, &values(record, charged_ms))?;
+    step.execute(sql, &values(record, charged_ms))?;
     sums.take_back(&record.key, &old);
     sums.record(record, charged_ms);
     Ok(Written::Replaced { old, charged_ms })

@@ -7,33 +7,33 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use engine::ledger::Hold;
-use engine::period::Period;
-use engine::usage::Usage;
-use engine::wire::{CacheStatus, Ending, LeaseState, Settle, Settled, UsageRecord};
+use engine::wire::{LeaseState, Settle, Settled, UsageRecord};
 use tokio::sync::oneshot;
 
-use super::super::log::{self, Level};
+use super::super::log::Level;
 use super::super::shared::Place;
 use super::super::shared::counting::{self, Durable};
-use super::super::state::{Core, Shared, Spent};
+use super::super::state::Shared;
 use super::alerts;
-use super::database::Database;
-use super::db::{Db, DbError};
+use super::db::Db;
 use super::refusals::{REFUSALS_MAX, Refusals};
 use super::spool;
-use super::sums::Sums;
-use super::usage::{self, Written};
+use super::usage::Written;
 use crate::clock;
+
+mod counters;
+mod rows;
+mod spooling;
+
+pub(super) use rows::charge;
+pub(crate) use spooling::Spool;
 
 /// Jobs that may wait. Above it callers are told to come again.
 const JOBS_MAX: usize = 1_024;
 /// Records of one transaction, so that a long queue does not make the first caller wait for all.
 const RECORDS_PER_COMMIT_MAX: usize = 5_000;
-
 /// Exchanges that are counted without the spool saying so.
 const COUNTED_MAX: usize = 500;
-/// Records that stay in the local ledger when a database has them.
-const KEPT: u64 = 100_000;
 
 /// Why a job was not done. The caller may try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,42 +67,6 @@ pub(crate) struct Writer {
     jobs: SyncSender<Job>,
     waiting: Arc<AtomicUsize>,
     ended: Arc<AtomicBool>,
-}
-
-/// The spool of a service that shares a database.
-pub(crate) struct Spool {
-    /// Whose records wait.
-    pub(crate) database: Database,
-    /// Records that may wait.
-    pub(crate) max: u64,
-    /// Whether somebody else counts records before they may go.
-    pub(crate) counted_elsewhere: bool,
-    rows: u64,
-    /// What of it is gone.
-    trimmed: u64,
-    /// Exchanges that are counted, which the spool does not say yet.
-    counted: Vec<String>,
-}
-
-impl Spool {
-    pub(crate) fn new(database: Database, max: u64, counted_elsewhere: bool) -> Spool {
-        Spool {
-            database,
-            max,
-            counted_elsewhere,
-            rows: 0,
-            trimmed: 0,
-            counted: Vec::new(),
-        }
-    }
-
-    /// Up to where nobody needs its records.
-    fn stored(&self) -> u64 {
-        match self.counted_elsewhere {
-            true => self.database.confirmed(),
-            false => self.database.stored(),
-        }
-    }
 }
 
 struct Batch {
@@ -308,7 +272,7 @@ impl Thread {
                 let now_ms = clock::now_ms();
                 let records = holds
                     .into_iter()
-                    .map(|hold| expired(hold, now_ms))
+                    .map(|hold| rows::expired(hold, now_ms))
                     .collect();
                 batches.push(Batch {
                     records,
@@ -355,88 +319,6 @@ impl Thread {
                     let _gone = reply.send(Err(Failure::Unavailable));
                 }
             }
-        }
-    }
-
-    /// Writes records with all their sums, in one transaction.
-    fn write(
-        &mut self,
-        records: &[&UsageRecord],
-        charged: &[u64],
-    ) -> Result<Vec<(Written, u64)>, DbError> {
-        let shared = Arc::clone(&self.shared);
-        if let Some(spool) = &self.spool
-            && spool.rows.saturating_add(records.len() as u64) > spool.max
-        {
-            return Err(DbError::Other(
-                "too many records wait for the database".into(),
-            ));
-        }
-        let (refusals, spool) = (&self.refusals, self.spool.as_ref());
-        let stored = spool.map_or(0, Spool::stored);
-        let (written, kept, spooled, gone) = self.db.transaction(|step| {
-            let mut written = Vec::with_capacity(records.len());
-            let (mut sums, mut spooled) = (Sums::default(), 0_u64);
-            for (record, charged_ms) in records.iter().zip(charged) {
-                if record.key.is_empty() {
-                    // Nobody to charge: it is counted and logged only.
-                    written.push((Written::New, 0));
-                    continue;
-                }
-                let result = usage::write(step, record, *charged_ms, &mut sums)?;
-                charge(&mut sums, &shared.core(), record, *charged_ms, &result);
-                let mut seq = 0;
-                if let Some(spool) = spool.filter(|_| result != Written::Known) {
-                    seq = spool::add(step, record, *charged_ms, !spool.counted_elsewhere)?;
-                    spooled = spooled.saturating_add(1);
-                }
-                written.push((result, seq));
-            }
-            sums.write(step)?;
-            let all = records.iter().copied().zip(written.iter().map(|it| &it.0));
-            let kept = refusals.trim(step, all)?;
-            let gone = match spool {
-                Some(spool) if stored > spool.trimmed || !spool.counted.is_empty() => {
-                    spool::counted(step, &spool.counted)?;
-                    spool::stored(step, stored)?
-                }
-                _ => 0,
-            };
-            Ok::<_, DbError>((written, kept, spooled, gone))
-        })?;
-        self.refusals.committed(kept);
-        self.spooled(spooled, gone, stored);
-        Ok(written)
-    }
-
-    /// More records wait, and those up to `stored` no more.
-    fn spooled(&mut self, more: u64, gone: u64, stored: u64) {
-        if let Some(spool) = &mut self.spool {
-            spool.trimmed = stored;
-            spool.counted.clear();
-            spool.rows = spool.rows.saturating_add(more).saturating_sub(gone);
-            self.shared.spooled.store(spool.rows, Ordering::Relaxed);
-            if more > 0 {
-                spool.database.ring();
-            }
-        }
-    }
-
-    /// Gives up what the database has.
-    fn trim(&mut self) {
-        let Some(spool) = &self.spool else {
-            return;
-        };
-        let stored = spool.stored();
-        let trimmed = self.db.transaction(|step| {
-            spool::counted(step, &spool.counted)?;
-            let gone = spool::stored(step, stored)?;
-            spool::trim_ledger(step, KEPT)?;
-            Ok::<_, DbError>(gone)
-        });
-        // What stays is given to the database again after a restart, which knows it.
-        if let Ok(gone) = trimmed {
-            self.spooled(0, gone, stored);
         }
     }
 
@@ -489,166 +371,5 @@ impl Thread {
             Some(replica) => replica.count(durable),
             None => durable.answer(),
         }
-    }
-
-    /// Exchanges under leases are asked for by nobody else.
-    fn note_demand(&self, records: &[&UsageRecord]) {
-        let now_ms = clock::now_ms();
-        let mut core = self.shared.core();
-        for record in records.iter().filter(|record| record.lease.is_some()) {
-            if let Some(entry) = core.keys.by_id_mut(&record.key) {
-                entry.demand.note(1, now_ms);
-            }
-        }
-    }
-
-    fn apply<'a>(
-        &self,
-        records: &[&UsageRecord],
-        leases: impl Iterator<Item = &'a [LeaseState]>,
-        charged: &[u64],
-        written: &[(Written, u64)],
-        now_ms: u64,
-    ) {
-        let written = || written.iter().map(|it| &it.0);
-        let all = || records.iter().zip(charged).zip(written());
-        if self.shared.replica.is_some() {
-            self.note_demand(records);
-        } else {
-            let mut core = self.shared.core();
-            let mut leased = Vec::new();
-            for ((record, charged_ms), written) in all() {
-                let scopes = core.scope_ids(&Spent::of(record));
-                if let Written::Replaced { old, charged_ms } = written {
-                    let stood = core.scope_ids(&old.spent(&record.key));
-                    let taken_back = old.cost_nano.saturating_neg();
-                    core.ledger.charge(&stood, *charged_ms, taken_back);
-                }
-                core.settle_limits(record, matches!(written, Written::New), now_ms);
-                let ledger = &mut core.ledger;
-                match written {
-                    Written::New if record.key.is_empty() => ledger.cancel(&record.exchange),
-                    Written::New => match &record.lease {
-                        Some(lease) => {
-                            ledger.settle_leased(lease, &scopes, *charged_ms, record.cost_nano);
-                            leased.push(record.key.as_str());
-                        }
-                        None => {
-                            ledger.settle(&record.exchange, &scopes, *charged_ms, record.cost_nano);
-                        }
-                    },
-                    Written::Replaced { charged_ms, .. } => {
-                        ledger.cancel(&record.exchange);
-                        ledger.charge(&scopes, *charged_ms, record.cost_nano);
-                    }
-                    Written::Known => ledger.cancel(&record.exchange),
-                }
-            }
-            for key in leased {
-                if let Some(entry) = core.keys.by_id_mut(key) {
-                    entry.demand.note(1, now_ms);
-                }
-            }
-            for state in leases {
-                core.lease_states(state, now_ms);
-            }
-            let Core {
-                journal,
-                ledger,
-                limits,
-                ..
-            } = &mut *core;
-            if journal.is_full()
-                && let Err(error) = journal.compact(ledger, limits)
-            {
-                let fields = serde_json::json!({"error": error.to_string()});
-                self.shared.log.line(
-                    Level::Error,
-                    "the journal of holds cannot be rewritten",
-                    fields,
-                );
-            }
-        }
-        let mut lines = Vec::new();
-        let mut metrics = self.shared.metrics();
-        for ((record, _), written) in all() {
-            match written {
-                Written::New => metrics.observe(record),
-                Written::Replaced { old, .. } => {
-                    let more_nano = record.cost_nano.saturating_sub(old.cost_nano);
-                    metrics.correct(record, more_nano);
-                }
-                Written::Known => continue,
-            }
-            self.shared.log.exchange(record, now_ms, &mut lines);
-        }
-        drop(metrics);
-        log::emit(&lines);
-    }
-}
-
-/// What a record changes in the spend of scopes, as far as `written` says that it counts.
-pub(super) fn charge(
-    sums: &mut Sums,
-    core: &Core,
-    record: &UsageRecord,
-    charged_ms: u64,
-    written: &Written,
-) {
-    let mut at_ms = charged_ms;
-    let calendar = core.ledger.calendar();
-    let day_of = |at_ms| calendar.window(Period::Daily, at_ms).start_ms;
-    match written {
-        Written::Known => return,
-        Written::New => {}
-        Written::Replaced { old, charged_ms } => {
-            let taken_back = old.cost_nano.saturating_neg();
-            sums.spend(
-                &core.scopes(&old.spent(&record.key)),
-                day_of(*charged_ms),
-                taken_back,
-            );
-            at_ms = *charged_ms;
-        }
-    }
-    if record.cost_nano != 0 {
-        sums.spend(
-            &core.scopes(&Spent::of(record)),
-            day_of(at_ms),
-            record.cost_nano,
-        );
-    }
-}
-
-/// The record that stands for an exchange nobody settled.
-fn expired((exchange, hold): (String, Hold), now_ms: u64) -> UsageRecord {
-    UsageRecord {
-        endpoint: String::new(),
-        tags: hold.tags,
-        trace_id: exchange.clone(),
-        exchange,
-        key: hold.key,
-        user: hold.user,
-        at_ms: hold.admitted_ms,
-        duration_ms: now_ms.saturating_sub(hold.admitted_ms),
-        first_byte_ms: None,
-        provider: hold.provider,
-        model: hold.model,
-        status: 500,
-        code: String::new(),
-        ending: Ending::Expired,
-        stream: false,
-        attempts: 0,
-        usage: Usage {
-            input: hold.tokens_in,
-            ..Usage::default()
-        },
-        metered: true,
-        cost_nano: hold.metered_nano,
-        cache: CacheStatus::Off,
-        pii: Vec::new(),
-        pii_action: None,
-        guard: Vec::new(),
-        lease: None,
     }
 }

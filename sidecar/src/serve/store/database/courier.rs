@@ -194,9 +194,9 @@ impl Thread {
             }
             let mut sums = Sums::default();
             let written = usage::write_all(step, &records, &mut sums)?;
-            for ((record, charged_ms), written) in records.iter().zip(&written) {
-                charge(&mut sums, &shared.core(), record, *charged_ms, written);
-            }
+            let all = records.iter().zip(&written);
+            let all = all.map(|((record, charged_ms), written)| (record, *charged_ms, written));
+            charge(&mut sums, &shared.core(), all);
             sums.write(step)?;
             deliveries::note(step, who, last.seq, clock::now_ms())?;
             // Sums in another calendar than ours are made anew by whoever has that.
@@ -331,10 +331,11 @@ impl Thread {
             let basis = shared.core().basis();
             spend::set_basis(local, basis)?;
             let mut more = Sums::default();
-            for waiting in spool::after(local, cursor, u64::MAX / 2)? {
-                let (record, at_ms) = (&waiting.record, waiting.charged_ms);
-                charge(&mut more, &shared.core(), record, at_ms, &Written::New);
-            }
+            let waiting = spool::after(local, cursor, u64::MAX / 2)?;
+            let all = waiting
+                .iter()
+                .map(|waiting| (&waiting.record, waiting.charged_ms, &Written::New));
+            charge(&mut more, &shared.core(), all);
             local.transaction(|step| more.write(step))?;
             let sums = spend::all(local)?;
             shared.core().recount(sums);
