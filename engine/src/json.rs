@@ -105,6 +105,16 @@ pub fn kind(body: &[u8], value: Span) -> Option<Kind> {
     value.of(body).first().copied().and_then(Kind::of_first)
 }
 
+/// The place of the value of a body that [`document`] has passed before.
+pub fn root(body: &[u8]) -> Span {
+    let start = walk::skip_space(body, 0);
+    let behind = body.iter().rev().take_while(|byte| walk::is_space(**byte));
+    Span {
+        start,
+        end: body.len().saturating_sub(behind.count()).max(start),
+    }
+}
+
 /// The members of an object in order; none for any other value.
 pub fn members(body: &[u8], object: Span) -> Members<'_> {
     let mut walk = Walk::new(body, object);
@@ -163,6 +173,29 @@ pub fn member(body: &[u8], object: Span, name: &str) -> Option<Span> {
         .filter(|member| is_named(body, member.key, name))
         .last()
         .map(|member| member.value)
+}
+
+/// `body` with one more member (JSON text) at the head of `object`, which has none called `name`. For any
+/// other value `body` as it is.
+pub fn with_first_member(body: &[u8], object: Span, name: &str, value: &str) -> Vec<u8> {
+    let Some((head, tail)) = body.split_at_checked(object.start.saturating_add(1)) else {
+        return body.to_vec();
+    };
+    if head.last() != Some(&b'{') {
+        return body.to_vec();
+    }
+    let added = name.len().saturating_add(value.len()).saturating_add(4);
+    let mut out = Vec::with_capacity(body.len().saturating_add(added));
+    out.extend_from_slice(head);
+    out.push(b'"');
+    escape_into(name, &mut out);
+    out.extend_from_slice(b"\":");
+    out.extend_from_slice(value.as_bytes());
+    if tail.get(walk::skip_space(tail, 0)) != Some(&b'}') {
+        out.push(b',');
+    }
+    out.extend_from_slice(tail);
+    out
 }
 
 /// Whether the name at `key` (inside its quotes) says `name` once its escapes are resolved.

@@ -1,10 +1,11 @@
 //! The policy in force, indexed for lookups by name.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use hashbrown::HashMap;
 
-use crate::guard::Detectors;
+use crate::guard::{self, Detectors};
 use crate::wire::{Defaults, Model, Policy, Provider};
 
 /// A [`Policy`] with its indexes. Immutable: a new policy is a new value.
@@ -17,7 +18,12 @@ pub struct PolicyIndex {
     model_by_provider: HashMap<(String, String), usize>,
     defaults: Defaults,
     detectors: Rc<Detectors>,
+    /// Secrets of tenants that were asked for.
+    tenant_keys: RefCell<HashMap<String, [u8; 32]>>,
 }
+
+/// Tenants whose secrets are remembered. At the cap all are forgotten.
+const TENANT_KEYS_MAX: usize = 1_024;
 
 impl PolicyIndex {
     /// Indexes a policy. Where two models share an id the first wins, so that what an operator
@@ -48,6 +54,20 @@ impl PolicyIndex {
             index.models.push(Rc::new(model));
         }
         index
+    }
+
+    /// The secret that a tenant's hashes are made with.
+    pub fn tenant_key(&self, tenant: &str) -> [u8; 32] {
+        let mut known = self.tenant_keys.borrow_mut();
+        if let Some(key) = known.get(tenant) {
+            return *key;
+        }
+        let key = guard::tenant_key(&self.defaults.guard_key, tenant);
+        if known.len() >= TENANT_KEYS_MAX {
+            known.clear();
+        }
+        known.insert(tenant.to_owned(), key);
+        key
     }
 
     /// The provider of that name.

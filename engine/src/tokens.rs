@@ -258,10 +258,9 @@ impl Tokenizers {
 
 fn plain<'a>(body: &'a [u8], text: &Text) -> Cow<'a, str> {
     let raw = text.span.of(body);
-    if text.escaped {
-        Cow::Owned(json::unescape(raw))
-    } else {
-        String::from_utf8_lossy(raw)
+    match std::str::from_utf8(raw) {
+        Ok(plain) if !text.escaped => Cow::Borrowed(plain),
+        _ => Cow::Owned(json::unescape(raw)),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::{Answer, DecodeError, Encoded, Target, failure};
-use crate::json::{self, Edits, Kind, Span, Writer};
+use crate::json::{self, Edits, Kind, Member, Span, Writer};
 use crate::request::ChatRequest;
 use crate::usage::Usage;
 use crate::wire::Dialect;
@@ -118,7 +118,15 @@ pub(super) fn decode_answer(body: Vec<u8>) -> Result<Answer, DecodeError> {
     if json::kind(&body, root) != Some(Kind::Object) {
         return Err(DecodeError::Invalid);
     }
-    if let Some(error) = json::member(&body, root, "error")
+    let (mut error, mut used) = (None, None);
+    for member in json::members(&body, root) {
+        if json::is_named(&body, member.key, "usage") {
+            used = Some(member.value);
+        } else if json::is_named(&body, member.key, "error") {
+            error = Some(member.value);
+        }
+    }
+    if let Some(error) = error
         && let Some(error) = failure::from_error(&body, error)
     {
         return Err(DecodeError::Reported(failure::reported_answer(
@@ -126,7 +134,7 @@ pub(super) fn decode_answer(body: Vec<u8>) -> Result<Answer, DecodeError> {
             &error,
         )));
     }
-    let usage = json::member(&body, root, "usage").and_then(|value| usage(&body, value));
+    let usage = used.and_then(|value| usage(&body, value));
     let mut text = String::new();
     if usage.is_none() {
         chunk::look(&body, &mut text);
@@ -139,32 +147,75 @@ pub(super) fn decode_answer(body: Vec<u8>) -> Result<Answer, DecodeError> {
 /// Some providers (xAI, Gemini's compatible endpoint) leave reasoning out of `completion_tokens`
 /// but not out of `total_tokens`: what the total has more is output.
 pub(crate) fn usage(body: &[u8], value: Span) -> Option<Usage> {
-    let count = |object: Span, name: &str| {
-        json::member(body, object, name).and_then(|count| json::number_u64(body, count))
-    };
-    let detail = |group: &str, name: &str| {
-        json::member(body, value, group).and_then(|group| count(group, name))
-    };
-    let prompt = count(value, "prompt_tokens").or_else(|| count(value, "input_tokens"));
-    let completion = count(value, "completion_tokens").or_else(|| count(value, "output_tokens"));
+    let mut found = Counts::default();
+    for member in json::members(body, value) {
+        found.note(body, member);
+    }
+    let prompt = found.prompt.or(found.input);
+    let completion = found.completion.or(found.output);
     if prompt.is_none() && completion.is_none() {
         return None;
     }
     let input = prompt.unwrap_or_default();
-    let total = count(value, "total_tokens").unwrap_or_default();
+    let total = found.total.unwrap_or_default();
+    let detail = |group: Option<Span>, name: &str| {
+        let count = group.and_then(|group| json::member(body, group, name));
+        count.and_then(|count| json::number_u64(body, count))
+    };
     Some(Usage {
         input,
-        cached_input: detail("prompt_tokens_details", "cached_tokens")
-            .or_else(|| count(value, "prompt_cache_hit_tokens"))
+        cached_input: detail(found.prompt_details, "cached_tokens")
+            .or(found.cache_hit)
             .unwrap_or_default(),
-        cache_write: detail("prompt_tokens_details", "cache_write_tokens").unwrap_or_default(),
+        cache_write: detail(found.prompt_details, "cache_write_tokens").unwrap_or_default(),
         output: completion
             .unwrap_or_default()
             .max(total.saturating_sub(input)),
-        reasoning: detail("completion_tokens_details", "reasoning_tokens")
-            .or_else(|| count(value, "reasoning_tokens"))
+        reasoning: detail(found.completion_details, "reasoning_tokens")
+            .or(found.reasoning)
             .unwrap_or_default(),
     })
+}
+
+/// Members of a `usage` object; of several that have one name the last.
+#[derive(Default)]
+struct Counts {
+    prompt: Option<u64>,
+    input: Option<u64>,
+    completion: Option<u64>,
+    output: Option<u64>,
+    total: Option<u64>,
+    cache_hit: Option<u64>,
+    reasoning: Option<u64>,
+    prompt_details: Option<Span>,
+    completion_details: Option<Span>,
+}
+
+impl Counts {
+    fn note(&mut self, body: &[u8], member: Member) {
+        let Some(name) = json::unescaped(member.key.of(body)) else {
+            return;
+        };
+        let place = match name.as_ref() {
+            "prompt_tokens" => &mut self.prompt,
+            "input_tokens" => &mut self.input,
+            "completion_tokens" => &mut self.completion,
+            "output_tokens" => &mut self.output,
+            "total_tokens" => &mut self.total,
+            "prompt_cache_hit_tokens" => &mut self.cache_hit,
+            "reasoning_tokens" => &mut self.reasoning,
+            "prompt_tokens_details" => {
+                self.prompt_details = Some(member.value);
+                return;
+            }
+            "completion_tokens_details" => {
+                self.completion_details = Some(member.value);
+                return;
+            }
+            _ => return,
+        };
+        *place = json::number_u64(body, member.value);
+    }
 }
 
 /// `usage` as OpenAI writes it.

@@ -72,7 +72,7 @@ impl Exchange {
             input: rules(|place| &place.input.pii),
             output: rules(|place| &place.output.pii),
             detectors: policy.detectors().clone(),
-            key: guard::tenant_key(&defaults.guard_key, &key.tenant),
+            key: policy.tenant_key(&key.tenant),
             // Each place that has rules has a say, and the strictest holds.
             allow_unread: places
                 .iter()

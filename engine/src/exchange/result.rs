@@ -82,11 +82,10 @@ pub(super) fn metadata(hit: bool, provider: &str, cost: NanoUsd, usage: Option<U
 
 /// Adds `metadata` to an answer. A provider's own object keeps its members.
 pub(super) fn with_metadata(body: &[u8], metadata: &str) -> Vec<u8> {
-    let Ok(root) = json::document(body) else {
-        return body.to_vec();
-    };
+    let root = json::root(body);
     let mut edits = Edits::default();
     match json::member(body, root, "metadata") {
+        None => return json::with_first_member(body, root, "metadata", metadata),
         Some(own) if json::kind(body, own) == Some(Kind::Object) => {
             if let Ok(ours) = json::document(metadata.as_bytes()) {
                 let mut merged = Edits::default();

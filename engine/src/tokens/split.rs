@@ -108,6 +108,9 @@ impl<'a> Pieces<'a> {
     /// `HEAD*TAIL+`, else `HEAD+TAIL*`.
     #[inline]
     fn word(&self, start: usize) -> Option<usize> {
+        if let Some((LOWER, length)) = self.look(start) {
+            return Some(self.run(start + length, TAIL));
+        }
         let capitals = self.run(start, UPPER);
         match self.look(capitals) {
             Some((LOWER, length)) => Some(self.run(capitals + length, TAIL)),
