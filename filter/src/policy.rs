@@ -10,7 +10,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::host::{self, Buffer, Map, Stream};
-use crate::root::{Settings, TICK_BUSY_MS};
+use crate::root::{self, Settings};
 use crate::vm::{self, Shared};
 
 /// How long the sidecar may take before a request is answered without it.
@@ -340,18 +340,14 @@ impl HttpContext for Policy {
         let record = vm::drive(&exchange, |exchange, env| {
             exchange.on_end(env, details.as_deref())
         });
-        let busy = vm::with(|vm| {
+        vm::with(|vm| {
             vm.live.remove(exchange.borrow().id());
             vm.cuts.retain(|(context, _)| *context != self.context);
             if let Some(record) = record.flatten() {
                 vm.record(record);
             }
-            !vm.records.is_empty() && !std::mem::replace(&mut vm.flushing_soon, true)
         });
-        if busy == Some(true) {
-            // Calls made here would lose their answer: the root context settles on its next tick.
-            host::tick_every_ms(TICK_BUSY_MS);
-        }
+        root::settle_soon();
     }
 }
 

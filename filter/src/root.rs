@@ -25,7 +25,12 @@ use crate::vm;
 /// Tick while nothing has ended.
 const TICK_IDLE_MS: u32 = 250;
 /// Tick while records wait: how long a settlement may lag behind its exchange.
-pub(crate) const TICK_BUSY_MS: u32 = 10;
+const TICK_BUSY_MS: u32 = 10;
+/// The same where many end: a settlement costs Envoy, the sidecar and its disk more than a record of it
+/// does, and under such a load most exchanges run under leases, which can wait.
+const TICK_LOADED_MS: u32 = 25;
+/// Records of one settlement from which on that is so.
+const LOADED_RECORDS_MIN: usize = 16;
 /// Between two policy polls.
 const POLL_EVERY_MS: u64 = 1_000;
 /// Between two policy polls before the first one succeeded.
@@ -117,6 +122,7 @@ impl Root {
             vm.flushing_soon = false;
             let count = vm.records.len().min(limits::RECORDS_PER_SETTLE_MAX);
             let records: Vec<_> = vm.records.drain(..count).collect();
+            vm.settled = count;
             // What a lease still needs is true only once everything charged to it has been told.
             let leases = if vm.records.is_empty() {
                 vm.leases.states(now_ms)
@@ -232,6 +238,22 @@ impl Root {
                 vm.policy = Some(Rc::new(PolicyIndex::new(policy)));
                 vm.policy_version = answer.version;
             }
+        });
+    }
+}
+
+/// Makes the root context settle soon: calls made where an exchange ends would lose their answer.
+pub(crate) fn settle_soon() {
+    let armed = vm::with(|vm| {
+        let waits = !vm.records.is_empty();
+        (waits && !std::mem::replace(&mut vm.flushing_soon, true)).then_some(vm.settled)
+    });
+    if let Some(settled) = armed.flatten() {
+        let is_loaded = settled >= LOADED_RECORDS_MIN;
+        host::tick_every_ms(if is_loaded {
+            TICK_LOADED_MS
+        } else {
+            TICK_BUSY_MS
         });
     }
 }

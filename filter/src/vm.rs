@@ -46,6 +46,8 @@ pub(crate) struct Vm {
     pub(crate) cuts: Vec<(u32, u64)>,
     /// Whether a tick is on its way that will settle.
     pub(crate) flushing_soon: bool,
+    /// Records of the last settlement.
+    pub(crate) settled: usize,
     /// Records that the sidecar has not acknowledged.
     pub(crate) records: VecDeque<UsageRecord>,
     pub(crate) body_bytes_max: usize,
@@ -69,6 +71,7 @@ impl Vm {
             bodiless: Vec::new(),
             cuts: Vec::new(),
             flushing_soon: false,
+            settled: 0,
             records: VecDeque::new(),
             body_bytes_max: limits::REQUEST_BODY_BYTES_MAX,
         }
