@@ -8,7 +8,7 @@ WASM := $(CARGO_TARGET_DIR)/wasm32-wasip1/release/weir_filter.wasm
 SAY := @printf '\033[1m[weir]\033[0m %s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers wasm build run test check fmt bench bench-engine guard-report fuzz soak
+.PHONY: help setup servers wasm build run test check fmt bench bench-state bench-engine guard-report fuzz soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,11 @@ bench: setup wasm ## the filter's own cost against a plain Envoy
 	@cargo build -q --release -p weir -p weir-bench
 	@ENVOY_BIN="$$(scripts/envoy.sh)" WEIR_BIN=$(CARGO_TARGET_DIR)/release/weir WEIR_WASM=$(WASM) \
 	  $(CARGO_TARGET_DIR)/release/weir-bench
+
+bench-state: setup wasm servers ## admissions: one service on one core, embedded and with Redis; BENCH_SECONDS (5)
+	@cargo build -q --release -p weir -p weir-bench
+	@ENVOY_BIN="$$(scripts/envoy.sh)" WEIR_BIN=$(CARGO_TARGET_DIR)/release/weir WEIR_WASM=$(WASM) \
+	  $(CARGO_TARGET_DIR)/release/weir-bench --state --seconds $(or $(BENCH_SECONDS),5)
 
 soak: ## three services on one Redis, killed under load: SOAK_SECONDS (300), SOAK_SEED (7)
 	@scripts/servers.sh

@@ -2,19 +2,23 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 const END_OF_CHUNKS: &[u8] = b"\r\n0\r\n\r\n";
 
 /// One kept-alive connection.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Socket>,
     buffer: Vec<u8>,
 }
+
+trait Socket: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Socket for T {}
 
 /// What was seen of an answer.
 pub(crate) struct Answer {
@@ -29,10 +33,19 @@ impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> io::Result<Connection> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Connection {
-            stream,
+        Ok(Connection::over(stream))
+    }
+
+    /// To a socket of this machine.
+    pub(crate) async fn open_unix(path: &Path) -> io::Result<Connection> {
+        Ok(Connection::over(UnixStream::connect(path).await?))
+    }
+
+    fn over(stream: impl Socket + 'static) -> Connection {
+        Connection {
+            stream: Box::new(stream),
             buffer: Vec::with_capacity(64 * 1024),
-        })
+        }
     }
 
     /// Sends `request` and reads its answer to the end.
@@ -73,7 +86,13 @@ impl Connection {
         }
     }
 
-    /// The body last read, framing included.
+    /// The body last read, for answers that say how long it is.
+    pub(crate) fn body(&self) -> &[u8] {
+        let start = find(&self.buffer, END_OF_HEAD).map_or(0, |at| at + END_OF_HEAD.len());
+        &self.buffer[start..]
+    }
+
+    /// The answer last read, framing included.
     pub(crate) fn last(&self) -> String {
         String::from_utf8_lossy(&self.buffer).into_owned()
     }

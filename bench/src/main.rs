@@ -9,12 +9,13 @@ mod prompt;
 mod provider;
 mod report;
 mod stage;
+mod state;
 
 use std::time::Duration;
 
 use crate::load::{Load, Paced};
 use crate::report::{Latency, Report, Throughput};
-use crate::stage::{Side, Stage};
+use crate::stage::{Setup, Side, Stage};
 
 /// Connections of the closed loop.
 const CONNECTIONS: usize = 64;
@@ -23,7 +24,9 @@ const PACED_RPS: u32 = 200;
 /// Streams a second when the first chunk is awaited.
 const PACED_STREAMS_RPS: u32 = 50;
 
-const USAGE: &str = "usage: weir-bench [--rounds N] [--seconds N] [--json FILE] [--only VARIANT]
+const USAGE: &str =
+    "usage: weir-bench [--rounds N] [--seconds N] [--json FILE] [--only VARIANT] [--state]
+--state measures admissions, with counters in the service and with Redis and PostgreSQL.
 --only runs the closed loop of one variant and prints process ids, for a profiler.
 ENVOY_BIN, WEIR_BIN and WEIR_WASM name what is measured.";
 
@@ -60,6 +63,7 @@ struct Options {
     seconds: u64,
     json: Option<String>,
     only: Option<String>,
+    state: bool,
 }
 
 fn main() {
@@ -96,6 +100,7 @@ fn options() -> Result<Options, lexopt::Error> {
         seconds: 4,
         json: None,
         only: None,
+        state: false,
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
@@ -103,6 +108,7 @@ fn options() -> Result<Options, lexopt::Error> {
             Long("rounds") => options.rounds = parser.value()?.parse()?,
             Long("seconds") => options.seconds = parser.value()?.parse()?,
             Long("only") => options.only = Some(parser.value()?.string()?),
+            Long("state") => options.state = true,
             Long("json") => options.json = Some(parser.value()?.string()?),
             other => return Err(other.unexpected()),
         }
@@ -119,7 +125,10 @@ fn runtime() -> tokio::runtime::Runtime {
 
 async fn run(options: &Options) {
     stage::pin_self();
-    let stage = Stage::start(1).await;
+    if options.state {
+        return state::run(Duration::from_secs(options.seconds)).await;
+    }
+    let stage = Stage::start(&Setup::embedded(1)).await;
     let span = Duration::from_secs(options.seconds);
     let mut report = Report::new(stage.pinned(), options.rounds, options.seconds);
 
@@ -156,7 +165,7 @@ async fn run(options: &Options) {
     let one = stage.memory();
     stage::stop();
     eprintln!("[weir-bench] memory, three workers");
-    let wide = Stage::start(3).await;
+    let wide = Stage::start(&Setup::embedded(3)).await;
     for variant in VARIANTS {
         closed(&wide, variant, Duration::from_secs(3)).await;
     }

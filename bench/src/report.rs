@@ -41,7 +41,8 @@ impl Latency {
     }
 }
 
-fn quantile(mut values: Vec<Duration>, share: f64) -> f64 {
+/// In milliseconds.
+pub(crate) fn quantile(mut values: Vec<Duration>, share: f64) -> f64 {
     values.sort_unstable();
     let at = ((values.len() as f64 * share) as usize).min(values.len().saturating_sub(1));
     values

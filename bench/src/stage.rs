@@ -1,23 +1,24 @@
 //! The programs that take part: provider, plain Envoy, Weir's Envoy, state service.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::http::Connection;
 use crate::prompt;
 
-/// Core of what is measured, and core of everything else.
-const MEASURED: &str = "0";
-const OTHERS: &str = "1";
-const START_PATIENCE: Duration = Duration::from_secs(60);
-/// `USER_HZ`, fixed on Linux for programs to read.
-const TICKS_PER_SECOND: f64 = 100.0;
+mod config;
+mod process;
+
+pub(crate) use config::Shared;
+use process::{MEASURED, OTHERS, cpu_of, free_port, from_environment, local, resident_mib, spawn};
+pub(crate) use process::{can_pin, on_core_of_measured, pin_self, stop};
+
+const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Through which Envoy.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,15 +35,56 @@ pub(crate) struct Memory {
     pub(crate) sidecar: f64,
 }
 
-/// Programs that run. A panic aborts this program: nobody else would end them.
-static RUNNING: Mutex<Vec<Child>> = Mutex::new(Vec::new());
+/// How Weir is set up.
+pub(crate) struct Setup {
+    /// Of each Envoy.
+    pub(crate) workers: u32,
+    /// Where counters and ledger are, if not with the service.
+    pub(crate) store: Option<Shared>,
+    pub(crate) leases: bool,
+}
 
-/// Ends every program.
-pub(crate) fn stop() {
-    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-    for mut child in running.drain(..) {
-        let _ = child.kill();
-        let _ = child.wait();
+impl Setup {
+    /// As it comes, with so many workers.
+    pub(crate) fn embedded(workers: u32) -> Setup {
+        Setup {
+            workers,
+            store: None,
+            leases: true,
+        }
+    }
+}
+
+/// A state service alone.
+pub(crate) struct Service {
+    id: u32,
+    folder: tempfile::TempDir,
+}
+
+impl Service {
+    pub(crate) fn start(setup: &Setup) -> Service {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ports = [free_port(), free_port(), free_port()];
+        let weir = config::weir(ports, folder.path(), setup);
+        let file = folder.path().join("weir.yaml");
+        write(&file, &weir);
+        let id = serve(&file, folder.path());
+        Service { id, folder }
+    }
+
+    /// Where filters ask.
+    pub(crate) fn internal(&self) -> PathBuf {
+        self.folder.path().join("data/internal.sock")
+    }
+
+    /// Ends it.
+    pub(crate) fn stop(self) {
+        stop();
+    }
+
+    /// CPU time used so far.
+    pub(crate) fn cpu(&self) -> Duration {
+        cpu_of(self.id)
     }
 }
 
@@ -52,12 +94,13 @@ pub(crate) struct Stage {
     sidecar: u32,
     plain_address: SocketAddr,
     weir_address: SocketAddr,
-    _folder: tempfile::TempDir,
+    admin_address: SocketAddr,
+    folder: tempfile::TempDir,
 }
 
 impl Stage {
-    /// Starts everything, each Envoy with `workers`, and waits until it answers.
-    pub(crate) async fn start(workers: u32) -> Stage {
+    /// Starts everything and waits until it answers.
+    pub(crate) async fn start(setup: &Setup) -> Stage {
         let keep = tempfile::tempdir().expect("a folder");
         let folder = keep.path();
         let provider = free_port();
@@ -71,20 +114,20 @@ impl Stage {
 
         let plain_address = local(free_port());
         let plain_config = folder.join("plain.json");
-        write(&plain_config, &plain(plain_address.port(), provider));
-        let plain = envoy(&plain_config, workers, folder);
+        write(
+            &plain_config,
+            &config::plain(plain_address.port(), provider),
+        );
+        let plain = envoy(&plain_config, setup.workers, folder);
 
         let weir_address = local(free_port());
+        let admin_address = local(free_port());
+        let ports = [weir_address.port(), provider, admin_address.port()];
         let config = folder.join("weir.yaml");
-        write(&config, &weir(weir_address.port(), provider, folder));
+        write(&config, &config::weir(ports, folder, setup));
+        let sidecar = serve(&config, folder);
         let program = from_environment("WEIR_BIN");
         let config_argument = config.display().to_string();
-        let sidecar = spawn(
-            MEASURED,
-            &program,
-            &["serve", "--config", &config_argument],
-            folder,
-        );
         let wasm = from_environment("WEIR_WASM").display().to_string();
         let rendered = Command::new(&program)
             .args(["render", "--config", &config_argument, "--wasm", &wasm])
@@ -97,7 +140,7 @@ impl Stage {
         );
         let envoy_config = folder.join("envoy.yaml");
         fs::write(&envoy_config, rendered.stdout).expect("envoy.yaml");
-        let envoy = envoy(&envoy_config, workers, folder);
+        let envoy = envoy(&envoy_config, setup.workers, folder);
 
         let stage = Stage {
             plain,
@@ -105,7 +148,8 @@ impl Stage {
             envoy,
             plain_address,
             weir_address,
-            _folder: keep,
+            admin_address,
+            folder: keep,
         };
         stage.answers(plain_address).await;
         stage.answers(weir_address).await;
@@ -117,18 +161,24 @@ impl Stage {
         let request = &prompt::requests(false, false)[0];
         let mut in_a_row = 0;
         while in_a_row < 24 {
-            assert!(
-                started.elapsed() < START_PATIENCE,
-                "{address} does not answer"
-            );
-            let answered = match Connection::open(address).await {
-                Ok(mut connection) => connection.exchange(request).await.ok(),
-                Err(_) => None,
-            };
-            if answered.is_some_and(|answer| answer.status == 200) {
-                in_a_row += 1;
+            let mut said = String::new();
+            if let Ok(mut connection) = Connection::open(address).await
+                && let Ok(answer) = connection.exchange(request).await
+            {
+                said = connection.last();
+                if answer.status == 200 {
+                    in_a_row += 1;
+                    continue;
+                }
+            }
+            in_a_row = 0;
+            if started.elapsed() > START_PATIENCE {
+                let log = fs::read_to_string(self.folder.path().join("log"));
+                panic!(
+                    "{address} does not answer: {said}\n{}",
+                    log.unwrap_or_default()
+                );
             } else {
-                in_a_row = 0;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -139,6 +189,11 @@ impl Stage {
             Side::Plain => self.plain_address,
             Side::Weir => self.weir_address,
         }
+    }
+
+    /// Where Weir's Envoy tells its statistics.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin_address
     }
 
     /// CPU time used so far by the Envoy, and by the state service if it takes part.
@@ -171,49 +226,10 @@ impl Stage {
     }
 }
 
-/// Moves this program to the core of the others.
-pub(crate) fn pin_self() {
-    if can_pin() {
-        let _ = Command::new("taskset")
-            .args(["-cp", OTHERS, &std::process::id().to_string()])
-            .stdout(Stdio::null())
-            .status();
-    }
-}
-
-fn can_pin() -> bool {
-    let taskset = Command::new("taskset").arg("--version").output();
-    taskset.is_ok() && std::thread::available_parallelism().is_ok_and(|cores| cores.get() >= 2)
-        || fs::read_to_string("/proc/self/status")
-            .is_ok_and(|status| status.contains(&format!("Cpus_allowed_list:\t{OTHERS}\n")))
-}
-
-fn spawn(core: &str, program: &Path, arguments: &[&str], folder: &Path) -> u32 {
-    let mut command = if can_pin() {
-        let mut pinned = Command::new("taskset");
-        pinned.args(["-c", core]).arg(program);
-        pinned
-    } else {
-        Command::new(program)
-    };
-    let log = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(folder.join("log"))
-        .expect("the log");
-    command
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().expect("the log"))
-        .stderr(log);
-    let child = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-    let id = child.id();
-    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-    running.push(child);
-    id
+fn serve(config: &Path, folder: &Path) -> u32 {
+    let config = config.display().to_string();
+    let program = from_environment("WEIR_BIN");
+    spawn(MEASURED, &program, &["serve", "--config", &config], folder)
 }
 
 fn envoy(config: &Path, workers: u32, folder: &Path) -> u32 {
@@ -231,107 +247,6 @@ fn envoy(config: &Path, workers: u32, folder: &Path) -> u32 {
     spawn(MEASURED, &from_environment("ENVOY_BIN"), &arguments, folder)
 }
 
-fn from_environment(name: &str) -> PathBuf {
-    let value =
-        std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set; `make bench` sets it"));
-    PathBuf::from(value)
-}
-
-fn local(port: u16) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, port).into()
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("a port").port()
-}
-
 fn write(path: &Path, value: &Value) {
     fs::write(path, format!("{value:#}")).expect("a configuration");
-}
-
-/// An Envoy that does nothing but proxy, set up as Weir's own is.
-fn plain(port: u16, provider: u16) -> Value {
-    let manager = json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "plain",
-        "use_remote_address": true,
-        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
-            "suppress_envoy_headers": true,
-        }}],
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
-            {"match": {"prefix": "/"}, "route": {"cluster": "provider", "timeout": "0s"}},
-        ]}]},
-    });
-    json!({"static_resources": {
-        "listeners": [{
-            "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
-            "filter_chains": [{"filters": [{
-                "name": "envoy.filters.network.http_connection_manager", "typed_config": manager,
-            }]}],
-        }],
-        "clusters": [{
-            "name": "provider",
-            "type": "STATIC",
-            "circuit_breakers": {"thresholds": [{"max_connections": 100_000, "max_requests": 100_000, "max_pending_requests": 100_000}]},
-            "load_assignment": {"cluster_name": "provider", "endpoints": [{"lb_endpoints": [
-                {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": provider}}}},
-            ]}]},
-        }],
-    }})
-}
-
-/// Keys, redaction, counting, a request limit and two budgets: everything but the cache is on.
-fn weir(port: u16, provider: u16, folder: &Path) -> Value {
-    let provider = |name: &str| {
-        json!({
-            "name": name, "dialect": "openai", "api_key": "sk-bench",
-            "base_url": format!("http://127.0.0.1:{provider}/v1"),
-            "default_price": {"input": 0.15, "output": 0.60},
-        })
-    };
-    json!({
-        "listen": format!("127.0.0.1:{port}"),
-        "data": folder.join("data"),
-        "admin_token": "bench-admin",
-        "providers": [provider("bench"), provider("spare")],
-        "models": [{"id": "gpt-4o-mini", "provider": "bench", "context": 128_000, "max_output": 16_384,
-                    "price": {"input": 0.15, "cached_input": 0.075, "output": 0.60}}],
-        "defaults": {
-            "provider": "bench",
-            "guardrails": {"input": [{"type": "pii_detection", "action": "redact"}]},
-            "cache": {"mode": "off"},
-        },
-        "budgets": [{"scope": "global", "limit_usd": 1_000_000, "period": "monthly"}],
-        "virtual_keys": [{"name": "bench", "key": prompt::KEY, "rate_limit": 100_000_000, "budget_limit_usd": 1_000_000}],
-        "envoy": {"admin": format!("127.0.0.1:{}", free_port())},
-    })
-}
-
-fn cpu_of(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name in parentheses may hold anything; fields are counted from behind it.
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let ticks = |at: usize| {
-        fields
-            .get(at)
-            .and_then(|text| text.parse::<f64>().ok())
-            .unwrap_or(0.0)
-    };
-    Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS_PER_SECOND)
-}
-
-fn resident_mib(pid: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kib = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-    kib.unwrap_or(0.0) / 1024.0
 }

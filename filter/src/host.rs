@@ -106,6 +106,8 @@ unsafe extern "C" {
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_get_log_level(level: *mut u32) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
 }
 
 /// Takes over bytes that the host placed in memory got from `proxy_on_memory_allocate`.
@@ -255,10 +257,30 @@ pub(crate) fn clear_route_cache() {
 
 /// Unix milliseconds.
 pub(crate) fn now_ms() -> u64 {
+    now_us() / 1_000
+}
+
+/// Unix microseconds.
+pub(crate) fn now_us() -> u64 {
     let mut nanoseconds = 0;
     // SAFETY: the out-pointer lives through the call.
     unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) };
-    nanoseconds / 1_000_000
+    nanoseconds / 1_000
+}
+
+/// A histogram among Envoy's own statistics, where it is called `wasmcustom.` and this name.
+pub(crate) fn histogram(name: &str) -> Option<u32> {
+    const HISTOGRAM: u32 = 2;
+    let mut id = 0;
+    // SAFETY: pointers live through the call.
+    let status = unsafe { proxy_define_metric(HISTOGRAM, name.as_ptr(), name.len(), &raw mut id) };
+    (status == OK).then_some(id)
+}
+
+/// Adds a value to a histogram.
+pub(crate) fn observe(histogram: u32, value: u64) {
+    // SAFETY: no pointers.
+    unsafe { proxy_record_metric(histogram, value) };
 }
 
 /// Sets the root context's timer.

@@ -31,6 +31,7 @@ pub(crate) struct Policy {
     settings: Rc<Settings>,
     exchange: Option<Shared>,
     asked: Option<&'static str>,
+    asked_us: u64,
     body_seen: bool,
     /// A question for a larger hold, by the token of its call.
     growing: Option<u32>,
@@ -52,6 +53,7 @@ impl Policy {
             settings,
             exchange: vm::begin(),
             asked: None,
+            asked_us: 0,
             body_seen: false,
             growing: None,
             waiting: None,
@@ -64,6 +66,7 @@ impl Policy {
             Some(Step::Wait) => Action::Pause,
             Some(Step::Ask(ask)) => {
                 self.asked = Some(ask.path);
+                self.asked_us = host::now_us();
                 if self.call(&ask).is_none() {
                     let step = self.answered(&[]);
                     return self.perform(step, held);
@@ -244,6 +247,11 @@ impl Context for Policy {
         }
         if self.asked.is_none() {
             return;
+        }
+        if self.asked == Some(wire::PATH_ADMIT)
+            && let Some(admit_us) = vm::with(|vm| vm.admit_us).flatten()
+        {
+            host::observe(admit_us, host::now_us().saturating_sub(self.asked_us));
         }
         let body = host::bytes(Buffer::CallBody, size);
         let step = self.answered(&body);

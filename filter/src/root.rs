@@ -22,6 +22,8 @@ use crate::host::{self, Buffer, Stream};
 use crate::policy::Policy;
 use crate::vm;
 
+/// How long the sidecar took to admit or refuse, as Envoy saw it.
+const ADMIT_US: &str = "weir_admit_us";
 /// Tick while nothing has ended.
 const TICK_IDLE_MS: u32 = 250;
 /// Tick while records wait: how long a settlement may lag behind its exchange.
@@ -307,6 +309,7 @@ impl RootContext for Root {
                 .as_ref()
                 .and_then(|s| s.request_body_bytes_max);
             vm::with(|vm| {
+                vm.admit_us = host::histogram(ADMIT_US);
                 vm.body_bytes_max = body_bytes_max.unwrap_or(limits::REQUEST_BODY_BYTES_MAX);
                 // Building a vocabulary takes a tenth of a second: here it delays no request.
                 vm.tokenizers.count(Encoding::O200k, "");

@@ -51,6 +51,8 @@ pub(crate) struct Vm {
     /// Records that the sidecar has not acknowledged.
     pub(crate) records: VecDeque<UsageRecord>,
     pub(crate) body_bytes_max: usize,
+    /// Envoy's histogram of how long admissions took, in microseconds.
+    pub(crate) admit_us: Option<u32>,
 }
 
 impl Vm {
@@ -74,6 +76,7 @@ impl Vm {
             settled: 0,
             records: VecDeque::new(),
             body_bytes_max: limits::REQUEST_BODY_BYTES_MAX,
+            admit_us: None,
         }
     }
 
