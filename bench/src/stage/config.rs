@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use super::Setup;
 use crate::prompt;
 
+/// All services that come after each other on one database need the same.
+const SECRET_KEY: &str = "abababababababababababababababababababababababababababababababab";
+
 /// Where counters and the ledger are, when that is not the service itself.
 #[derive(Clone)]
 pub(crate) struct Shared {
@@ -75,7 +78,11 @@ pub(super) fn weir(ports: [u16; 3], folder: &Path, setup: &Setup) -> Value {
         "sidecar": {"leases": setup.leases},
     });
     if let Some(store) = &setup.store {
-        weir["store"] = json!({"redis": store.redis, "database": store.database});
+        weir["store"] = json!({
+            "redis": store.redis,
+            "database": store.database,
+            "secret_key": SECRET_KEY,
+        });
     }
     weir
 }
