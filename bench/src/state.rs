@@ -51,6 +51,7 @@ pub(crate) async fn run(span: Duration) {
     println!(
         "| store | asking | admissions/s | CPU us each | p50 ms | p99 ms |\n|---|---|---|---|---|---|"
     );
+    let mut late = Vec::new();
     for (name, store) in &stores {
         let service = Service::start(&setup(store.as_ref(), false));
         for asking in ASKING {
@@ -59,6 +60,9 @@ pub(crate) async fn run(span: Duration) {
                 "| {name} | {asking} | {:.0} | {:.0} | {:.2} | {:.2} |",
                 found.rate, found.cpu_us, found.p50_ms, found.p99_ms
             );
+            if found.refused > 0 {
+                late.push(format!("{name}, {asking} asking: {}", found.refused));
+            }
         }
         service.stop();
     }
