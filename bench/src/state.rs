@@ -74,6 +74,13 @@ pub(crate) async fn run(span: Duration) {
         );
     }
 
+    if !late.is_empty() {
+        println!(
+            "\nNot among them, for nobody could tell in time: {}.",
+            late.join("; ")
+        );
+    }
+
     println!(
         "\n`admit` as Envoy's worker saw it, Envoy and service on one core, 1 KB prompts, no leases:\n"
     );
