@@ -67,10 +67,11 @@ bench-state: setup wasm servers ## admissions: one service on one core, embedded
 	@ENVOY_BIN="$$(scripts/envoy.sh)" WEIR_BIN=$(CARGO_TARGET_DIR)/release/weir WEIR_WASM=$(WASM) \
 	  $(CARGO_TARGET_DIR)/release/weir-bench --state --seconds $(or $(BENCH_SECONDS),5)
 
-soak: ## three services on one Redis, killed under load: SOAK_SECONDS (300), SOAK_SEED (7)
-	@scripts/servers.sh
-	@WEIR_SOAK_SECONDS=$(or $(SOAK_SECONDS),300) WEIR_SOAK_SEED=$(or $(SOAK_SEED),7) \
-	  cargo test -q -p weir --test serve -- soak::
+soak: setup build servers ## three Envoys and services, killed under load: SEED (7), SOAK_SECONDS (180), CLIENTS (500)
+	@cargo build -q -p e2e --bins
+	@ENVOY_BIN="$$(scripts/envoy.sh)" WEIR_BIN=$(CARGO_TARGET_DIR)/debug/weir WEIR_WASM=$(WASM) \
+	  WEIR_SOAK_SEED=$(or $(SEED),7) WEIR_SOAK_SECONDS=$(or $(SOAK_SECONDS),180) \
+	  WEIR_SOAK_CLIENTS=$(or $(CLIENTS),500) cargo test -q -p e2e --test e2e -- --ignored --nocapture soak::
 
 fuzz: ## random inputs for the engine's readers, FUZZ_SECONDS (60) for each of twelve
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)

@@ -7,17 +7,23 @@ use e2e::behaviour::{Behaviour, Ending, Tokens};
 use e2e::client::{marker, prompt, streaming};
 use e2e::gateway::Gateway;
 use e2e::provider::FakeProvider;
-use e2e::run_cases;
 use e2e::setup::{KEY, Setup};
+use e2e::stores::Store;
+use e2e::{over_both_stores, run_cases};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::ledger;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn budgets_hold() {
-    let gateway = Arc::new(Gateway::start(Setup::default()).await);
+over_both_stores!(
+    budgets_hold,
+    global_budget_holds_for_every_key,
+    kill_of_the_sidecar_loses_no_acknowledged_record
+);
+
+async fn budgets_hold(store: Store) {
+    let gateway = Arc::new(Gateway::start(Setup::over(store)).await);
     run_cases!(
         gateway,
         [
@@ -31,9 +37,8 @@ async fn budgets_hold() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn global_budget_holds_for_every_key() {
-    let setup = Setup::default().with(|config| {
+async fn global_budget_holds_for_every_key(store: Store) {
+    let setup = Setup::over(store).with(|config| {
         config["budgets"] = json!([{"scope": "global", "limit_usd": 0.0002, "period": "daily"}]);
         config["defaults"]["budget_status_code"] = json!(402);
     });
@@ -70,10 +75,9 @@ async fn global_budget_holds_for_every_key() {
     other.refused(402, "budget_exceeded");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kill_of_the_sidecar_loses_no_acknowledged_record() {
+async fn kill_of_the_sidecar_loses_no_acknowledged_record(store: Store) {
     // A lease would bridge the gap.
-    let setup = Setup::default().with(|config| config["sidecar"]["leases"] = json!(false));
+    let setup = Setup::over(store).with(|config| config["sidecar"]["leases"] = json!(false));
     let gateway = Arc::new(Gateway::start(setup).await);
     let (key, record) = gateway.new_key(json!({"provider": "openai"})).await;
     let id = record["id"].as_str().expect("id").to_owned();

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use e2e::behaviour::Behaviour;
 use e2e::client::{Answer, marker};
 use e2e::gateway::Gateway;
-use e2e::run_cases;
 use e2e::setup::Setup;
+use e2e::stores::Store;
+use e2e::{over_both_stores, run_cases};
 use serde_json::{Value, json};
 
 use crate::ledger;
@@ -23,8 +24,8 @@ const FORMS: [(&str, &str); 7] = [
     ("/v1/responses", "native/gpt-5"),
 ];
 
-fn setup(slice: Option<u64>) -> Setup {
-    Setup::default().with(move |config| {
+fn setup(store: Store, slice: Option<u64>) -> Setup {
+    Setup::over(store).with(move |config| {
         if let Some(slice) = slice {
             config["sidecar"]["hold_output_tokens"] = json!(slice);
         }
@@ -46,9 +47,13 @@ fn setup(slice: Option<u64>) -> Setup {
     })
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn holds_grow_with_their_streams() {
-    let gateway = Arc::new(Gateway::start(setup(Some(64))).await);
+over_both_stores!(
+    holds_grow_with_their_streams,
+    a_provider_that_goes_beyond_the_cap_is_stopped
+);
+
+async fn holds_grow_with_their_streams(store: Store) {
+    let gateway = Arc::new(Gateway::start(setup(store, Some(64))).await);
     run_cases!(
         gateway,
         [
@@ -60,9 +65,8 @@ async fn holds_grow_with_their_streams() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_provider_that_goes_beyond_the_cap_is_stopped() {
-    let gateway = Arc::new(Gateway::start(setup(None)).await);
+async fn a_provider_that_goes_beyond_the_cap_is_stopped(store: Store) {
+    let gateway = Arc::new(Gateway::start(setup(store, None)).await);
     run_cases!(
         gateway,
         [
@@ -264,8 +268,8 @@ async fn many_streams_share_what_is_left(gateway: Arc<Gateway>) {
     assert!(spent > limit / 2, "{spent}");
 }
 
-async fn a_stream_without_a_state_service_ends_at_its_hold(_: Arc<Gateway>) {
-    let gateway = Arc::new(Gateway::start(setup(Some(64))).await);
+async fn a_stream_without_a_state_service_ends_at_its_hold(other: Arc<Gateway>) {
+    let gateway = Arc::new(Gateway::start(setup(other.store(), Some(64))).await);
     let (key, id) = key(&gateway, 1.0).await;
     let (path, model) = FORMS[0];
     let slow = Behaviour {

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use e2e::gateway::Gateway;
+use e2e::postgres::Postgres;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
 /// One line of `llm_usage_log`.
@@ -17,29 +19,51 @@ pub(crate) struct Line {
 
 /// Every line of the virtual key with that public id, in order; refusals are not exchanges.
 pub(crate) fn lines(gateway: &Gateway, key_id: &str) -> Vec<Line> {
+    let sql = format!(
+        "SELECT trace_id, cost_nano, prompt_tokens, completion_tokens, ending \
+         FROM llm_usage_log WHERE key_id = '{key_id}' AND ending <> 'refused' ORDER BY timestamp"
+    );
+    let rows = match &gateway.stores {
+        Some(stores) => of_server(&stores.postgres(), &sql),
+        None => of_file(gateway, &sql),
+    };
+    rows.into_iter().map(line).collect()
+}
+
+fn line(row: Vec<String>) -> Line {
+    let [trace_id, cost, prompt, completion, ending] = <[String; 5]>::try_from(row).expect("a row");
+    let number = |text: String| text.parse().expect("a number");
+    Line {
+        trace_id,
+        cost_nano: number(cost),
+        prompt_tokens: number(prompt),
+        completion_tokens: number(completion),
+        ending,
+    }
+}
+
+fn of_server(postgres: &Postgres, sql: &str) -> Vec<Vec<String>> {
+    let text = postgres.sql(sql).expect("llm_usage_log has these columns");
+    let rows = text.lines().map(|row| row.split('|').map(str::to_owned));
+    rows.map(Iterator::collect).collect()
+}
+
+fn of_file(gateway: &Gateway, sql: &str) -> Vec<Vec<String>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let store = Connection::open_with_flags(gateway.ledger(), flags).expect("the store opens");
-    store
-        .busy_timeout(Duration::from_secs(5))
-        .expect("busy timeout");
-    let mut query = store
-        .prepare(
-            "SELECT trace_id, cost_nano, prompt_tokens, completion_tokens, ending \
-             FROM llm_usage_log WHERE key_id = ?1 AND ending <> 'refused' ORDER BY timestamp",
-        )
-        .expect("llm_usage_log has these columns");
-    let rows = query
-        .query_map([key_id], |row| {
-            Ok(Line {
-                trace_id: row.get(0)?,
-                cost_nano: row.get(1)?,
-                prompt_tokens: row.get(2)?,
-                completion_tokens: row.get(3)?,
-                ending: row.get(4)?,
+    let busy = store.busy_timeout(Duration::from_secs(5));
+    busy.expect("busy timeout");
+    let mut query = store.prepare(sql).expect("llm_usage_log has these columns");
+    let rows = query.query_map([], |row| {
+        let text = |column| -> rusqlite::Result<String> {
+            Ok(match row.get_ref(column)? {
+                ValueRef::Integer(number) => number.to_string(),
+                other => other.as_str()?.to_owned(),
             })
-        })
-        .expect("rows");
-    rows.map(|row| row.expect("a row")).collect()
+        };
+        (0..5).map(text).collect()
+    });
+    rows.expect("rows").map(|row| row.expect("a row")).collect()
 }
 
 /// The lines, once there are at least `count`.

@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 use e2e::behaviour::{Behaviour, Tokens};
 use e2e::client::{Answer, marker, prompt, streaming};
 use e2e::gateway::Gateway;
-use e2e::run_cases;
 use e2e::setup::Setup;
+use e2e::stores::Store;
+use e2e::{over_both_stores, run_cases};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rate_limits_hold() {
-    let gateway = Arc::new(Gateway::start(Setup::default()).await);
+over_both_stores!(rate_limits_hold, no_more_run_than_may);
+
+async fn rate_limits_hold(store: Store) {
+    let gateway = Arc::new(Gateway::start(Setup::over(store)).await);
     run_cases!(
         gateway,
         [
@@ -27,9 +29,8 @@ async fn rate_limits_hold() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_more_run_than_may() {
-    let gateway = Arc::new(Gateway::start(Setup::default()).await);
+async fn no_more_run_than_may(store: Store) {
+    let gateway = Arc::new(Gateway::start(Setup::over(store)).await);
     let same = Arc::clone(&gateway);
     run_cases!(
         gateway,

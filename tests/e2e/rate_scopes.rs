@@ -6,14 +6,20 @@ use std::time::{Duration, Instant};
 use e2e::behaviour::{Behaviour, Recorded, Tokens};
 use e2e::client::{Answer, Ask, marker, prompt};
 use e2e::gateway::Gateway;
-use e2e::run_cases;
 use e2e::setup::Setup;
+use e2e::stores::Store;
+use e2e::{over_both_stores, run_cases};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn limits_of_every_scope() {
-    let setup = Setup::default().with(|config| {
+over_both_stores!(
+    limits_of_every_scope,
+    addresses_behind_a_trusted_hop,
+    addresses_without_a_trusted_hop
+);
+
+async fn limits_of_every_scope(store: Store) {
+    let setup = Setup::over(store).with(|config| {
         config["rate_limits"] = json!([
             {"scope": "global", "requests": 1_000_000, "per": "day"},
             {"scope": "key", "name": "limited", "requests": 3, "per": "day"},
@@ -248,8 +254,8 @@ async fn one_user_in_parallel(gateway: Arc<Gateway>) {
 }
 
 /// Every address has five, all together twelve.
-fn by_address(hops: u32) -> Setup {
-    Setup::default().with(move |config| {
+fn by_address(store: Store, hops: u32) -> Setup {
+    Setup::over(store).with(move |config| {
         config["trusted_hops"] = json!(hops);
         config["rate_limits"] = json!([
             {"scope": "ip", "requests": 5, "per": "day"},
@@ -263,9 +269,8 @@ fn from(gateway: &Gateway, forwarded: &str) -> Ask {
     gateway.chat(&body).header("x-forwarded-for", forwarded)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn addresses_behind_a_trusted_hop() {
-    let gateway = Gateway::start(by_address(1)).await;
+async fn addresses_behind_a_trusted_hop(store: Store) {
+    let gateway = Gateway::start(by_address(store, 1)).await;
     // What a client writes itself stands before what the trusted hop adds.
     let forged = |count: usize| from(&gateway, &format!("203.0.113.{count}, 192.0.2.7"));
     let (count, refused) = until_refused(forged).await;
@@ -285,9 +290,8 @@ async fn addresses_behind_a_trusted_hop() {
     assert_eq!((seen.len(), seen.iter().any(told)), (12, false));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn addresses_without_a_trusted_hop() {
-    let gateway = Gateway::start(by_address(0)).await;
+async fn addresses_without_a_trusted_hop(store: Store) {
+    let gateway = Gateway::start(by_address(store, 0)).await;
     let forged = |count: usize| {
         let ask = from(&gateway, &format!("203.0.113.{count}"));
         ask.header("x-envoy-external-address", "203.0.113.99")

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use e2e::client::{Answer, Ask, marker, prompt};
 use e2e::gateway::Gateway;
-use e2e::run_cases;
 use e2e::setup::Setup;
+use e2e::stores::Store;
+use e2e::{over_both_stores, run_cases};
 use serde_json::{Value, json};
 
 use crate::budgets::priced;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn budgets_of_every_scope() {
-    let setup = Setup::default().with(|config| {
+over_both_stores!(budgets_of_every_scope);
+
+async fn budgets_of_every_scope(store: Store) {
+    let setup = Setup::over(store).with(|config| {
         config["budgets"] = json!([
             {"scope": "global", "limit_usd": 1000},
             {"scope": "team", "limit_usd": 0.0002, "period": "daily"},

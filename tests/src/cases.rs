@@ -86,3 +86,27 @@ macro_rules! run_cases {
         gateway.assert_sound().await;
     }};
 }
+
+/// Makes of `async fn(Store)` two tests: one in `embedded`, one in `shared`.
+#[macro_export]
+macro_rules! over_both_stores {
+    ($($test:ident),* $(,)?) => {
+        mod embedded {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test($crate::stores::Store::Embedded).await;
+                }
+            )*
+        }
+
+        mod shared {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test($crate::stores::Store::Shared).await;
+                }
+            )*
+        }
+    };
+}

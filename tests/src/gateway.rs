@@ -13,6 +13,7 @@ use crate::client::{Answer, Ask, prompt};
 use crate::process::{Process, free_port, run};
 use crate::provider::FakeProvider;
 use crate::setup::{ADMIN_TOKEN, ENVIRONMENT, KEY, Ports, Setup};
+use crate::stores::{Store, Stores};
 
 /// Longest time until a gateway answers.
 const START_PATIENCE: Duration = Duration::from_secs(40);
@@ -27,6 +28,8 @@ pub struct Gateway {
     pub http: reqwest::Client,
     /// Configuration, data and logs.
     pub folder: PathBuf,
+    /// Its own Redis and PostgreSQL, when it was set up over such.
+    pub stores: Option<Stores>,
     config: PathBuf,
     envoy: Mutex<Process>,
     sidecar: Mutex<Process>,
@@ -35,7 +38,11 @@ pub struct Gateway {
 
 impl Gateway {
     /// Starts one and waits until every worker answers.
-    pub async fn start(setup: Setup) -> Gateway {
+    pub async fn start(mut setup: Setup) -> Gateway {
+        let stores = (setup.store == Store::Shared).then(Stores::start);
+        if let Some(config) = stores.as_ref().map(Stores::config) {
+            setup = setup.with(move |whole| whole["store"] = config);
+        }
         let keep = tempfile::Builder::new()
             .prefix("weir-e2e-")
             .tempdir()
@@ -66,6 +73,7 @@ impl Gateway {
                 .build()
                 .expect("client"),
             folder,
+            stores,
             config,
             envoy: Mutex::new(envoy),
             sidecar: Mutex::new(sidecar),
@@ -235,6 +243,14 @@ impl Gateway {
             .good();
     }
 
+    /// Which of the two deployments it is.
+    pub fn store(&self) -> Store {
+        match self.stores {
+            Some(_) => Store::Shared,
+            None => Store::Embedded,
+        }
+    }
+
     /// Everything the sidecar has logged.
     pub fn sidecar_log(&self) -> String {
         self.sidecar.lock().expect("sidecar").output()
@@ -243,6 +259,11 @@ impl Gateway {
     /// Everything Envoy has logged.
     pub fn envoy_log(&self) -> String {
         self.envoy.lock().expect("envoy").output()
+    }
+
+    /// Process id of the sidecar.
+    pub fn sidecar_id(&self) -> u32 {
+        self.sidecar.lock().expect("sidecar").id()
     }
 
     /// `kill -9` of the sidecar.
@@ -255,7 +276,7 @@ impl Gateway {
         *self.sidecar.lock().expect("sidecar") = start_sidecar(&self.config, &self.folder);
     }
 
-    /// The ledger's database, opened for reading.
+    /// The state service's own database.
     pub fn ledger(&self) -> PathBuf {
         let data = self.folder.join("data");
         let entries = std::fs::read_dir(&data).expect("data");
@@ -298,16 +319,24 @@ impl Drop for Gateway {
 /// The `weir` program with the test's environment.
 pub fn weir() -> Command {
     let mut command = Command::new(artefact::weir());
+    in_environment(&mut command);
+    command
+}
+
+fn in_environment(command: &mut Command) {
     command.envs(ENVIRONMENT.iter().copied());
     // Stores of whoever runs the tests are none of theirs.
     for name in ["DATABASE_URL", "LLM_GATEWAY_DB_URL", "REDIS_URL"] {
         command.env_remove(name);
     }
-    command
 }
 
-fn start_sidecar(config: &Path, folder: &Path) -> Process {
-    let mut command = weir();
+pub(crate) fn start_sidecar(config: &Path, folder: &Path) -> Process {
+    // A file that may not grow is an error then, and not the end.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+    command.arg(artefact::weir());
+    in_environment(&mut command);
     command
         .current_dir(folder)
         .arg("serve")
@@ -316,7 +345,7 @@ fn start_sidecar(config: &Path, folder: &Path) -> Process {
     Process::start(&mut command, &folder.join("sidecar.log"))
 }
 
-fn render(config: &Path, ca: Option<&Path>, folder: &Path) -> PathBuf {
+pub(crate) fn render(config: &Path, ca: Option<&Path>, folder: &Path) -> PathBuf {
     let mut command = weir();
     command
         .current_dir(folder)
@@ -334,7 +363,7 @@ fn render(config: &Path, ca: Option<&Path>, folder: &Path) -> PathBuf {
     path
 }
 
-fn start_envoy(config: &Path, workers: u32, folder: &Path) -> Process {
+pub(crate) fn start_envoy(config: &Path, workers: u32, folder: &Path) -> Process {
     let mut command = Command::new(artefact::envoy());
     command.current_dir(folder).arg("-c").arg(config);
     command.args([

@@ -5,9 +5,11 @@ pub mod artefact;
 pub mod behaviour;
 pub mod cases;
 pub mod client;
+pub mod fleet;
 pub mod gateway;
 pub mod provider;
 pub mod setup;
+pub mod stores;
 pub mod vault;
 pub mod vector;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::behaviour::MODEL_NAMES;
+use crate::stores::Store;
 
 /// Key that every gateway of the tests knows from its file.
 pub const KEY: &str = "vk-e2e-0123456789abcdef0123456789abcdef";
@@ -19,6 +20,8 @@ pub struct Setup {
     pub workers: u32,
     /// Certificates that providers are checked against; the system's when `None`.
     pub ca: Option<PathBuf>,
+    /// Where state is kept.
+    pub store: Store,
     changes: Vec<Change>,
 }
 
@@ -27,6 +30,7 @@ impl Default for Setup {
         Setup {
             workers: 2,
             ca: None,
+            store: Store::Embedded,
             changes: Vec::new(),
         }
     }
@@ -44,6 +48,14 @@ pub struct Ports {
 }
 
 impl Setup {
+    /// The usual one over that store.
+    pub fn over(store: Store) -> Setup {
+        Setup {
+            store,
+            ..Setup::default()
+        }
+    }
+
     /// Changes the configuration before it is written.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Value) + Send + 'static) -> Setup {

@@ -126,10 +126,10 @@ impl Exchange {
         }
     }
 
-    /// What an exchange costs whose stream was ended at its hold: the event that went beyond it is the
-    /// provider's to bear.
+    /// What an exchange costs whose stream was ended at its hold, or waited there when it broke off: the
+    /// event that went beyond it is the provider's to bear.
     pub(super) fn bounded(&self, cost_nano: NanoUsd) -> NanoUsd {
-        if self.bound.spent {
+        if self.bound.spent || self.bound.waits {
             cost_nano.min(self.held_nano)
         } else {
             cost_nano

@@ -21,7 +21,14 @@ impl Exchange {
         }
         let ending = self.outcome.ending.unwrap_or_else(|| self.cut_off(details));
         if ending == Ending::UpstreamCut && self.outcome.code.is_none() {
-            self.outcome.code = Some(Code::UpstreamStreamInterrupted);
+            let held = [AnswerMode::Document, AnswerMode::StreamHeld];
+            self.outcome.code = Some(if held.contains(&self.answer.mode) {
+                // Nothing of it has left: Envoy tells the client so in its place.
+                self.outcome.status = 502;
+                Code::UpstreamUnavailable
+            } else {
+                Code::UpstreamStreamInterrupted
+            });
         }
         let (usage, metered) = self.consumed(ending);
         let charged = self.outcome.cache != CacheStatus::Hit;

@@ -422,6 +422,56 @@ fn a_stream_is_priced_at_its_end_and_a_client_that_leaves_pays_for_what_came() {
 }
 
 #[test]
+fn who_leaves_while_a_hold_is_asked_to_grow_pays_no_more_than_was_held() {
+    let mut world = World::new();
+    let mut body = chat("gpt-4o-mini");
+    body["stream"] = json!(true);
+    let hold_nano = 30_000;
+    let grant = Grant {
+        hold_nano,
+        hard: true,
+        ..Grant::default()
+    };
+    let (mut exchange, _) = world.granted_as(&[], &body, grant);
+    let mut head = Headers::default();
+    head.push(":status", "200");
+    head.push("content-type", "text/event-stream");
+    exchange.on_answer_head(&world.env(), head, false, None);
+    let text = "one two three four five six seven eight nine ten ".repeat(8);
+    let delta = json!({"id": "c", "choices": [{"index": 0, "delta": {"content": text}}]});
+    let piece = format!("data: {delta}\n\n").into_bytes();
+    let step = exchange.on_answer_body(&mut world.env(), piece, false);
+    assert!(step.ask.is_some() && step.wait.is_some(), "{step:?}");
+    let record = world.record(&mut exchange, Some("downstream_remote_disconnect"));
+    assert_eq!(
+        (record.ending, record.cost_nano),
+        (Ending::ClientGone, hold_nano)
+    );
+}
+
+#[test]
+fn an_answer_that_breaks_off_unseen_has_the_status_that_its_client_gets() {
+    let mut world = World::new();
+    for (kind, stream) in [("application/json", false), ("text/event-stream", true)] {
+        let mut body = chat("gpt-4o-mini");
+        body["stream"] = json!(stream);
+        let (mut exchange, _) = world.granted(&[], &body);
+        let mut head = Headers::default();
+        head.push(":status", "200");
+        head.push("content-type", kind);
+        exchange.on_answer_head(&world.env(), head, false, None);
+        exchange.on_answer_body(&mut world.env(), b"{\"id\": \"chatc".to_vec(), false);
+        let details = "upstream_reset_after_response_started{connection_termination}";
+        let record = world.record(&mut exchange, Some(details));
+        assert_eq!(record.ending, Ending::UpstreamCut);
+        // Nothing of it was sent on: Envoy answers in its place.
+        let told = (record.status, record.code.as_str());
+        assert_eq!(told, (502, "upstream_unavailable"));
+        assert_eq!(record.cost_nano > 0, !stream, "{record:?}");
+    }
+}
+
+#[test]
 fn a_hit_is_free_and_replayed_as_it_was_asked_for() {
     let mut world = World::new();
     let mut exchange = Exchange::new("wr-1".into(), 0);

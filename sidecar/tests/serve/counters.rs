@@ -117,6 +117,34 @@ fn a_redis_that_forgets_while_it_runs_is_filled_again() {
 }
 
 #[test]
+fn a_hold_grows_when_redis_is_back_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start();
+    let (service, _postgres) = start(folder.path(), &redis);
+    let (key, _) = service.new_key(json!({"name": "k", "budget_limit_usd": 0.00001}));
+    assert_eq!(code(&ask(&service, "a", &key, 2_000)), "granted");
+    let grow = json!({"live": [], "grow": {"id": "a", "by_nano": 500}});
+    redis.freeze();
+    std::thread::scope(|scope| {
+        let answer = scope.spawn(|| service.internal("renew", &grow).good());
+        std::thread::sleep(Duration::from_millis(700));
+        redis.thaw();
+        assert_eq!(answer.join().unwrap()["grown_nano"], 500);
+    });
+    // What it did after all, though nobody waited any more, stays held until the end.
+    let (_, held) = shown(&service, &key);
+    assert!((2_500..=4_000).contains(&held), "{held}");
+    redis.freeze();
+    let started = Instant::now();
+    assert_eq!(service.internal("renew", &grow).status, 503);
+    // Filters wait for two seconds.
+    assert!(started.elapsed() < Duration::from_millis(1_900));
+    redis.thaw();
+    settle(&service, "a", &key, 2_200);
+    until("it is settled", || shown(&service, &key) == (2_200, 0));
+}
+
+#[test]
 fn a_redis_that_freezes_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start();

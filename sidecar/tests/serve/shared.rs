@@ -350,6 +350,12 @@ fn a_full_disk_refuses_records_and_goes_on_when_there_is_room() {
     let began = Instant::now();
     assert_eq!(settle(&service, "a", &key, 3), 503);
     assert!(began.elapsed() < Duration::from_secs(5));
+    for _ in 0..2 {
+        let health = service.admin("GET", "/health", None);
+        assert_eq!(health.status, 503, "{health:?}");
+        // It is looked at again.
+        std::thread::sleep(Duration::from_millis(1_100));
+    }
     limit("unlimited");
     assert_eq!(settle(&service, "a", &key, 3), 200);
     let shown = service

@@ -55,6 +55,16 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// `SIGSTOP`: it keeps its connections and says nothing.
+    pub fn freeze(&self) {
+        crate::signal("STOP", &[self.id()]);
+    }
+
+    /// Goes on after [`Process::freeze`].
+    pub fn thaw(&self) {
+        crate::signal("CONT", &[self.id()]);
+    }
+
     /// Sends a signal by name and waits for the end.
     pub fn stop(&mut self, signal: &str, patience: Duration) -> io::Result<ExitStatus> {
         Command::new("kill")

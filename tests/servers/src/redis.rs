@@ -26,6 +26,18 @@ impl Redis {
         Redis::start_with(&["--save", "", "--appendonly", "no"])
     }
 
+    /// Starts one that writes each change to disk before it answers.
+    pub fn start_durable() -> Redis {
+        Redis::start_with(&[
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+        ])
+    }
+
     /// Starts one with these arguments, `--maxmemory 1mb` for example.
     pub fn start_with(settings: &[&str]) -> Redis {
         let folder = tempfile::Builder::new().prefix("weir-redis-").tempdir();
@@ -63,6 +75,17 @@ impl Redis {
         self.process.kill();
         self.process = launch(self.port, &self.settings, self.folder.path());
         self.ready();
+    }
+
+    /// The same, without what it has written to disk.
+    pub fn restart_empty(&mut self) {
+        self.process.kill();
+        for folder in ["appendonlydir", "dump.rdb"] {
+            let path = self.folder.path().join(folder);
+            // What is not there need not go.
+            let _none = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
+        }
+        self.restart();
     }
 
     /// `SIGSTOP`: connections stay open and nothing answers.
@@ -203,6 +226,16 @@ mod tests {
         redis.kill();
         assert!(redis.command("PING").is_err());
         redis.restart();
+        assert_eq!(redis.command("DBSIZE").unwrap(), "0");
+    }
+
+    #[test]
+    fn a_durable_server_forgets_only_when_told() {
+        let mut redis = Redis::start_durable();
+        redis.command("SET a 1").unwrap();
+        redis.restart();
+        assert_eq!(redis.command("GET a").unwrap(), "1");
+        redis.restart_empty();
         assert_eq!(redis.command("DBSIZE").unwrap(), "0");
     }
 

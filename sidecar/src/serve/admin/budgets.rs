@@ -181,6 +181,12 @@ async fn change(
         Ok(Ok(true)) => {
             let log = interface.shared.log;
             log.line(Level::Info, "budgets changed", serde_json::json!({}));
+            if let Some(replica) = &interface.shared.replica {
+                let scopes = interface.shared.core().ledger.scopes_with_budgets();
+                let scopes: Vec<Scope> = scopes.into_iter().map(|(scope, _)| scope).collect();
+                // What cannot be read now does not undo the change.
+                let _unseen = replica.watch(&interface.shared, &scopes).await;
+            }
             list(interface).await
         }
         Ok(Ok(false)) => Err(Refusal::not_found("There is no such budget, or too many")),

@@ -69,10 +69,11 @@ async fn store_answers(interface: &Interface, now_ms: u64) -> bool {
     {
         return works;
     }
-    // A write of nothing: it takes the write lock and the disk as a settlement does.
-    let write = interface.writer.change(|db| {
-        let sql = "UPDATE meta SET value = value WHERE name = 'keys_version'";
-        db.execute(sql, &[]).is_ok()
+    // It takes the write lock and the disk as a settlement does. What stays as it is SQLite does not write.
+    let write = interface.writer.change(move |db| {
+        let sql = "INSERT INTO meta (name, value) VALUES ('probed', $1) \
+                   ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        db.execute(sql, &[now_ms.into()]).is_ok()
     });
     let works = matches!(
         tokio::time::timeout(STORE_PATIENCE, write).await,

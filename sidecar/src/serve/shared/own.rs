@@ -1,7 +1,7 @@
 //! What this service holds in Redis: it puts that back when Redis has lost it. It stands in the journal as
 //! well, so that a service that starts again still knows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use engine::ledger::Hold;
@@ -23,6 +23,8 @@ struct Holds {
     journal: Journal,
     /// Those of the service before, until it is known what has become of them.
     before: Vec<Kept>,
+    /// Of these, those that have not ended meanwhile.
+    open: HashSet<String>,
 }
 
 /// A hold, and where it is.
@@ -40,6 +42,7 @@ impl Own {
             kept: HashMap::new(),
             journal,
             before: Vec::new(),
+            open: HashSet::new(),
         }))
     }
 
@@ -66,6 +69,7 @@ impl Own {
         let Holds { journal, .. } = &mut *own;
         // What is noted twice is held once.
         let _longer = journal.rewrite(before.iter().map(Kept::noted));
+        own.open = before.iter().map(|kept| kept.wish.id.clone()).collect();
         own.before = before;
     }
 
@@ -74,13 +78,16 @@ impl Own {
         std::mem::take(&mut self.lock().before)
     }
 
-    /// A hold of the service before is still there, or again.
+    /// A hold of the service before is still there, or again; one that was settled since is nobody's.
     pub(super) fn keeps(&self, kept: Kept, now_ms: u64) {
         let kept = Kept {
             seen_ms: now_ms,
             ..kept
         };
-        self.lock().kept.insert(kept.wish.id.clone(), kept);
+        let mut own = self.lock();
+        if own.open.remove(&kept.wish.id) {
+            own.kept.insert(kept.wish.id.clone(), kept);
+        }
     }
 
     pub(super) fn renewed(&self, live: &[(String, NanoUsd)], now_ms: u64) {
@@ -117,13 +124,16 @@ impl Own {
 
     /// An exchange was settled, which the ledger tells.
     pub(super) fn ended(&self, id: &str) {
-        self.lock().kept.remove(id);
+        let mut own = self.lock();
+        own.kept.remove(id);
+        own.open.remove(id);
     }
 
     /// A lease has ended, which nothing else tells.
     pub(super) fn lease_ended(&self, id: &str) {
         let mut own = self.lock();
         own.kept.remove(id);
+        own.open.remove(id);
         let _unwritten = own.journal.end(id);
     }
 
@@ -180,5 +190,44 @@ impl Kept {
         let limited = self.shares.iter().flat_map(|(_, bounds)| bounds.limited());
         let counted = (self.wish.requests, self.wish.tokens, self.wish.running);
         (&self.wish.id, hold, (limited.collect(), Some(counted)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::period::Calendar;
+
+    use super::*;
+    use crate::serve::shared::bounds::Fields;
+
+    #[test]
+    fn what_is_settled_while_a_service_comes_back_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = Own::new(Journal::open(&folder.path().join("holds.journal")).unwrap());
+        let kept = |id: &str| Kept {
+            wish: Wish {
+                id: id.to_owned(),
+                amount_nano: 5,
+                cost_nano: 0,
+                fields: Fields::of(&Calendar::default(), 1),
+                lease: None,
+                info: Default::default(),
+                requests: 1,
+                tokens: 1,
+                running: 1,
+                check: (0, 0),
+            },
+            shares: Vec::new(),
+            admitted_ms: 1,
+            seen_ms: 1,
+        };
+        own.begin(vec![kept("settled"), kept("runs")]);
+        let before = own.before();
+        own.ended("settled");
+        for kept in before {
+            own.keeps(kept, 2);
+        }
+        let held: Vec<String> = own.recent(3).into_iter().map(|(wish, _)| wish.id).collect();
+        assert_eq!(held, ["runs"]);
     }
 }

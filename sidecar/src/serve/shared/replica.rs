@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use engine::ledger::Scope;
 use engine::period::Period;
@@ -30,6 +31,10 @@ mod epochs;
 mod settling;
 mod sums;
 
+/// How long a hold may take to grow, less than filters wait for it.
+const GROW_PATIENCE: Duration = Duration::from_millis(1_500);
+/// Between two tries.
+const GROW_PAUSE: Duration = Duration::from_millis(100);
 /// Times that one admission is weighed at most.
 const ROUNDS_MAX: usize = 8;
 /// Times that a scope's sums are read at most, while charges come in between.
@@ -227,11 +232,13 @@ impl Replica {
 
     /// Extends the holds of running exchanges.
     pub(crate) async fn renew(&self, shared: &Shared, renew: &Renew) -> Result<Renewed, Fault> {
-        let extended = self.fast.renew(&renew.live, clock::now_ms()).await;
-        let extended = self.heard(extended)?;
+        let extended = match renew.live.as_slice() {
+            [] => 0,
+            live => self.heard(self.fast.renew(live, clock::now_ms()).await)?,
+        };
         self.own.renewed(&renew.live, clock::now_ms());
         let grown_nano = match &renew.grow {
-            Some(grow) => self.heard(self.grow(shared, grow).await)?,
+            Some(grow) => self.heard(self.grown(shared, grow).await)?,
             None => 0,
         };
         Ok(Renewed {
@@ -240,9 +247,28 @@ impl Replica {
         })
     }
 
-    /// Lets one hold grow as far as every hard budget has room. What a group gives and another does
-    /// not stays held until the hold ends.
-    async fn grow(&self, shared: &Shared, grow: &Grow) -> Result<NanoUsd, Fault> {
+    /// By how much a hold has grown. A stream waits for it and ends without it, so a Redis that comes back
+    /// soon is waited for, and asked again.
+    async fn grown(&self, shared: &Shared, grow: &Grow) -> Result<NanoUsd, Fault> {
+        let tries = async {
+            loop {
+                match self.grow(shared, grow).await {
+                    Ok(Some(grown_nano)) => return grown_nano,
+                    // One that Redis has lost is put back.
+                    Ok(None) if self.own.admitted_ms(&grow.id).is_none() => return 0,
+                    Ok(None) | Err(_) => tokio::time::sleep(GROW_PAUSE).await,
+                }
+            }
+        };
+        let late = |_| Fault::Down("a hold did not grow in time".to_owned());
+        tokio::time::timeout(GROW_PATIENCE, tries)
+            .await
+            .map_err(late)
+    }
+
+    /// Lets one hold grow as far as every hard budget has room; `None` when there is no such hold. What
+    /// a group gives and another does not stays held until the hold ends.
+    async fn grow(&self, shared: &Shared, grow: &Grow) -> Result<Option<NanoUsd>, Fault> {
         let now_ms = clock::now_ms();
         let mut grown_nano = None;
         for (group, _, scopes) in self.fast.peek(&grow.id, now_ms).await? {
@@ -262,8 +288,9 @@ impl Replica {
             let more = (grow.id.as_str(), by_nano);
             grown_nano = Some(self.fast.grow(&group, more, &bounds, now_ms).await?);
         }
-        let grown_nano = grown_nano.unwrap_or(0);
-        self.own.changed(&grow.id, grown_nano);
+        if let Some(grown_nano) = grown_nano {
+            self.own.changed(&grow.id, grown_nano);
+        }
         Ok(grown_nano)
     }
 
