@@ -144,24 +144,28 @@ fn issued(digits: &[u8]) -> bool {
     };
     let len = digits.len();
     let (one, two, three, four) = (lead(1), lead(2), lead(3), lead(4));
+    let maestro = matches!(four, 5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763);
     match len {
-        13 => one == 4,
-        14 => matches!(three, 300..=305) || three == 309 || matches!(two, 36 | 38 | 39),
-        15 => matches!(two, 34 | 37),
+        12 => maestro,
+        13 => one == 4 || maestro,
+        14 => matches!(three, 300..=305) || three == 309 || matches!(two, 36 | 38 | 39) || maestro,
+        // American Express, and the older cards of JCB.
+        15 => matches!(two, 34 | 37) || matches!(four, 2131 | 1800) || maestro,
         16 => {
             one == 4
                 || matches!(two, 51..=55 | 62 | 65 | 60 | 81 | 82)
                 || matches!(three, 644..=649 | 300..=305 | 309 | 508)
                 || matches!(two, 36 | 38 | 39)
-                || matches!(four, 2221..=2720 | 2200..=2204 | 3528..=3589 | 9704 | 5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763)
+                || matches!(four, 2221..=2720 | 2200..=2204 | 3528..=3589 | 9704)
+                || maestro
         }
-        17 | 18 => matches!(two, 62 | 65) || matches!(four, 5018 | 5020 | 5038 | 6304 | 6759),
+        17 | 18 => matches!(two, 62 | 65) || maestro,
         19 => {
             one == 4
                 || matches!(two, 62 | 65)
                 || matches!(three, 644..=649)
                 || four == 9704
-                || matches!(four, 5018 | 5020 | 5038 | 6304 | 6759)
+                || maestro
         }
         _ => false,
     }

@@ -70,6 +70,27 @@ fn labelled_texts_are_found_exactly() {
 }
 
 #[test]
+fn every_network_has_its_lengths() {
+    let numbers = [
+        "213130001234564",
+        "180030001234565",
+        "630430001234",
+        "503830001239",
+        "6762300012340",
+    ];
+    for number in numbers {
+        let said = format!("new card {number} is active");
+        let redacted = redact(&said);
+        assert_eq!(
+            redacted.as_deref(),
+            Some("new card [CREDIT_CARD_REDACTED] is active")
+        );
+        let mistyped = format!("new card {} is active", number.replacen("123", "132", 1));
+        assert_eq!(redact(&mistyped), None);
+    }
+}
+
+#[test]
 fn a_group_of_many_digits_is_neither_octet_nor_year() {
     assert_eq!(redact("born 01/02/19909203001234"), None);
     assert_eq!(redact("41111111111111110.0.0.11"), None);
