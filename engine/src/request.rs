@@ -3,6 +3,7 @@
 //! One walk finds all that Weir needs. What it does not know passes untouched. Member names and
 //! their meaning: OpenAI's chat completion request, with the additions other providers made.
 
+pub(crate) mod attached;
 mod form;
 mod members;
 mod reader;
@@ -120,6 +121,8 @@ pub const OUTSIDE_MESSAGES: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     Assistant,
+    /// A file in base64, or the text that stands where one can.
+    File,
     /// A name, an allowed value or an address: changed, it would not work any more.
     Label,
     Name,

@@ -215,7 +215,8 @@ impl Tokenizers {
 
     /// Tokens of texts that stand in no message, parameters and labels left out.
     pub fn text_tokens(&mut self, encoding: Encoding, texts: &[Text], body: &[u8]) -> u64 {
-        let counts = |text: &&Text| !matches!(text.place, Place::Label | Place::Parameter);
+        let counts =
+            |text: &&Text| !matches!(text.place, Place::File | Place::Label | Place::Parameter);
         let counted = texts.iter().filter(counts);
         counted
             .map(|text| self.count(encoding, &plain(body, text)))
@@ -236,7 +237,7 @@ impl Tokenizers {
         }
         let counts = |text: &&Text| {
             text.message != OUTSIDE_MESSAGES
-                && !matches!(text.place, Place::Label | Place::Parameter)
+                && !matches!(text.place, Place::File | Place::Label | Place::Parameter)
         };
         for text in request.texts.iter().filter(counts) {
             add(u64::from(text.place == Place::ToolArguments) * TOOL_CALL_TOKENS);

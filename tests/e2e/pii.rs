@@ -38,6 +38,8 @@ async fn personal_data_is_guarded() {
             hashes_are_the_tenants_own,
             the_strictest_rule_of_a_type,
             unknown_types_are_refused,
+            files_are_read,
+            files_without_text_are_refused,
             wasm_finds_what_native_code_finds,
         ]
     );
@@ -501,4 +503,57 @@ async fn wasm_finds_what_native_code_finds(gateway: Arc<Gateway>) {
             );
         }
     }
+}
+
+/// `ID: 7\nmail an.nguyen@example.com\n` in base64, and the same redacted.
+const FILE: [&str; 2] = [
+    "SUQ6IDcKbWFpbCBhbi5uZ3V5ZW5AZXhhbXBsZS5jb20K",
+    "SUQ6IDcKbWFpbCBbRU1BSUxfUkVEQUNURURdCg==",
+];
+
+async fn files_are_read(gateway: Arc<Gateway>) {
+    let mark = marker();
+    let [file, wanted] = FILE;
+    let url = |base64: &str| format!("data:text/plain;base64,{base64}");
+    let body = json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": [
+        {"type": "text", "text": mark},
+        {"type": "file", "file": {"filename": "a.txt", "file_data": url(file)}},
+        {"type": "file", "file": {"filename": "b.txt", "file_data": file}},
+        {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{file}")}},
+        {"type": "input_audio", "input_audio": {"data": file, "format": "wav"}},
+    ]}]});
+    let seen = redacted(&gateway, &body, &mark).await.json();
+    let part = |index: usize| seen["messages"][0]["content"][index].clone();
+    assert_eq!(part(1)["file"]["file_data"], url(wanted));
+    assert_eq!(part(2)["file"]["file_data"], wanted);
+    assert_eq!(part(3), body["messages"][0]["content"][3], "images stay");
+    assert_eq!(part(4), body["messages"][0]["content"][4], "sound stays");
+}
+
+async fn files_without_text_are_refused(gateway: Arc<Gateway>) {
+    let body = |mark: &str| {
+        let pdf = "data:application/pdf;base64,JVBERi0xLjQKJeLjz9MKMSAwIG9iago8PD4+CmVuZG9iago=";
+        json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": [
+            {"type": "text", "text": mark},
+            {"type": "file", "file": {"filename": "a.pdf", "file_data": pdf}}]}]})
+    };
+    let refused = gateway
+        .chat(&body("x"))
+        .config(&rule("redact"))
+        .send()
+        .await;
+    refused.refused(400, "guardrail_violation");
+    let said = refused.json()["error"]["message"].to_string();
+    assert!(said.contains("holds no text"), "{said}");
+
+    let mark = marker();
+    let mut allowing = rule("redact");
+    allowing["guardrails"]["unread"] = json!("allow");
+    let answer = gateway.chat(&body(&mark)).config(&allowing).send().await;
+    answer.good();
+    assert_eq!(
+        answer.header("x-weir-guardrails-unenforced"),
+        Some("pii_detection")
+    );
+    assert_eq!(seen_of(&gateway, &mark).await.json(), body(&mark));
 }

@@ -104,14 +104,23 @@ impl Exchange {
             key: Key(&guard.key),
         };
         let inspection = guard::inspect(&self.body, texts, orders, &mut edits);
-        if inspection.counts.is_empty() {
-            return Ok(false);
-        }
         let Inspection {
             counts,
             edits_made,
             pseudonyms,
+            unread,
         } = inspection;
+        if unread > 0 && !guard.allow_unread {
+            let message = "A file in the request holds no text, and a guardrail has to read it";
+            let refusal = self.refuse(Code::GuardrailViolation, Some(message.to_owned()));
+            return Err(Box::new(refusal));
+        }
+        if unread > 0 {
+            self.outcome.unenforced.push(PII.to_owned());
+        }
+        if counts.is_empty() {
+            return Ok(false);
+        }
         guard.pseudonyms = pseudonyms;
         let verdicts = guard.verdicts(&counts, Direction::Input);
         self.outcome.verdicts.extend(verdicts);

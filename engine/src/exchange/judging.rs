@@ -8,6 +8,7 @@ use crate::guard::rules::{Check, Test};
 use crate::guard::{AnswerGuard, Checked, FOUND, Judge};
 use crate::json;
 use crate::reply::Code;
+use crate::request::attached::{self, Content};
 use crate::request::{Place, Text};
 use crate::wire::{CachedAnswer, Direction, PiiAction, Verdict};
 
@@ -74,10 +75,17 @@ impl Exchange {
             let to = match text.place {
                 Place::User | Place::Other | Place::Name => &mut said,
                 Place::Parameter if self.request.is_none() => &mut said,
-                Place::ToolResult => &mut brought,
+                Place::File | Place::ToolResult => &mut brought,
                 _ => continue,
             };
-            if let Some(text) = json::unescaped(text.span.of(body)) {
+            let text = match text.place {
+                Place::File => match attached::content(body, text.span) {
+                    Some(Content::Text(text, _)) => Some(text),
+                    _ => None,
+                },
+                _ => json::unescaped(text.span.of(body)),
+            };
+            if let Some(text) = text {
                 to.push_str(&text);
                 to.push('\n');
             }

@@ -11,6 +11,7 @@ use super::replacement::{Key, hashed, masked};
 use super::rules::{Actions, Treatment};
 use super::{Detectors, Finding, Kind, Pseudonyms, scan};
 use crate::json::{self, Edits, Span};
+use crate::request::attached::{self, Content};
 use crate::request::{Place, Text};
 use crate::wire::PiiAction;
 
@@ -44,6 +45,8 @@ pub struct Inspection {
     pub edits_made: bool,
     /// What the answer is to say in place of placeholders.
     pub pseudonyms: Pseudonyms,
+    /// Files that hold no text.
+    pub unread: u32,
 }
 
 /// Scans every text of a request, whoever wrote it. Edits are added where an action changes what it
@@ -60,6 +63,7 @@ pub fn inspect<'a>(
         findings: Vec::new(),
         changes: Vec::new(),
         pseudonyms: Pseudonyms::default(),
+        unread: 0,
     };
     for text in texts {
         inspector.text(body, text);
@@ -73,6 +77,7 @@ struct Inspector<'a> {
     findings: Vec<Finding>,
     changes: Vec<Change>,
     pseudonyms: Pseudonyms,
+    unread: u32,
 }
 
 /// A piece of text to be replaced, and by what (unescaped).
@@ -88,6 +93,8 @@ enum What {
     Text(Cow<'static, str>),
     /// The placeholder with that number; in quotes where a number stood.
     Placeholder(usize, bool),
+    /// A file in base64 with these pieces of its text replaced.
+    File(String, Vec<Replacement>),
 }
 
 impl Inspector<'_> {
@@ -101,16 +108,38 @@ impl Inspector<'_> {
                 self.find(&unescaped, 0);
                 return;
             }
+            Place::File => return self.file(body, text.span),
             Place::ToolArguments => self.arguments(&unescaped),
             _ => self.plain(&unescaped),
         };
+        self.change(raw, text.span.start, replacements);
+    }
+
+    /// Notes what becomes of the string `raw`, which begins at `start`.
+    fn change(&mut self, raw: &[u8], start: usize, replacements: Vec<Replacement>) {
         let mut offsets = Offsets::new(raw);
         for (range, what) in replacements {
             let span = Span {
-                start: text.span.start + offsets.raw(range.start),
-                end: text.span.start + offsets.raw(range.end),
+                start: start + offsets.raw(range.start),
+                end: start + offsets.raw(range.end),
             };
             self.changes.push(Change { span, what });
+        }
+    }
+
+    fn file(&mut self, body: &[u8], span: Span) {
+        match attached::content(body, span) {
+            Some(Content::Text(text, in_base64)) => {
+                let replacements = self.plain(&text);
+                if !in_base64 {
+                    self.change(span.of(body), span.start, replacements);
+                } else if !replacements.is_empty() {
+                    let what = What::File(text.into_owned(), replacements);
+                    self.changes.push(Change { span, what });
+                }
+            }
+            Some(Content::Unread) => self.unread = self.unread.saturating_add(1),
+            None => {}
         }
     }
 
@@ -127,6 +156,10 @@ impl Inspector<'_> {
                     let placeholder = self.pseudonyms.placeholder(*number);
                     token.extend([quote, placeholder.as_bytes(), quote].concat());
                 }
+                What::File(text, replacements) => {
+                    let text = self.replaced(text, replacements);
+                    token.extend(attached::encoded(&text).into_bytes());
+                }
             }
             edits.replace(*span, token);
         }
@@ -135,7 +168,25 @@ impl Inspector<'_> {
             counts: self.counts,
             edits_made: !self.changes.is_empty(),
             pseudonyms: self.pseudonyms,
+            unread: self.unread,
         }
+    }
+
+    /// The text of a file with its findings replaced.
+    fn replaced(&self, text: &str, replacements: &[Replacement]) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut from = 0;
+        for (range, what) in replacements {
+            out.push_str(text.get(from..range.start).unwrap_or_default());
+            match what {
+                What::Text(text) => out.push_str(text),
+                What::File(text, _) => out.push_str(text),
+                What::Placeholder(number, _) => out.push_str(self.pseudonyms.placeholder(*number)),
+            }
+            from = range.end;
+        }
+        out.push_str(text.get(from..).unwrap_or_default());
+        out
     }
 
     /// Findings of a text from byte `from` on that a rule speaks of, counted.

@@ -1,5 +1,7 @@
 //! Every detector against labelled texts, and what must hold for any text.
 
+mod files;
+
 use proptest::prelude::*;
 
 use super::{

@@ -260,6 +260,8 @@ impl<'a> Reader<'a> {
                     self.parts();
                 }
                 b"input" | b"arguments" => self.arguments(),
+                // Thinking that only its provider can read; sound.
+                b"data" | b"input_audio" | b"audio" => self.pass(),
                 b"type" => {
                     let value = self.walk.skip().unwrap_or_default();
                     image |= matches!(

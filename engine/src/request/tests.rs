@@ -128,6 +128,7 @@ fn every_shape_of_text_is_found() {
             ("Ann", Place::Name, 2),
             ("a\"b", Place::User, 2),
             ("c", Place::User, 2),
+            ("x", Place::File, 2),
             ("d", Place::User, 2),
             ("e", Place::User, 2),
             ("f", Place::User, 2),

@@ -6,16 +6,15 @@
 //! one breaks the call without hiding anything that the application did not put there as a name.
 //! These are [`Place::Label`]: inspected, never replaced, and so are addresses, which lead nowhere
 //! once changed. In what is *attached* to a message, members that machines write for machines
-//! (ids, base64, signatures) are passed over: by chance they look like anything.
+//! (ids, signatures, pictures) are passed over: by chance they look like anything. Files are
+//! [`Place::File`], whatever is in them.
 
 use super::{Reader, name};
 use crate::json::{Kind, Span};
-use crate::request::{Place, Text};
+use crate::request::{Place, Text, attached};
 
 /// Shorter strings hold no personal data by themselves (`a@b.vn` does).
 const TEXT_BYTES_MIN: usize = 6;
-/// Where `;base64,` must begin in a data URL at the latest.
-const DATA_URL_HEAD_BYTES_MAX: usize = 128;
 
 impl Reader<'_> {
     /// Any value: all its strings are texts, its names are labels.
@@ -77,10 +76,10 @@ impl Reader<'_> {
     /// A value of a message or part that has no meaning known here.
     pub(super) fn attached(&mut self, key: Span) {
         match &*name(self.body, key) {
-            b"b64_json" | b"call_id" | b"data" | b"detail" | b"encrypted_content"
-            | b"file_data" | b"file_id" | b"format" | b"id" | b"media_type" | b"mime_type"
-            | b"role" | b"signature" | b"thought_signature" | b"tool_call_id" | b"tool_use_id"
-            | b"type" => self.pass(),
+            b"b64_json" | b"call_id" | b"detail" | b"encrypted_content" | b"file_id"
+            | b"format" | b"id" | b"media_type" | b"mime_type" | b"role" | b"signature"
+            | b"thought_signature" | b"tool_call_id" | b"tool_use_id" | b"type" => self.pass(),
+            b"data" | b"file_data" => self.file(),
             b"file_url" | b"image_url" | b"uri" | b"url" => self.address(),
             _ => {
                 self.key(key);
@@ -91,7 +90,7 @@ impl Reader<'_> {
 
     fn attachment(&mut self) {
         match self.walk.kind() {
-            Some(Kind::String) if self.at_data_url() => self.pass(),
+            Some(Kind::String) if self.data_url() => {}
             Some(Kind::String) => self.parameter_text(),
             Some(Kind::Array) => {
                 self.walk.enter(b'[');
@@ -112,7 +111,7 @@ impl Reader<'_> {
     /// Where something is to be fetched from, or the thing itself as a data URL.
     pub(super) fn address(&mut self) {
         match self.walk.kind() {
-            Some(Kind::String) if self.at_data_url() => self.pass(),
+            Some(Kind::String) if self.data_url() => {}
             Some(Kind::String) => self.label(),
             _ => self.attachment(),
         }
@@ -158,18 +157,38 @@ impl Reader<'_> {
         });
     }
 
-    fn at_data_url(&mut self) -> bool {
-        let start = self.walk.position();
-        let rest = self.body.get(start..).unwrap_or_default();
-        let head = rest.get(..DATA_URL_HEAD_BYTES_MAX).unwrap_or(rest);
-        // Within the string: no quote comes before the mark.
-        let Some(inside) = head.strip_prefix(b"\"data:") else {
+    /// A file: in base64, as a data URL, or the text itself.
+    fn file(&mut self) {
+        if self.walk.kind() != Some(Kind::String) {
+            return self.attachment();
+        }
+        if self.data_url() {
+            return;
+        }
+        if let Some((span, escaped)) = self.walk.string()
+            && !attached::is_media(span.of(self.body))
+        {
+            self.note(span, escaped, Place::File);
+        }
+    }
+
+    /// Passes a string that is a data URL; a file in it is noted.
+    fn data_url(&mut self) -> bool {
+        let start = self.walk.position() + 1;
+        let inside = self.body.get(start..).unwrap_or_default();
+        // No quote stands in what comes before the mark.
+        let Some((name, from)) =
+            attached::data_url(inside).filter(|(name, _)| !name.contains(&b'"'))
+        else {
             return false;
         };
-        let end = inside.iter().position(|byte| *byte == b'"');
-        let inside = inside
-            .get(..end.unwrap_or(inside.len()))
-            .unwrap_or_default();
-        inside.windows(8).any(|window| window == b";base64,")
+        let is_media = attached::is_media_type(name);
+        if let Some((span, escaped)) = self.walk.string()
+            && !is_media
+        {
+            let start = span.start + from;
+            self.note(Span { start, ..span }, escaped, Place::File);
+        }
+        true
     }
 }
