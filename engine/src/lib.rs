@@ -21,6 +21,7 @@ pub mod json;
 pub mod keys;
 pub mod lease;
 pub mod ledger;
+mod lenient;
 pub mod limit;
 pub mod period;
 pub mod plan;

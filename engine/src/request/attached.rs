@@ -3,17 +3,9 @@
 use std::borrow::Cow;
 
 use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use crate::json::{self, Span};
-
-/// With padding or without, as clients have it; written with padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+use crate::lenient::BASE64;
 
 /// What has fewer characters is no file, but a text that happens to use no others than base64.
 const FILE_BYTES_MIN: usize = 24;

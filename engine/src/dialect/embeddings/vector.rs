@@ -1,19 +1,12 @@
 //! One vector, in either encoding.
 
 use base64::Engine;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use memchr::memchr_iter;
 
 use super::input::Encoding;
 use crate::dialect::DecodeError;
 use crate::json::{self, Kind, Span};
-
-/// Of those who send base64 some leave out the padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+use crate::lenient::BASE64;
 
 /// Bytes looked at together.
 const BLOCK_BYTES: usize = 256;
