@@ -98,6 +98,12 @@ impl AnswerGuard {
     }
 }
 
+/// What an event says it is, in its data or else in its name.
+pub(super) fn kind_of<'a>(event: &Event<'a>, data: &'a [u8], root: Span) -> &'a [u8] {
+    let kind = text_of(data, root, "type").map(|kind| kind.unquoted().of(data));
+    kind.or(event.name).unwrap_or_default()
+}
+
 /// The text of a member, when it is a string.
 pub(super) fn text_of(data: &[u8], object: Span, name: &str) -> Option<Span> {
     let value = json::member(data, object, name)?;

@@ -1,7 +1,7 @@
 //! Streams in the form of Anthropic's messages.
 
 use super::AnswerGuard;
-use super::events::{place, text_of};
+use super::events::{kind_of, place, text_of};
 use super::field::Field;
 use super::slots::Part;
 use crate::json::{self, Edits, Span};
@@ -16,8 +16,7 @@ impl AnswerGuard {
         root: Span,
         out: &mut Vec<u8>,
     ) {
-        let kind = text_of(data, root, "type").map(|kind| kind.unquoted().of(data));
-        let kind = kind.or(event.name).unwrap_or_default();
+        let kind = kind_of(event, data, root);
         let index = place(data, root, "index");
         let mut edits = Edits::default();
         match kind {

@@ -3,7 +3,7 @@
 use memchr::memmem;
 
 use super::AnswerGuard;
-use super::events::{place, text_of};
+use super::events::{kind_of, place, text_of};
 use super::field::Field;
 use super::slots::Part;
 use crate::json::{self, Edits, Span};
@@ -22,8 +22,7 @@ impl AnswerGuard {
         root: Span,
         out: &mut Vec<u8>,
     ) {
-        let kind = text_of(data, root, "type").map(|kind| kind.unquoted().of(data));
-        let kind = kind.or(event.name).unwrap_or_default();
+        let kind = kind_of(event, data, root);
         let mut edits = Edits::default();
         if self.events.sequence.is_none() {
             self.events.sequence = Some(place(data, root, "sequence_number"));
