@@ -1,14 +1,16 @@
 //! What the two interfaces and the writer share: everything that decides, behind one lock.
 
+mod reply;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use engine::cache_key::sha256_hex;
 use engine::guard::{GuardConfig, Judge};
 use engine::ledger::{Answer, Ask, Ledger, Scope, ScopeId};
-use engine::limit::{Exceeded, Limits, Measure};
+use engine::limit::Limits;
 use engine::period::Period;
 use engine::reply::Code;
 use engine::usage::NanoUsd;
@@ -16,7 +18,6 @@ use engine::wire::{
     Admission, Admit, Grant, Grow, KeyAnswer, Policy, PolicyAnswer, PolicyPoll, Quote, Rates,
     Refused, Renew, Renewed, UsageRecord,
 };
-use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::cache::Cache;
@@ -28,6 +29,9 @@ use super::membership::{Party, Rules, Targets};
 use super::metrics::{Gauges, Metrics};
 use super::shared::replica::Replica;
 use super::store::counted::Counted;
+use reply::{CachedReply, PolicyReply, rate_refusal, refuse, refused};
+
+pub(crate) use reply::AdmitReply;
 
 /// Filter VMs remembered for `/health`. Above it the list starts anew.
 const VMS_MAX: usize = 1_024;
@@ -132,54 +136,6 @@ pub(crate) fn number(text: &str) -> i64 {
     hash.get(..13)
         .and_then(|hex| i64::from_str_radix(hex, 16).ok())
         .unwrap_or(1)
-}
-
-/// [`Admission`] with a cached answer that is sent as it was stored.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(crate) enum AdmitReply {
-    Decided(Admission),
-    /// A refusal because too many run: the end of one may be on its way.
-    Busy(Admission),
-    Cached(CachedReply),
-}
-
-impl AdmitReply {
-    /// What there is to say when nobody can tell.
-    pub(crate) fn unavailable() -> AdmitReply {
-        refuse(refused(Code::StateUnavailable))
-    }
-
-    /// The same with another state of limits.
-    pub(crate) fn with_rate(self, told: Rates) -> AdmitReply {
-        match self {
-            AdmitReply::Cached(CachedReply::Cached { answer, .. }) => {
-                AdmitReply::Cached(CachedReply::Cached { answer, rate: told })
-            }
-            other => other,
-        }
-    }
-}
-
-/// Mirrors [`Admission::Cached`].
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum CachedReply {
-    Cached {
-        #[serde(serialize_with = "as_stored")]
-        answer: Arc<RawValue>,
-        #[serde(skip_serializing_if = "Rates::is_empty")]
-        rate: Rates,
-    },
-}
-
-/// Mirrors [`PolicyAnswer`].
-#[derive(Serialize)]
-pub(crate) struct PolicyReply<'a> {
-    version: u64,
-    keys_version: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<&'a RawValue>,
 }
 
 impl Shared {
@@ -546,10 +502,6 @@ impl Core {
     }
 }
 
-fn as_stored<S: Serializer>(answer: &Arc<RawValue>, serializer: S) -> Result<S::Ok, S::Error> {
-    RawValue::serialize(answer, serializer)
-}
-
 /// The planned targets that are left, and the places of those that are not, for `full` ones have no room.
 /// Those without budget stay when no other is left: they are what the refusal is about.
 fn chosen<'a>(
@@ -567,34 +519,6 @@ fn chosen<'a>(
     let left = left.filter(|(place, _)| !skipped.contains(place));
     let left: Vec<Quote> = left.map(|(_, quote)| quote.clone()).collect();
     (left.into(), skipped)
-}
-
-fn refuse(refused: Refused) -> AdmitReply {
-    AdmitReply::Decided(Admission::Refused(refused))
-}
-
-fn refused(code: Code) -> Refused {
-    let message = String::new();
-    Refused {
-        code: code.row().name.to_owned(),
-        message,
-        retry_after_s: None,
-        rate: Rates::default(),
-    }
-}
-
-fn rate_refusal(exceeded: &Exceeded, mut rate: Rates) -> AdmitReply {
-    exceeded.tell(&mut rate);
-    let refused = Admission::Refused(Refused {
-        code: Code::RateLimitExceeded.row().name.to_owned(),
-        message: exceeded.message(),
-        retry_after_s: exceeded.retry_after_s(),
-        rate,
-    });
-    match exceeded.bound.measure {
-        Measure::Running => AdmitReply::Busy(refused),
-        Measure::Requests | Measure::Tokens => AdmitReply::Decided(refused),
-    }
 }
 
 // The reply types must keep saying what the wire says.
