@@ -25,25 +25,14 @@ const FORMS: [(&str, &str); 7] = [
 ];
 
 fn setup(store: Store, slice: Option<u64>) -> Setup {
-    Setup::over(store).with(move |config| {
+    let setup = Setup::over(store).with_native(json!({"input": 0.15, "output": 0.60}));
+    setup.with(move |config| {
         if let Some(slice) = slice {
             config["sidecar"]["hold_output_tokens"] = json!(slice);
         }
         config["budgets"] = json!([
             {"scope": "global", "limit_usd": 0.000_01, "period": "monthly", "hard": false},
         ]);
-        let base = config["providers"][0]["base_url"].as_str().expect("base");
-        let base = base.strip_suffix("/v1").expect("base").to_owned();
-        let providers = config["providers"].as_array_mut().expect("providers");
-        providers.push(json!({
-            "name": "native", "dialect": "openai", "base_url": format!("{base}/native/v1"),
-            "api_key": "sk-native", "serves": ["responses"],
-        }));
-        let models = config["models"].as_array_mut().expect("models");
-        models.push(json!({
-            "id": "native/gpt-5", "provider": "native", "model": "gpt-5", "context": 128_000,
-            "max_output": 16_384, "price": {"input": 0.15, "output": 0.60},
-        }));
     })
 }
 

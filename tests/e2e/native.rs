@@ -17,20 +17,7 @@ const CLAUDE: &str = "claude-3-sonnet";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn native_answers_under_rules() {
-    let setup = Setup::default().with(|config| {
-        let base = config["providers"][0]["base_url"].as_str().expect("base");
-        let base = base.strip_suffix("/v1").expect("base").to_owned();
-        let providers = config["providers"].as_array_mut().expect("providers");
-        providers.push(json!({
-            "name": "native", "dialect": "openai", "base_url": format!("{base}/native/v1"),
-            "api_key": "sk-native", "serves": ["responses"],
-        }));
-        let models = config["models"].as_array_mut().expect("models");
-        models.push(json!({
-            "id": NATIVE, "provider": "native", "model": "gpt-5", "context": 128_000,
-            "max_output": 16_384, "price": {"input": 1, "output": 4},
-        }));
-    });
+    let setup = Setup::default().with_native(json!({"input": 1, "output": 4}));
     let gateway = Arc::new(Gateway::start(setup).await);
     run_cases!(
         gateway,

@@ -18,7 +18,9 @@ const CHAT_ONLY: [&str; 3] = ["gpt-4o-mini", "claude-3-sonnet", "gemini/gemini-3
 const NATIVE: &str = "native/gpt-5";
 
 fn setup() -> Setup {
-    Setup::default().with(|config| {
+    let price = json!({"input": 1, "cached_input": 0.5, "output": 4});
+    let setup = Setup::default().with_native(price.clone());
+    setup.with(move |config| {
         let base = config["providers"][0]["base_url"].as_str().expect("base");
         let base = base.strip_suffix("/v1").expect("base").to_owned();
         let providers = config["providers"].as_array_mut().expect("providers");
@@ -26,18 +28,11 @@ fn setup() -> Setup {
             "name": "gemini", "dialect": "gemini", "base_url": format!("{base}/gemini/v1beta"),
             "api_key": "gm-key",
         }));
-        providers.push(json!({
-            "name": "native", "dialect": "openai", "base_url": format!("{base}/native/v1"),
-            "api_key": "sk-native", "serves": ["responses"],
-        }));
-        let price = json!({"input": 1, "cached_input": 0.5, "output": 4});
         let models = config["models"].as_array_mut().expect("models");
-        for (provider, model) in [("gemini", "gemini-3-pro"), ("native", "gpt-5")] {
-            models.push(json!({
-                "id": format!("{provider}/{model}"), "provider": provider, "model": model,
-                "context": 128_000, "max_output": 16_384, "price": price,
-            }));
-        }
+        models.push(json!({
+            "id": "gemini/gemini-3-pro", "provider": "gemini", "model": "gemini-3-pro",
+            "context": 128_000, "max_output": 16_384, "price": price,
+        }));
     })
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::client::{Answer, Ask};
 use crate::gateway::{render, start_envoy, start_sidecar};
-use crate::process::{Process, free_port};
+use crate::process::Process;
 use crate::provider::FakeProvider;
 use crate::setup::{ADMIN_TOKEN, KEY, Ports, Setup};
 use crate::stores::Stores;
@@ -203,13 +203,7 @@ impl Drop for Fleet {
 
 impl Place {
     fn start(folder: PathBuf, setup: Setup, provider: &str) -> Place {
-        let ports = Ports {
-            listen: free_port(),
-            internal: free_port(),
-            admin: free_port(),
-            envoy_admin: free_port(),
-            dead: free_port(),
-        };
+        let ports = Ports::free();
         let workers = setup.workers;
         let data = folder.join("data");
         let written = setup.config(provider, &ports, &data.display().to_string());

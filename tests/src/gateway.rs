@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::artefact;
 use crate::client::{Answer, Ask, prompt};
-use crate::process::{Process, free_port, run};
+use crate::process::{Process, run};
 use crate::provider::FakeProvider;
 use crate::setup::{ADMIN_TOKEN, ENVIRONMENT, KEY, Ports, Setup};
 use crate::stores::{Store, Stores};
@@ -49,13 +49,7 @@ impl Gateway {
             .expect("temp dir");
         let folder = keep.path().to_owned();
         let provider = FakeProvider::start(&folder);
-        let ports = Ports {
-            listen: free_port(),
-            internal: free_port(),
-            admin: free_port(),
-            envoy_admin: free_port(),
-            dead: free_port(),
-        };
+        let ports = Ports::free();
         let workers = setup.workers;
         let ca = setup.ca.clone();
         let data = folder.join("data");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::behaviour::MODEL_NAMES;
+use crate::process::free_port;
 use crate::stores::Store;
 
 /// Key that every gateway of the tests knows from its file.
@@ -47,6 +48,19 @@ pub struct Ports {
     pub dead: u16,
 }
 
+impl Ports {
+    /// Some that nobody uses.
+    pub(crate) fn free() -> Ports {
+        Ports {
+            listen: free_port(),
+            internal: free_port(),
+            admin: free_port(),
+            envoy_admin: free_port(),
+            dead: free_port(),
+        }
+    }
+}
+
 impl Setup {
     /// The usual one over that store.
     pub fn over(store: Store) -> Setup {
@@ -61,6 +75,25 @@ impl Setup {
     pub fn with(mut self, change: impl FnOnce(&mut Value) + Send + 'static) -> Setup {
         self.changes.push(Box::new(change));
         self
+    }
+
+    /// Adds the provider `native`, which speaks responses, and its model `native/gpt-5`.
+    #[must_use]
+    pub fn with_native(self, price: Value) -> Setup {
+        self.with(move |config| {
+            let base = config["providers"][0]["base_url"].as_str().expect("base");
+            let base = base.strip_suffix("/v1").expect("base").to_owned();
+            let providers = config["providers"].as_array_mut().expect("providers");
+            providers.push(json!({
+                "name": "native", "dialect": "openai", "base_url": format!("{base}/native/v1"),
+                "api_key": "sk-native", "serves": ["responses"],
+            }));
+            let models = config["models"].as_array_mut().expect("models");
+            models.push(json!({
+                "id": "native/gpt-5", "provider": "native", "model": "gpt-5", "context": 128_000,
+                "max_output": 16_384, "price": price,
+            }));
+        })
     }
 
     /// Checks providers against the certificates in `ca`.
