@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use test_servers::postgres::Postgres;
 use test_servers::redis::{Cluster, Redis};
 
 use crate::process::{Service, admit, record, share};
@@ -94,6 +95,36 @@ fn beside(first: &Path) -> tempfile::TempDir {
     folder
 }
 
+/// Two services on the same stores, and a key with a budget.
+struct Two {
+    folder: tempfile::TempDir,
+    redis: Redis,
+    postgres: Postgres,
+    dies: Service,
+    lives: Service,
+    key: String,
+    _second: tempfile::TempDir,
+}
+
+fn two() -> Two {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start();
+    let postgres = share(folder.path(), &redis.url());
+    let dies = Service::start_with(folder.path(), false);
+    let second = beside(folder.path());
+    let lives = Service::start_with(second.path(), false);
+    let (key, _) = dies.new_key(json!({"name": "k", "budget_limit_usd": 0.00001}));
+    Two {
+        folder,
+        redis,
+        postgres,
+        dies,
+        lives,
+        key,
+        _second: second,
+    }
+}
+
 fn local(folder: &Path, sql: &str) {
     let db = rusqlite::Connection::open(folder.join("data/weir.db")).unwrap();
     db.busy_timeout(Duration::from_secs(5)).unwrap();
@@ -164,13 +195,15 @@ fn services_of_two_configurations_count_for_each_other() {
 
 #[test]
 fn records_of_a_service_that_died_are_counted_once_in_a_redis_that_forgot() {
-    let folder = tempfile::tempdir().unwrap();
-    let redis = Redis::start();
-    let mut postgres = share(folder.path(), &redis.url());
-    let dies = Service::start_with(folder.path(), false);
-    let second = beside(folder.path());
-    let lives = Service::start_with(second.path(), false);
-    let (key, _) = dies.new_key(json!({"name": "k", "budget_limit_usd": 0.00001}));
+    let Two {
+        folder,
+        redis,
+        mut postgres,
+        dies,
+        lives,
+        key,
+        _second,
+    } = two();
     until("the key is known", &"granted".to_owned(), || {
         code(&lives, "first", &key, 100)
     });
@@ -230,13 +263,15 @@ fn an_old_record_is_not_counted_twice() {
 
 #[test]
 fn a_late_record_replaces_what_another_service_charged_days_ago() {
-    let folder = tempfile::tempdir().unwrap();
-    let redis = Redis::start();
-    let postgres = share(folder.path(), &redis.url());
-    let dies = Service::start_with(folder.path(), false);
-    let second = beside(folder.path());
-    let lives = Service::start_with(second.path(), false);
-    let (key, _) = dies.new_key(json!({"name": "k", "budget_limit_usd": 0.00001}));
+    let Two {
+        folder,
+        redis,
+        postgres,
+        dies,
+        lives,
+        key,
+        _second,
+    } = two();
     assert_eq!(code(&dies, "a", &key, 1_000), "granted");
     dies.kill();
     // As if it had written the record and died before it could count it.
@@ -266,13 +301,15 @@ fn a_late_record_replaces_what_another_service_charged_days_ago() {
 
 #[test]
 fn what_a_service_held_when_it_died_is_held_again_in_a_redis_that_forgot() {
-    let folder = tempfile::tempdir().unwrap();
-    let redis = Redis::start();
-    let postgres = share(folder.path(), &redis.url());
-    let dies = Service::start_with(folder.path(), false);
-    let second = beside(folder.path());
-    let lives = Service::start_with(second.path(), false);
-    let (key, _) = dies.new_key(json!({"name": "k", "budget_limit_usd": 0.00001}));
+    let Two {
+        folder,
+        redis,
+        postgres,
+        dies,
+        lives,
+        key,
+        _second,
+    } = two();
     for (exchange, held) in [("a", 1_000), ("b", 200), ("c", 30)] {
         assert_eq!(code(&dies, exchange, &key, held), "granted");
     }
@@ -305,7 +342,7 @@ fn what_a_service_held_when_it_died_is_held_again_in_a_redis_that_forgot() {
     stays("all is settled", &(64, 5), || shown(&lives, &key));
 }
 
-fn clustered(folder: &Path) -> (Cluster, test_servers::postgres::Postgres, Service) {
+fn clustered(folder: &Path) -> (Cluster, Postgres, Service) {
     let cluster = Cluster::start(3);
     let postgres = share(folder, &format!("{} cluster", cluster.url()));
     let service = Service::start_with(folder, false);
