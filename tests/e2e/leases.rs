@@ -18,6 +18,9 @@ over_both_stores!(
     a_busy_key_goes_on_while_the_state_service_restarts
 );
 
+/// A machine with other work does not make a test fail.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 async fn leases_hold_what_they_promise(store: Store) {
     let gateway = Arc::new(Gateway::start(Setup::over(store)).await);
     // One after the other: each looks at how many leases it caused.
@@ -107,7 +110,7 @@ async fn settled_in_full(gateway: &Gateway, id: &str) -> i64 {
         if shown["held_usd"].as_f64() == Some(0.0) && spent == sum {
             return spent;
         }
-        let patient = started.elapsed() < Duration::from_secs(12);
+        let patient = started.elapsed() < PATIENCE;
         assert!(patient, "{sum} in the ledger: {shown}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -125,7 +128,7 @@ async fn most_requests_of_a_busy_key_need_no_call(gateway: &Arc<Gateway>) {
             let storm = storm(gateway, &key, stream, Duration::from_secs(1)).await;
             assert_eq!(storm.refused, 0);
             good += storm.good;
-            assert!(started.elapsed() < Duration::from_secs(60), "{good} only");
+            assert!(started.elapsed() < PATIENCE, "{good} only");
         }
         settled_in_full(gateway, &id).await;
         let after = admissions(gateway).await;
@@ -153,7 +156,7 @@ async fn a_limit_is_used_up_and_never_exceeded(gateway: &Arc<Gateway>) {
         if spent > LIMIT_NANO - 20 * 600 - 10 * dearest {
             break dearest;
         }
-        assert!(started.elapsed() < Duration::from_secs(40), "{spent} spent");
+        assert!(started.elapsed() < PATIENCE, "{spent} spent");
     };
     assert!(dearest > 0);
     let after = admissions(gateway).await;
@@ -170,18 +173,21 @@ async fn a_request_limit_is_used_up_and_never_exceeded(gateway: &Arc<Gateway>) {
     let before = admissions(gateway).await;
     let mut good = 0;
     let began_ms = now_ms();
-    for _ in 0..3 {
+    let started = Instant::now();
+    let mut used_up = false;
+    while !used_up {
+        // Leased requests that were not made come back, and the last round finds none of them.
+        used_up = good >= LIMIT;
         good += storm(gateway, &key, false, Duration::from_secs(10))
             .await
             .good;
-        // Leased requests that were not made come back.
+        assert!(started.elapsed() < PATIENCE, "{good} of {LIMIT}");
         tokio::time::sleep(Duration::from_millis(1_500)).await;
     }
     let minutes = now_ms() / 60_000 - began_ms / 60_000;
     // A minute that began on the way lets some more through.
     let most = LIMIT + LIMIT * minutes as usize;
     assert!(good <= most, "{good} of {LIMIT}");
-    assert!(good >= LIMIT, "{good} of {LIMIT}");
     ledger::settled(gateway, &id, good).await;
     assert!(admissions(gateway).await.0 > before.0, "no lease was given");
 }
@@ -219,10 +225,7 @@ async fn tokens_and_places_are_leased_too(gateway: &Arc<Gateway>) {
         if (1.0..40.0).contains(&since) && (used..requests * EACH).contains(&left) {
             break;
         }
-        assert!(
-            started.elapsed() < Duration::from_secs(9),
-            "{answer}, {used} used"
-        );
+        assert!(started.elapsed() < PATIENCE, "{answer}, {used} used");
         tokio::time::sleep(Duration::from_millis(400)).await;
     }
 }
