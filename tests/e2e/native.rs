@@ -11,6 +11,8 @@ use e2e::run_cases;
 use e2e::setup::{KEY, Setup};
 use serde_json::{Value, json};
 
+use crate::clients::packages;
+
 const MAIL: &str = "ann.lee@example.com";
 const NATIVE: &str = "native/gpt-5";
 const CLAUDE: &str = "claude-3-sonnet";
@@ -472,9 +474,11 @@ async fn a_stream_too_long_to_be_held(gateway: Arc<Gateway>) {
 }
 
 async fn reports_reach_official_packages(gateway: Arc<Gateway>) {
-    let models = ["gpt-4o-mini", CLAUDE, NATIVE].map(str::to_owned);
+    let models = ["gpt-4o-mini", CLAUDE, NATIVE];
+    packages::node("reports.mjs", &gateway, &models).await;
+    let models = models.map(str::to_owned);
     let arguments = [gateway.url(""), KEY.to_owned()].into_iter().chain(models);
-    crate::clients::packages::python("reports.py", arguments).await;
+    packages::python("reports.py", arguments).await;
 }
 
 async fn the_ledger_tells_what_was_done(gateway: Arc<Gateway>) {

@@ -33,9 +33,7 @@ async fn packages_work_with_every_format() {
 
 fn script_with(script: &str, gateway: &Gateway) -> Command {
     let mut command = if script.ends_with(".mjs") {
-        let mut command = Command::new("node");
-        command.arg(artefact::node().join(script));
-        command
+        of_node(script)
     } else {
         of_python(script)
     };
@@ -97,6 +95,20 @@ pub(crate) async fn python(script: &str, arguments: impl IntoIterator<Item = Str
     let mut command = of_python(script);
     command.args(arguments);
     ended(command).await;
+}
+
+/// Runs a script of `tests/node` with any model.
+pub(crate) async fn node(script: &str, gateway: &Gateway, models: &[&str]) {
+    let mut command = of_node(script);
+    command.args([&gateway.url(""), KEY, &gateway.provider.url("")]);
+    command.args(models);
+    ended(command).await;
+}
+
+fn of_node(script: &str) -> Command {
+    let mut command = Command::new("node");
+    command.arg(artefact::node().join(script));
+    command
 }
 
 fn of_python(script: &str) -> Command {
