@@ -32,6 +32,7 @@ pub(crate) mod ledger;
 pub(crate) mod own;
 mod recount;
 pub(crate) mod replica;
+mod roll;
 mod script;
 pub(crate) mod sums;
 #[cfg(test)]

@@ -62,7 +62,7 @@ fn spend(service: &Service, exchange: &str, key: &str, nano: i64) {
     settle(service, exchange, key, nano);
 }
 
-/// Tries until it is so.
+/// Tries until it is so. A service that has died may be waited for meanwhile.
 fn until<T: PartialEq + std::fmt::Debug>(what: &str, wanted: &T, mut look: impl FnMut() -> T) {
     let started = Instant::now();
     loop {
@@ -71,7 +71,7 @@ fn until<T: PartialEq + std::fmt::Debug>(what: &str, wanted: &T, mut look: impl 
             return;
         }
         assert!(
-            started.elapsed() < Duration::from_secs(20),
+            started.elapsed() < Duration::from_secs(60),
             "{what}: {seen:?} and not {wanted:?}"
         );
         std::thread::sleep(Duration::from_millis(50));
@@ -340,6 +340,65 @@ fn what_a_service_held_when_it_died_is_held_again_in_a_redis_that_forgot() {
         settle(&dies, exchange, &key, 20);
     }
     stays("all is settled", &(64, 5), || shown(&lives, &key));
+}
+
+/// Nothing that the budget has no room for is admitted, for longer than an epoch takes to admit anybody.
+fn admits_nothing(service: &Service, key: &str, name: &str) {
+    let started = Instant::now();
+    let mut count = 0;
+    while started.elapsed() < Duration::from_millis(3_500) {
+        count += 1;
+        let code = code(service, &format!("{name}{count}"), key, 5_000);
+        assert!(code != "granted", "after {:?}", started.elapsed());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_redis_that_forgot_admits_nobody_before_all_services_have_put_back_what_they_hold() {
+    let Two {
+        folder,
+        redis,
+        mut postgres,
+        dies,
+        lives,
+        key,
+        _second,
+    } = two();
+    assert_eq!(code(&dies, "held", &key, 6_000), "granted");
+    until("the other knows", &(0, 6_000), || shown(&lives, &key));
+    // One that stands still.
+    dies.freeze();
+    redis.command("FLUSHALL").unwrap();
+    admits_nothing(&lives, &key, "frozen");
+    dies.thaw();
+    until("it holds again", &(0, 6_000), || shown(&lives, &key));
+    assert_eq!(code(&lives, "a", &key, 5_000), "budget_exceeded");
+    // One that starts again, of whose records the ledger has none.
+    postgres.kill();
+    settle(&dies, "held", &key, 6_000);
+    dies.kill();
+    redis.command("FLUSHALL").unwrap();
+    postgres.restart();
+    admits_nothing(&lives, &key, "killed");
+    let dies = Service::start_with(folder.path(), false);
+    until("it is counted", &(6_000, 0), || shown(&lives, &key));
+    assert_eq!(code(&lives, "b", &key, 5_000), "budget_exceeded");
+    // All of them, while Redis is away.
+    assert_eq!(code(&lives, "more", &key, 3_000), "granted");
+    drop((lives, dies));
+    redis.command("FLUSHALL").unwrap();
+    let first = Service::spawn(folder.path(), false, "", &[]);
+    let socket = first.internal_socket();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(3_500) {
+        let asked = crate::process::internal(&socket, "admit", &admit("c", &key, 3_000));
+        let granted = asked.is_some_and(|answer| answer.text.contains("\"granted\""));
+        assert!(!granted, "{:?}", began.elapsed());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _again = Service::start_with(_second.path(), false);
+    until("both are back", &(6_000, 3_000), || shown(&first, &key));
 }
 
 fn clustered(folder: &Path) -> (Cluster, Postgres, Service) {

@@ -211,21 +211,23 @@ impl Counters {
         Ok(found)
     }
 
-    /// Lets a hold grow in one group, as far as `bounds` have room: by how much.
+    /// Lets a hold grow in one group, as far as `bounds` have room: by how much. `None` while that is not
+    /// known.
     pub(crate) async fn grow(
         &self,
         group: &Group,
         (id, by_nano): (&str, NanoUsd),
         bounds: &Bounds,
         now_ms: u64,
-    ) -> Result<NanoUsd, Fault> {
+    ) -> Result<Option<NanoUsd>, Fault> {
         let mut command = self.command(&script::GROW, group, now_ms);
         command.arg(id).arg(by_nano.clamp(0, NANO_MAX));
         bounds.write(&mut command);
         let told = self.numbers(&command).await?;
         Ok(match told.as_slice() {
-            [1, grown_nano, ..] => *grown_nano,
-            _ => 0,
+            [1, grown_nano, ..] => Some(*grown_nano),
+            [0, ..] => Some(0),
+            _ => None,
         })
     }
 
@@ -381,7 +383,7 @@ pub(super) fn text(value: Value) -> Option<String> {
     }
 }
 
-fn odd() -> Fault {
+pub(super) fn odd() -> Fault {
     Fault::Odd("an answer that is not understood".to_owned())
 }
 

@@ -8,7 +8,7 @@ use redis::cluster_async::ClusterConnection;
 use redis::{AsyncConnectionConfig, Cmd, RedisError, ServerErrorKind, Value};
 use tokio::sync::Mutex;
 
-use super::script;
+use super::{Group, script};
 
 /// Why Redis did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +99,13 @@ impl Client {
         }
         let mut link = self.connect().await.map_err(fault)?;
         load(&mut link).await.map_err(fault)?;
+        if let Link::One(_) = link {
+            // A server that was started again may have read back what it had written to disk.
+            let mut command = redis::cmd("EVALSHA");
+            let group = Group::common().key("e");
+            command.arg(&script::DISTRUST.name).arg(1).arg(group);
+            link.send(&command).await.map_err(fault)?;
+        }
         let number = known.0.wrapping_add(1);
         *known = (number, Some(link.clone()));
         Ok((number, link))

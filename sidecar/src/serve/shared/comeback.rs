@@ -2,12 +2,11 @@
 //! again; where Redis has lost its memory meanwhile they are put back, unless somebody has settled them.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::journal::{Journal, Noted};
 use super::super::restart;
-use super::super::state::{Core, Shared, Spent};
+use super::super::state::{Core, Spent};
 use super::Group;
 use super::bounds::{Bounds, Fields};
 use super::client::Fault;
@@ -98,53 +97,91 @@ impl Replica {
         })
     }
 
-    /// Looks what has become of a hold. Nothing of it is left where its group has the same epoch and not
-    /// the hold: then others have settled it.
-    async fn come_back(&self, kept: &Kept, was: &Epochs, now: &Epochs) -> Result<bool, Fault> {
-        let now_ms = clock::now_ms();
-        let id = kept.wish.id.as_str();
+    /// The groups that have a hold, and those that have lost it. Where a group has the same epoch and not the
+    /// hold, others have settled it.
+    async fn stands(
+        &self,
+        kept: &Kept,
+        was: &Epochs,
+        now: &Epochs,
+    ) -> Result<(HashSet<Group>, Vec<(Group, Bounds)>), Fault> {
         let groups = kept.shares.iter().map(|(group, _)| group);
-        let found: HashSet<Group> = self.where_held(id, groups, now_ms).await?;
+        let found = self
+            .where_held(&kept.wish.id, groups, clock::now_ms())
+            .await?;
         let is_lost =
             |group: &Group| !found.contains(group) && was.get(&group.0) != now.get(&group.0);
         let lost = kept.shares.iter().filter(|(group, _)| is_lost(group));
-        let lost: Vec<_> = lost.cloned().collect();
-        if !lost.is_empty() {
+        let lost = lost.cloned().collect();
+        Ok((found, lost))
+    }
+
+    /// Holds again, unless it was settled: until Redis has it and this service knows that.
+    async fn hold_again(&self, kept: Kept, lost: Vec<(Group, Bounds)>) -> Result<(), Fault> {
+        let id = kept.wish.id.clone();
+        loop {
+            let now_ms = clock::now_ms();
             self.put_back(&kept.wish, &lost, now_ms).await?;
+            self.own.keeps(kept.clone(), now_ms);
+            let groups = lost.iter().map(|(group, _)| group);
+            let found = self.where_held(&id, groups, now_ms).await?;
+            // What it has forgotten since is put back with the rest, if that was in time.
+            if found.len() == lost.len() || self.own.admitted_ms(&id).is_none() {
+                return Ok(());
+            }
         }
-        Ok(!found.is_empty() || !lost.is_empty())
     }
 }
 
 /// Takes care of what was held before, as far as Redis was at `was` then and is at `now`.
-pub(super) fn start(shared: &Arc<Shared>, was: Epochs, now: Epochs) {
-    let shared = Arc::clone(shared);
-    tokio::spawn(async move {
-        let Some(replica) = &shared.replica else {
-            return;
+pub(super) async fn all(replica: &Replica, was: &Epochs, now: &Epochs) {
+    let mut gone = Vec::new();
+    for kept in replica.own.before() {
+        let (found, lost) = loop {
+            match replica.stands(&kept, was, now).await {
+                Ok(stands) => break stands,
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
         };
-        let before = replica.own.before();
-        let settled = settled(replica, &before).await;
-        for kept in before {
-            if settled.contains(&kept.wish.id) {
-                continue;
-            }
-            let is_held = loop {
-                match replica.come_back(&kept, &was, &now).await {
-                    Ok(is_held) => break is_held,
-                    Err(_) => tokio::time::sleep(PAUSE).await,
-                }
-            };
-            if is_held {
-                replica.own.keeps(kept, clock::now_ms());
-            }
+        if !lost.is_empty() {
+            gone.push((kept, lost));
+        } else if !found.is_empty() {
+            replica.own.keeps(kept, clock::now_ms());
         }
-    });
+    }
+    let settled = settled(replica, gone.iter().map(|(kept, _)| &kept.wish)).await;
+    for (kept, lost) in gone {
+        if settled.contains(&kept.wish.id) {
+            continue;
+        }
+        while replica
+            .hold_again(kept.clone(), lost.clone())
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Puts back what has not been renewed here for a while, unless others have settled it.
+pub(super) async fn doubtful(replica: &Replica) {
+    let doubtful = replica.own.doubtful(clock::now_ms());
+    let settled = settled(replica, doubtful.iter().map(|(wish, _)| wish)).await;
+    for (wish, shares) in doubtful {
+        if settled.contains(&wish.id) {
+            continue;
+        }
+        let now_ms = clock::now_ms();
+        while replica.put_back_own(&wish, &shares, now_ms).await.is_err() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
 }
 
 /// Those that the ledger has: others have settled them, or given them up.
-async fn settled(replica: &Replica, before: &[Kept]) -> HashSet<String> {
-    let exchanges: Vec<String> = before.iter().map(|kept| kept.wish.id.clone()).collect();
+async fn settled(replica: &Replica, wishes: impl Iterator<Item = &Wish>) -> HashSet<String> {
+    let exchanges: Vec<String> = wishes.map(|wish| wish.id.clone()).collect();
     if exchanges.is_empty() {
         return HashSet::new();
     }

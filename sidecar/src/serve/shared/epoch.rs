@@ -1,9 +1,9 @@
 //! Redis that has lost its memory, or some of it: a restart, a failover, `FLUSHALL`.
 //!
 //! A group's epoch goes with its memory, and names the server that it was begun on. Whoever misses it
-//! begins another one, which admits only after [`GRACE_MS`]. In that time every service puts back what
-//! it holds. Sums are then read from the ledger, and each service counts again what of its spool they do
-//! not hold: sums say how much of each service's records they had when they were read.
+//! begins another one, which admits only after a while ([`super::roll`]). In that time every service puts
+//! back what it holds, and counts again what of its spool the ledger may not hold. Sums are read from the
+//! ledger, and say how much of each service's records they had when they were read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,15 +16,12 @@ use super::super::state::Shared;
 use super::super::store::database::Database;
 use super::super::store::db::{Db, DbError, Row};
 use super::super::store::writer::Writer;
+use super::Group;
 use super::client::Fault;
-use super::recount::{self, Recount};
+use super::recount::{self, Extent, Recount};
 use super::replica::Replica;
-use super::{Group, comeback};
 use crate::clock;
 
-/// How long a new epoch admits nobody, in milliseconds: several times as long as services take to see
-/// that it began.
-pub(crate) const GRACE_MS: u64 = 2_000;
 /// How long a service that starts waits for what it has to count from before.
 const FIRST_MAX: Duration = Duration::from_secs(2);
 /// How often a service looks.
@@ -39,22 +36,34 @@ pub(super) struct Standing {
 
 /// The place of the version among the epochs.
 const VERSION: &str = "";
+/// What places of other services begin with, which no group does.
+const PEER: &str = "service:";
 
 impl Standing {
-    /// As of which everything in the spool was counted that is not marked otherwise.
-    fn read(db: &mut Db) -> Result<Standing, DbError> {
+    /// As of which everything in the spool was counted that is not marked otherwise, and what other
+    /// services were known then.
+    fn read(db: &mut Db) -> Result<(Standing, Vec<String>), DbError> {
         let sql = "SELECT place, epoch FROM epochs";
         let rows: Vec<(String, String)> =
             db.query(sql, &[], |row: &mut Row| Ok((row.take()?, row.take()?)))?;
         let mut epochs: HashMap<String, String> = rows.into_iter().collect();
         let version = epochs.remove(VERSION);
-        Ok(Standing {
+        let mut peers = Vec::new();
+        epochs.retain(|place, _| match place.strip_prefix(PEER) {
+            Some(peer) => {
+                peers.push(peer.to_owned());
+                false
+            }
+            None => true,
+        });
+        let standing = Standing {
             version: version.and_then(|text| text.parse().ok()).unwrap_or(0),
             epochs,
-        })
+        };
+        Ok((standing, peers))
     }
 
-    fn write(&self, db: &mut Db) -> Result<(), DbError> {
+    fn write(&self, peers: &[String], db: &mut Db) -> Result<(), DbError> {
         db.transaction(|step| {
             step.execute("DELETE FROM epochs", &[])?;
             let version = self.version.to_string();
@@ -66,6 +75,11 @@ impl Standing {
             for (place, epoch) in version.chain(epochs) {
                 let sql = "INSERT INTO epochs (place, epoch) VALUES ($1, $2)";
                 step.execute(sql, &[place.into(), epoch.into()])?;
+            }
+            for peer in peers {
+                let place = format!("{PEER}{peer}");
+                let sql = "INSERT INTO epochs (place, epoch) VALUES ($1, '')";
+                step.execute(sql, &[place.as_str().into()])?;
             }
             Ok(())
         })
@@ -79,7 +93,8 @@ pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<D
     };
     // A store that cannot be read has told so; then everything is counted again, which changes nothing.
     let counted = writer.change(Standing::read).await;
-    let mut counted = counted.ok().and_then(Result::ok).unwrap_or_default();
+    let (mut counted, mut peers) = counted.ok().and_then(Result::ok).unwrap_or_default();
+    replica.roll.remember(peers.clone(), clock::now_ms());
     let mut seen = Standing::default();
     let mut running: Option<Recount> = None;
     let (mut is_first, mut told) = (true, 0);
@@ -94,29 +109,33 @@ pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<D
             moved.append(&mut core.keys.moved);
         }
         // A Redis that does not answer now is looked at again.
-        let looked = round(&shared, replica, &mut seen, &mut begun);
-        if looked.await.is_err() {
+        let looked = round(&shared, replica, &counted, &mut seen, &mut begun);
+        let Ok(waits) = looked.await else {
             continue;
-        }
-        if is_first {
-            comeback::start(&shared, counted.epochs.clone(), seen.epochs.clone());
+        };
+        replica.waits(waits);
+        let known = replica.roll.peers();
+        if known != peers {
+            peers = known;
+            note(&writer, &counted, &peers).await;
         }
         if let Some(recount) = running.take() {
             match recount.ended() {
                 Ok(as_of) => {
                     counted = as_of;
-                    let standing = counted.clone();
-                    // What is not noted is counted again after a restart, which changes nothing.
-                    let _again = writer.change(move |db| standing.write(db)).await;
+                    note(&writer, &counted, &peers).await;
                 }
                 Err(recount) => running = Some(recount),
             }
         } else if is_first || counted != seen || !moved.is_empty() {
             // What keys have spent is counted where they are now, by whatever is not in the ledger.
-            let everything = counted != seen || !moved.is_empty();
+            let extent = Extent {
+                is_first,
+                everything: counted != seen || !moved.is_empty(),
+            };
             moved = replica.forget(moved).await;
             let (was, now) = (counted.clone(), seen.clone());
-            let mut recount = recount::start(&shared, &writer, (was, now), everything);
+            let mut recount = recount::start(&shared, &writer, (was, now), extent);
             if is_first {
                 // What a service has to count from before is counted when it is asked for, unless that
                 // takes long.
@@ -137,8 +156,14 @@ pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<D
         for epoch in begun.drain(..) {
             replica.opened(&epoch);
         }
-        replica.own.recent(clock::now_ms());
+        replica.own.tidy(clock::now_ms());
     }
+}
+
+/// What is not noted is counted again after a restart, which changes nothing.
+async fn note(writer: &Writer, counted: &Standing, peers: &[String]) {
+    let (standing, peers) = (counted.clone(), peers.to_vec());
+    let _again = writer.change(move |db| standing.write(&peers, db)).await;
 }
 
 /// Redis need not know any more what the database has.
@@ -149,15 +174,20 @@ async fn forget(shared: &Shared, replica: &Replica, stored: u64) -> Result<(), F
     Ok(())
 }
 
-/// Looks at every group: epochs that are new here go to `begun`.
+/// Looks at every group: epochs that are new here go to `begun`. Tells whether somebody is waited for.
 async fn round(
     shared: &Arc<Shared>,
     replica: &Replica,
+    counted: &Standing,
     seen: &mut Standing,
     begun: &mut Vec<String>,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
+    let mut waits = false;
     for group in replica.every_group(shared) {
-        let epoch = replica.epoch(&group).await?;
+        let done = counted.epochs.get(&group.0).map_or("", String::as_str);
+        let answer = replica.epoch(&group, done).await?;
+        waits |= answer.waits;
+        let epoch = answer.epoch;
         let before = seen.epochs.insert(group.0.clone(), epoch.clone());
         if before.as_ref() == Some(&epoch) {
             continue;
@@ -167,6 +197,7 @@ async fn round(
             let line = "Redis has lost what it counted: it is read from the ledger again";
             shared.log.line(Level::Warn, line, fields);
         }
+        replica.roll.let_out().await;
         if let Err(fault) = put_back(replica, &group).await {
             seen.epochs.remove(&group.0);
             return Err(fault);
@@ -180,7 +211,7 @@ async fn round(
             }
         });
     }
-    Ok(())
+    Ok(waits)
 }
 
 async fn put_back(replica: &Replica, group: &Group) -> Result<(), Fault> {
@@ -188,7 +219,7 @@ async fn put_back(replica: &Replica, group: &Group) -> Result<(), Fault> {
     for (wish, shares) in replica.own.recent(now_ms) {
         let shares: Vec<_> = shares.into_iter().filter(|(of, _)| of == group).collect();
         if !shares.is_empty() {
-            replica.put_back(&wish, &shares, now_ms).await?;
+            replica.put_back_own(&wish, &shares, now_ms).await?;
         }
     }
     Ok(())

@@ -4,16 +4,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use engine::ledger::Hold;
+use engine::ledger::{HOLD_TTL_MS, Hold};
 use engine::usage::NanoUsd;
 
 use super::super::journal::{Counts, Journal};
 use super::bounds::Bounds;
 use super::{Group, Wish};
 
-/// A hold that was not renewed here for so long is not put back, in milliseconds: others may have
-/// settled it.
-const PUT_BACK_MS: u64 = 20_000;
+/// A hold that was not renewed here for so long may have been settled by others, in milliseconds: it is put
+/// back only when the ledger does not have it.
+const DOUBT_MS: u64 = 20_000;
 
 /// See the module.
 pub(crate) struct Own(Mutex<Holds>);
@@ -122,6 +122,17 @@ impl Own {
         }
     }
 
+    /// A lease keeps no more than this.
+    pub(super) fn lowered(&self, id: &str, keep_nano: NanoUsd, running: u64) {
+        let mut own = self.lock();
+        if let Some(kept) = own.kept.get_mut(id) {
+            let wish = &mut kept.wish;
+            wish.amount_nano = wish.amount_nano.min(keep_nano).max(0);
+            wish.cost_nano = wish.cost_nano.min(wish.amount_nano);
+            wish.running = wish.running.min(running);
+        }
+    }
+
     /// An exchange was settled, which the ledger tells.
     pub(super) fn ended(&self, id: &str) {
         let mut own = self.lock();
@@ -137,14 +148,27 @@ impl Own {
         let _unwritten = own.journal.end(id);
     }
 
-    /// Forgets what nobody has renewed for long, and gives the rest.
-    pub(super) fn recent(&self, now_ms: u64) -> Vec<(Wish, Vec<(Group, Bounds)>)> {
+    /// Forgets what has expired.
+    pub(super) fn tidy(&self, now_ms: u64) {
         let mut own = self.lock();
         own.kept
-            .retain(|_, kept| kept.seen_ms.saturating_add(PUT_BACK_MS) > now_ms);
-        own.kept
-            .values()
-            .map(|kept| (kept.wish.clone(), kept.shares.clone()))
+            .retain(|_, kept| kept.seen_ms.saturating_add(HOLD_TTL_MS) > now_ms);
+    }
+
+    /// What nobody else has settled for sure.
+    pub(super) fn recent(&self, now_ms: u64) -> Vec<(Wish, Vec<(Group, Bounds)>)> {
+        self.of(|seen_ms| seen_ms.saturating_add(DOUBT_MS) > now_ms)
+    }
+
+    /// What others may have settled.
+    pub(super) fn doubtful(&self, now_ms: u64) -> Vec<(Wish, Vec<(Group, Bounds)>)> {
+        self.of(|seen_ms| seen_ms.saturating_add(DOUBT_MS) <= now_ms)
+    }
+
+    fn of(&self, is: impl Fn(u64) -> bool) -> Vec<(Wish, Vec<(Group, Bounds)>)> {
+        let own = self.lock();
+        let kept = own.kept.values().filter(|kept| is(kept.seen_ms));
+        kept.map(|kept| (kept.wish.clone(), kept.shares.clone()))
             .collect()
     }
 

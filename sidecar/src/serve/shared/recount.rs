@@ -16,7 +16,7 @@ use super::counting::{Batch, Durable};
 use super::epoch::Standing;
 use super::ledger::Known;
 use super::replica::Replica;
-use super::{MARK_TTL_MS, Place};
+use super::{MARK_TTL_MS, Place, comeback};
 use crate::clock;
 
 /// Records of one piece.
@@ -52,24 +52,43 @@ impl Drop for Recount {
     }
 }
 
-/// Counts as of `now` what was counted as of `was`, or only what was not counted at all.
+/// What there is to count.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    /// Holds of the service before are to be looked after.
+    pub(super) is_first: bool,
+    /// What was counted is counted again.
+    pub(super) everything: bool,
+}
+
+/// Counts as of `now` what was counted as of `was`, or only what was not counted at all, once everything
+/// that is held stands again.
 pub(super) fn start(
     shared: &Arc<Shared>,
     writer: &Writer,
     (was, now): (Standing, Standing),
-    everything: bool,
+    extent: Extent,
 ) -> Recount {
     let (shared, writer, as_of) = (Arc::clone(shared), writer.clone(), now.clone());
+    let Extent {
+        is_first,
+        everything,
+    } = extent;
     let task = tokio::spawn(async move {
+        let Some(replica) = &shared.replica else {
+            return;
+        };
+        if is_first {
+            comeback::all(replica, &was.epochs, &as_of.epochs).await;
+        } else if was.epochs != as_of.epochs {
+            comeback::doubtful(replica).await;
+        }
         let rows = loop {
             let rows = writer.change(move |db| spool::all(db, everything)).await;
             if let Ok(Ok(rows)) = rows {
                 break rows;
             }
             tokio::time::sleep(PAUSE).await;
-        };
-        let Some(replica) = &shared.replica else {
-            return;
         };
         for piece in rows.chunks(PIECE) {
             let epochs_differ = was.epochs != as_of.epochs;

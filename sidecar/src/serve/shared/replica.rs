@@ -18,9 +18,9 @@ use super::calls::{Ending, Settling};
 use super::client::{Client, Fault};
 use super::counting::{Batch, Counting, Durable};
 use super::draft::{Draft, Granted, adopt};
-use super::epoch::GRACE_MS;
 use super::ledger::{Known, LedgerSums, Read};
 use super::own::Own;
+use super::roll::{self, GRACE_MS, Roll};
 use super::sums::{Sum, Waits};
 use super::{
     Charged, Counters, Ended, Group, Held, LONG_PATIENCE, Late, Layout, Owner, PATIENCE, Wish,
@@ -59,6 +59,10 @@ pub(crate) struct Replica {
     groups: Mutex<HashSet<Group>>,
     /// From when on what was begun last admits, in Unix milliseconds.
     open_ms: AtomicU64,
+    /// Whether somebody is waited for before budgets admit.
+    waits: AtomicBool,
+    /// Who else counts there.
+    pub(super) roll: Roll,
 }
 
 impl Replica {
@@ -82,6 +86,8 @@ impl Replica {
             own: Own::new(Journal::none()),
             groups: Mutex::default(),
             open_ms: AtomicU64::new(u64::MAX),
+            waits: AtomicBool::new(true),
+            roll: Roll::default(),
         }
     }
 
@@ -94,7 +100,7 @@ impl Replica {
     /// Whether Redis answered when it was asked last, and admits.
     pub(crate) fn works(&self) -> bool {
         let is_open = self.open_ms.load(Ordering::Relaxed) <= clock::now_ms();
-        is_open && self.works.load(Ordering::Relaxed)
+        is_open && !self.waits.load(Ordering::Relaxed) && self.works.load(Ordering::Relaxed)
     }
 
     /// What is counted is of this version from now on.
@@ -156,6 +162,7 @@ impl Replica {
                 }
             };
             let shares = self.fast.shares(bounds, owner);
+            let passage = self.roll.enter();
             match self.fast.hold(wish, &shares, false, now_ms).await? {
                 Held::Yes(states) => {
                     let rate = seen(shared, &shares, &states, now_ms);
@@ -175,8 +182,14 @@ impl Replica {
                     seen(shared, told, &[states], now_ms);
                     is_fresh = false;
                 }
-                Held::Unready(group, scopes) => self.ready(shared, &group, &scopes).await?,
-                Held::Unopened(group) => self.open(&group).await?,
+                Held::Unready(group, scopes) => {
+                    drop(passage);
+                    self.ready(shared, &group, &scopes).await?;
+                }
+                Held::Unopened(group) => {
+                    drop(passage);
+                    self.open(&group).await?;
+                }
                 Held::Closed | Held::Full | Held::Settled => break,
             }
         }
@@ -226,7 +239,7 @@ impl Replica {
 
     /// Begins an epoch. What comes before it admits has to come again.
     async fn open(&self, group: &Group) -> Result<(), Fault> {
-        self.epoch(group).await?;
+        self.epoch(group, "").await?;
         Ok(())
     }
 
@@ -266,12 +279,13 @@ impl Replica {
             .map_err(late)
     }
 
-    /// Lets one hold grow as far as every hard budget has room; `None` when there is no such hold. What
-    /// a group gives and another does not stays held until the hold ends.
+    /// Lets one hold grow as far as every hard budget has room; `None` when there is no such hold, or when
+    /// that is not known yet. What a group gives and another does not stays held until the hold ends.
     async fn grow(&self, shared: &Shared, grow: &Grow) -> Result<Option<NanoUsd>, Fault> {
         let now_ms = clock::now_ms();
+        let _passage = self.roll.enter();
         let mut grown_nano = None;
-        for (group, _, scopes) in self.fast.peek(&grow.id, now_ms).await? {
+        for (group, info, scopes) in self.fast.peek(&grow.id, now_ms).await? {
             let bounds = {
                 let mut core = shared.core();
                 let Core {
@@ -286,7 +300,15 @@ impl Replica {
             };
             let by_nano = grown_nano.unwrap_or(grow.by_nano);
             let more = (grow.id.as_str(), by_nano);
-            grown_nano = Some(self.fast.grow(&group, more, &bounds, now_ms).await?);
+            grown_nano = self.fast.grow(&group, more, &bounds, now_ms).await?;
+            if grown_nano.is_none() {
+                let owner = Owner {
+                    key: &info.key,
+                    tenant: &info.tenant,
+                };
+                let _not_yet = self.look(&self.fast, shared, bounds, owner, now_ms).await;
+                return Ok(None);
+            }
         }
         if let Some(grown_nano) = grown_nano {
             self.own.changed(&grow.id, grown_nano);

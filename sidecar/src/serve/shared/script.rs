@@ -56,11 +56,13 @@ pub(super) static FORGET: Script = script!("forget");
 pub(super) static SWEEP: Script = script!("sweep");
 
 pub(super) static EPOCH: Script = LazyLock::new(|| Source::new(include_str!("scripts/epoch.lua")));
+pub(super) static DISTRUST: Script =
+    LazyLock::new(|| Source::new(include_str!("scripts/distrust.lua")));
 
 /// All of them.
-pub(super) fn all() -> [&'static Script; 17] {
+pub(super) fn all() -> [&'static Script; 18] {
     [
         &READ, &ADMIT, &SETTLE, &RENEW, &PEEK, &GROW, &EXPIRE, &FINISH, &PENDING, &INIT, &STAND,
-        &STORED, &COUNT, &STANDING, &FORGET, &SWEEP, &EPOCH,
+        &STORED, &COUNT, &STANDING, &FORGET, &SWEEP, &EPOCH, &DISTRUST,
     ]
 }

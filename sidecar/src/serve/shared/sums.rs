@@ -34,19 +34,6 @@ struct Waiting {
 }
 
 impl Counters {
-    /// The epoch of a group, which begins now if it has none, or one of another server. A new one admits
-    /// from `open_ms` on.
-    pub(crate) async fn epoch(&self, group: &Group, open_ms: u64) -> Result<String, Fault> {
-        let mut command = redis::cmd("EVALSHA");
-        command
-            .arg(&script::EPOCH.name)
-            .arg(1)
-            .arg(group.key("e"))
-            .arg(format!("{open_ms:013}"));
-        let told = text(self.client.ask(&command).await?);
-        told.ok_or_else(|| Fault::Odd("no epoch".to_owned()))
-    }
-
     /// Removes what other epochs of a group have left.
     pub(crate) async fn sweep(&self, group: &Group, now_ms: u64) -> Result<(), Fault> {
         let mut cursor = "0".to_owned();

@@ -13,6 +13,7 @@ use super::sums::Sum;
 use super::*;
 
 mod again;
+mod roll;
 mod sequences;
 
 const NOON: u64 = 1_795_262_400_000; // 2026-11-21T12:00:00Z
@@ -66,6 +67,19 @@ fn bounds_of(scope: &Scope) -> Vec<Bound> {
     }
 }
 
+/// An epoch that admits from noon on, and that nobody is waited for in.
+async fn begin(counters: &Counters, group: &Group) {
+    let mut call = super::roll::Call {
+        open_ms: NOON,
+        done: String::new(),
+        peers: Vec::new(),
+    };
+    let begun = counters.epoch(group, &call, NOON).await.unwrap();
+    call.done = begun.epoch;
+    let begun = counters.epoch(group, &call, NOON).await.unwrap();
+    assert!(!begun.waits);
+}
+
 impl World {
     async fn new(server: &Redis, layout: Layout) -> World {
         server.command("FLUSHALL").unwrap();
@@ -105,7 +119,7 @@ impl World {
         world.set(2, &[budget(Period::Weekly, 10, false)]);
         world.set(4, &[budget(Period::Total, 600, true)]);
         for group in [world.counters.home(OWNER), Group::common()] {
-            world.counters.epoch(&group, NOON).await.unwrap();
+            begin(&world.counters, &group).await;
         }
         world.ready().await;
         world

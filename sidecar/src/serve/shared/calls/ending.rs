@@ -191,7 +191,7 @@ impl<'a> Ending<'a> {
     }
 
     /// Of what is charged elsewhere: it was counted for good reason.
-    fn settled(id: &'a str) -> Ending<'a> {
+    pub(crate) fn settled(id: &'a str) -> Ending<'a> {
         Ending {
             requests: 0,
             tokens: 0,

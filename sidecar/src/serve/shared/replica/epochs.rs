@@ -3,10 +3,21 @@
 use super::*;
 
 impl Replica {
-    /// The epoch of a group, which begins if there is none.
-    pub(in crate::serve::shared) async fn epoch(&self, group: &Group) -> Result<String, Fault> {
-        let open_ms = clock::now_ms().saturating_add(GRACE_MS);
-        self.heard(self.slow.epoch(group, open_ms).await)
+    /// The epoch of a group, which begins if there is none. Everything of this service is in `done`.
+    pub(in crate::serve::shared) async fn epoch(
+        &self,
+        group: &Group,
+        done: &str,
+    ) -> Result<roll::Answer, Fault> {
+        let now_ms = clock::now_ms();
+        let call = roll::Call {
+            open_ms: now_ms.saturating_add(GRACE_MS),
+            done: done.to_owned(),
+            peers: self.roll.peers(),
+        };
+        let answer = self.heard(self.slow.epoch(group, &call, now_ms).await)?;
+        self.roll.heard(&answer, now_ms);
+        Ok(answer)
     }
 
     /// The database has this service's records up to `seq`.
@@ -39,7 +50,12 @@ impl Replica {
         self.slow.sweep(group, clock::now_ms()).await
     }
 
-    /// An epoch is known here, and everything of this service is in it.
+    /// Whether somebody is waited for.
+    pub(in crate::serve::shared) fn waits(&self, waits: bool) {
+        self.waits.store(waits, Ordering::Relaxed);
+    }
+
+    /// An epoch is known here, and what this service holds is in it.
     pub(in crate::serve::shared) fn opened(&self, epoch: &str) {
         let open_ms = epoch.get(..13).and_then(|digits| digits.parse().ok());
         self.open_ms.store(open_ms.unwrap_or(0), Ordering::Relaxed);
@@ -53,6 +69,20 @@ impl Replica {
         now_ms: u64,
     ) -> Result<(), Fault> {
         self.slow.hold(wish, shares, true, now_ms).await?;
+        Ok(())
+    }
+
+    /// The same for what this service holds: a lease may end meanwhile, which nothing tells afterwards.
+    pub(in crate::serve::shared) async fn put_back_own(
+        &self,
+        wish: &Wish,
+        shares: &[(Group, Bounds)],
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        self.put_back(wish, shares, now_ms).await?;
+        if wish.lease.is_some() && self.own.admitted_ms(&wish.id).is_none() {
+            self.slow.finish(&Ending::settled(&wish.id), now_ms).await?;
+        }
         Ok(())
     }
 

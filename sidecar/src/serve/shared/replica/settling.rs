@@ -98,10 +98,13 @@ impl Replica {
                 tokens: state.tokens,
                 running: state.running,
             };
-            self.slow.finish(&ending, now_ms).await?;
+            // First what would be put back.
             if state.done {
                 self.own.lease_ended(&state.id);
+            } else {
+                self.own.lowered(&state.id, state.keep_nano, state.running);
             }
+            self.slow.finish(&ending, now_ms).await?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@
 --   x             holds by the instant they expire at
 --   z:EXCHANGE    n<instant>:<version> when settled, x<what> when an expired hold was;
 --                 of leases, that they were given up
+--   m, q, k       services: see epoch.lua
 --   s:SERVICE     exchanges that were counted, by their places in the spool of their service, from
 --                 where it has not said that the database has them
 -- Amounts are added by Redis itself, in 64 bits. What is compared here passes through doubles, exact

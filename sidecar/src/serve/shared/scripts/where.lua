@@ -2,13 +2,14 @@
 --   budgets: count, then scope, version since which it is counted, count of windows, then kind, start and limit (or nothing) of each
 --   limits: count, then scope, most that may run (or nothing), count of tracks, then measure, length
 --           and most (or nothing) of each
-local budgets, limits, unready = {}, {}, {-2}
+local budgets, limits, unready, binds = {}, {}, {-2}, false
 for b = 1, num(arg()) do
   local scope, since, windows = arg(), num(arg()), {}
   local names = {'g'}
   for w = 1, num(arg()) do
     local kind, start, limit = arg(), arg(), arg()
     windows[w] = {kind = kind, start = num(start), name = start, limit = num(limit)}
+    if limit ~= '' then binds = true end
     names[#names + 1] = (kind == 'T') and 'T' or (kind .. start)
   end
   if #windows > 0 then
@@ -38,6 +39,7 @@ for b = 1, num(arg()) do
 end
 for l = 1, num(arg()) do
   local scope, most = arg(), num(arg())
+  if most then binds = true end
   local limit = {scope = scope, most = most, tracks = {}}
   limit.running = num(call('GET', P .. 'n:' .. scope) or '0')
   for t = 1, num(arg()) do
@@ -67,4 +69,6 @@ local function states(code)
   return r
 end
 if now < num(string.sub(epoch, 1, 13)) and not forced then return {-4} end
+-- What somebody may hold whose word is waited for is not there yet.
+if binds and not forced and call('ZCOUNT', P .. 'q', ARGV[2], '+inf') > 0 then return {-4} end
 if #unready > 1 and not forced then return unready end

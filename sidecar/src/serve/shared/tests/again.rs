@@ -10,7 +10,7 @@ async fn opened(server: &Redis) -> World {
     let mut world = World::new(server, Layout::One).await;
     server.command("FLUSHALL").unwrap();
     let group = Group::common();
-    world.counters.epoch(&group, NOON).await.unwrap();
+    begin(&world.counters, &group).await;
     world.counters.counts(TEAM);
     let sum = Sum {
         days: vec![(NOON - NOON % DAY, 100)],
