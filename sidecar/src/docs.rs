@@ -309,6 +309,18 @@ fn every_code_is_in_use() {
     }
 }
 
+/// The same of `detectors`, which the engine reads.
+fn expected(detectors: &str) -> Vec<String> {
+    let text = format!("{PROVIDER}detectors: {detectors}\n");
+    let error = Config::parse(Path::new("x"), &text, &|_| None).expect_err("an unknown member");
+    let text = error.to_string();
+    let (_, names) = text
+        .split_once("expected ")
+        .unwrap_or_else(|| panic!("{text}"));
+    let names = names.split('`').skip(1).step_by(2);
+    names.map(str::to_owned).collect()
+}
+
 /// The members that the reader knows in the mapping that `with` gives an unknown one.
 fn known(with: &str) -> Vec<String> {
     let error = Config::parse(Path::new("x"), with, &|_| None).expect_err("an unknown member");
@@ -373,7 +385,15 @@ fn every_member_of_the_configuration_is_documented_and_no_other() {
             "judges[]",
             with(&format!("judges: [{{name: a, kind: webhook, {odd}}}]")),
         ),
-        ("detectors", vec!["custom".to_owned(), "allow".to_owned()]),
+        ("detectors", expected(&format!("{{{odd}}}"))),
+        (
+            "detectors.custom[]",
+            expected(&format!("{{custom: [{{{odd}}}]}}")),
+        ),
+        (
+            "detectors.allow",
+            expected(&format!("{{allow: {{{odd}}}}}")),
+        ),
         ("calendar", with(&format!("calendar: {{{odd}}}"))),
         (
             "alerts.webhook",

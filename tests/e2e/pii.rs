@@ -38,6 +38,7 @@ async fn personal_data_is_guarded() {
             hashes_are_the_tenants_own,
             the_strictest_rule_of_a_type,
             unknown_types_are_refused,
+            a_rule_turns_on_what_it_names,
             files_are_read,
             files_without_text_are_refused,
             wasm_finds_what_native_code_finds,
@@ -435,6 +436,20 @@ async fn the_strictest_rule_of_a_type(gateway: Arc<Gateway>) {
         .send()
         .await;
     denied.refused(400, "guardrail_violation");
+}
+
+async fn a_rule_turns_on_what_it_names(gateway: Arc<Gateway>) {
+    const VIN: &str = "1M8GDM9AXKP042788";
+    let text = format!("the chassis says {VIN}, write to {MAIL}");
+    let all = json!({"type": "pii_detection", "action": "redact"});
+    let content = content_under(&gateway, KEY, &rules(&json!([all])), &text).await;
+    assert!(content.contains(VIN), "{content}");
+    let named = json!([all, {"type": "pii_detection", "action": "flag", "types": ["VIN"]}]);
+    let content = content_under(&gateway, KEY, &rules(&named), &text).await;
+    assert_eq!(
+        content,
+        "the chassis says [VIN_REDACTED], write to [EMAIL_REDACTED]"
+    );
 }
 
 async fn unknown_types_are_refused(gateway: Arc<Gateway>) {

@@ -68,10 +68,17 @@ impl Exchange {
             }
             checks
         };
+        let input = rules(|place| &place.input.pii);
+        let output = rules(|place| &place.output.pii);
+        let mut detectors = policy.detectors().clone();
+        let named = || input.named().chain(output.named());
+        if named().any(|kind| !kind.by_default()) {
+            detectors = Rc::new(detectors.with(named()));
+        }
         self.guard = Some(Box::new(Guard {
-            input: rules(|place| &place.input.pii),
-            output: rules(|place| &place.output.pii),
-            detectors: policy.detectors().clone(),
+            input,
+            output,
+            detectors,
             key: policy.tenant_key(&key.tenant),
             // Each place that has rules has a say, and the strictest holds.
             allow_unread: places

@@ -72,6 +72,8 @@ impl DetectorError {
 #[derive(Clone, Default)]
 pub struct Detectors {
     compiled: Option<Rc<Compiled>>,
+    /// Kinds to look for that are off by default.
+    also: Vec<Kind>,
 }
 
 #[derive(Default)]
@@ -79,7 +81,6 @@ struct Compiled {
     custom: Vec<Custom>,
     allowed: hashbrown::HashSet<String>,
     allowed_patterns: Vec<Pattern>,
-    also: Vec<Kind>,
 }
 
 impl std::fmt::Debug for Detectors {
@@ -134,17 +135,31 @@ impl Detectors {
         }
         let values = config.allow.values.iter();
         compiled.allowed = values.map(|value| value.to_ascii_lowercase()).collect();
+        let mut also = Vec::new();
         for (index, name) in config.also.iter().enumerate() {
             let kind = Kind::ALL.iter().find(|kind| kind.name() == name);
             let Some(kind) = kind else {
                 let message = "no built-in detector has this name";
                 return Err(DetectorError::new(format!("also[{index}]"), message));
             };
-            compiled.also.push(*kind);
+            also.push(*kind);
         }
         Ok(Self {
             compiled: Some(Rc::new(compiled)),
+            also,
         })
+    }
+
+    /// The same, which look for `kinds` too when these are off by default.
+    #[must_use]
+    pub(crate) fn with(&self, kinds: impl Iterator<Item = Kind>) -> Self {
+        let mut more = self.clone();
+        for kind in kinds.filter(|kind| !kind.by_default()) {
+            if !more.also.contains(&kind) {
+                more.also.push(kind);
+            }
+        }
+        more
     }
 
     /// Appends what `text` holds to `out`: sorted, not overlapping, on character borders.
@@ -200,9 +215,7 @@ impl Detectors {
 
     /// Kinds to look for that are off by default.
     pub(super) fn also(&self) -> &[Kind] {
-        self.compiled
-            .as_ref()
-            .map_or(&[], |compiled| compiled.also.as_slice())
+        &self.also
     }
 
     fn custom(&self) -> &[Custom] {

@@ -280,6 +280,11 @@ impl Actions {
         Some(treatment)
     }
 
+    /// Types that a rule names.
+    pub(crate) fn named(&self) -> impl Iterator<Item = Kind> {
+        self.some.iter().map(|(kind, _)| *kind)
+    }
+
     /// Whether nothing is looked for.
     pub fn is_empty(&self) -> bool {
         self.all.is_none() && self.some.is_empty()
