@@ -93,18 +93,19 @@ impl Counters {
         Ok(Held::Yes(states))
     }
 
-    /// Holds, or counts, in every group or in none. With `force` no bound is looked at.
+    /// Holds, or counts, in every group or in none. What is held again for so many milliseconds has room
+    /// in any case.
     pub(crate) async fn hold(
         &self,
         wish: &Wish,
         shares: &[(Group, Bounds)],
-        force: bool,
+        again_ms: Option<u64>,
         now_ms: u64,
     ) -> Result<Held, Fault> {
         let mut states = Vec::with_capacity(shares.len());
         for (place, (group, bounds)) in shares.iter().enumerate() {
             let mut command = self.command(&script::ADMIT, group, now_ms);
-            wish.write(force, &mut command);
+            wish.write(again_ms, &mut command);
             bounds.write(&mut command);
             match self.states(&command, group, bounds).await {
                 Ok(Held::Yes(told)) => states.extend(told),
@@ -343,13 +344,13 @@ impl Counters {
 }
 
 impl Wish {
-    fn write(&self, force: bool, command: &mut Cmd) {
+    fn write(&self, again_ms: Option<u64>, command: &mut Cmd) {
         command
             .arg(&self.id)
-            .arg(u8::from(force))
+            .arg(u8::from(again_ms.is_some()))
             .arg(self.amount_nano.clamp(0, NANO_MAX))
             .arg(self.cost_nano.clamp(0, NANO_MAX))
-            .arg(HOLD_TTL_MS)
+            .arg(again_ms.unwrap_or(HOLD_TTL_MS))
             .arg(HOLDS_MAX);
         self.fields.write(command);
         match self.lease {

@@ -4,6 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use engine::ledger::HOLD_TTL_MS;
+
 use super::super::journal::{Journal, Noted};
 use super::super::restart;
 use super::super::state::{Core, Spent};
@@ -120,8 +122,8 @@ impl Replica {
     async fn hold_again(&self, kept: Kept, lost: Vec<(Group, Bounds)>) -> Result<(), Fault> {
         let id = kept.wish.id.clone();
         loop {
+            self.put_back(&kept.wish, &lost, HOLD_TTL_MS).await?;
             let now_ms = clock::now_ms();
-            self.put_back(&kept.wish, &lost, now_ms).await?;
             self.own.keeps(kept.clone(), now_ms);
             let groups = lost.iter().map(|(group, _)| group);
             let found = self.where_held(&id, groups, now_ms).await?;
@@ -167,13 +169,12 @@ pub(super) async fn all(replica: &Replica, was: &Epochs, now: &Epochs) {
 /// Puts back what has not been renewed here for a while, unless others have settled it.
 pub(super) async fn doubtful(replica: &Replica) {
     let doubtful = replica.own.doubtful(clock::now_ms());
-    let settled = settled(replica, doubtful.iter().map(|(wish, _)| wish)).await;
-    for (wish, shares) in doubtful {
-        if settled.contains(&wish.id) {
+    let settled = settled(replica, doubtful.iter().map(|kept| &kept.wish)).await;
+    for kept in doubtful {
+        if settled.contains(&kept.wish.id) {
             continue;
         }
-        let now_ms = clock::now_ms();
-        while replica.put_back_own(&wish, &shares, now_ms).await.is_err() {
+        while replica.put_back_own(&kept, &kept.shares).await.is_err() {
             tokio::time::sleep(PAUSE).await;
         }
     }

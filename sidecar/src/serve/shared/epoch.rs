@@ -216,10 +216,11 @@ async fn round(
 
 async fn put_back(replica: &Replica, group: &Group) -> Result<(), Fault> {
     let now_ms = clock::now_ms();
-    for (wish, shares) in replica.own.recent(now_ms) {
-        let shares: Vec<_> = shares.into_iter().filter(|(of, _)| of == group).collect();
+    for kept in replica.own.recent(now_ms) {
+        let shares = kept.shares.iter().filter(|(of, _)| of == group);
+        let shares: Vec<_> = shares.cloned().collect();
         if !shares.is_empty() {
-            replica.put_back_own(&wish, &shares, now_ms).await?;
+            replica.put_back_own(&kept, &shares).await?;
         }
     }
     Ok(())

@@ -14,6 +14,9 @@ use super::{Group, Wish};
 /// A hold that was not renewed here for so long may have been settled by others, in milliseconds: it is put
 /// back only when the ledger does not have it.
 const DOUBT_MS: u64 = 20_000;
+/// How long one is known that was not renewed: long enough that whoever has charged it after it expired has
+/// brought that to the ledger, in milliseconds.
+const KNOWN_MS: u64 = 5 * HOLD_TTL_MS;
 
 /// See the module.
 pub(crate) struct Own(Mutex<Holds>);
@@ -148,28 +151,31 @@ impl Own {
         let _unwritten = own.journal.end(id);
     }
 
-    /// Forgets what has expired.
+    /// Forgets what has expired long since, and leases of which nothing was used: nobody is charged for
+    /// these, so the ledger does not tell.
     pub(super) fn tidy(&self, now_ms: u64) {
         let mut own = self.lock();
-        own.kept
-            .retain(|_, kept| kept.seen_ms.saturating_add(HOLD_TTL_MS) > now_ms);
+        own.kept.retain(|_, kept| {
+            let is_unused = kept.wish.lease.is_some() && kept.wish.cost_nano == 0;
+            let known_ms = if is_unused { HOLD_TTL_MS } else { KNOWN_MS };
+            kept.seen_ms.saturating_add(known_ms) > now_ms
+        });
     }
 
     /// What nobody else has settled for sure.
-    pub(super) fn recent(&self, now_ms: u64) -> Vec<(Wish, Vec<(Group, Bounds)>)> {
-        self.of(|seen_ms| seen_ms.saturating_add(DOUBT_MS) > now_ms)
+    pub(super) fn recent(&self, now_ms: u64) -> Vec<Kept> {
+        self.of(|kept| !kept.is_doubtful(now_ms))
     }
 
     /// What others may have settled.
-    pub(super) fn doubtful(&self, now_ms: u64) -> Vec<(Wish, Vec<(Group, Bounds)>)> {
-        self.of(|seen_ms| seen_ms.saturating_add(DOUBT_MS) <= now_ms)
+    pub(super) fn doubtful(&self, now_ms: u64) -> Vec<Kept> {
+        self.of(|kept| kept.is_doubtful(now_ms))
     }
 
-    fn of(&self, is: impl Fn(u64) -> bool) -> Vec<(Wish, Vec<(Group, Bounds)>)> {
+    fn of(&self, is: impl Fn(&Kept) -> bool) -> Vec<Kept> {
         let own = self.lock();
-        let kept = own.kept.values().filter(|kept| is(kept.seen_ms));
-        kept.map(|kept| (kept.wish.clone(), kept.shares.clone()))
-            .collect()
+        let kept = own.kept.values().filter(|kept| is(kept));
+        kept.cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Holds> {
@@ -194,6 +200,16 @@ impl Holds {
 }
 
 impl Kept {
+    /// How long it is held yet unless it is renewed, in milliseconds. What is over has to be charged.
+    pub(super) fn ttl_ms(&self, now_ms: u64) -> u64 {
+        let until_ms = self.seen_ms.saturating_add(HOLD_TTL_MS);
+        until_ms.saturating_sub(now_ms).max(1)
+    }
+
+    fn is_doubtful(&self, now_ms: u64) -> bool {
+        self.seen_ms.saturating_add(DOUBT_MS) <= now_ms
+    }
+
     /// As the journal tells of it.
     fn noted(&self) -> (&str, Hold, Counts) {
         let Wish { info, .. } = &self.wish;
@@ -224,11 +240,8 @@ mod tests {
     use super::*;
     use crate::serve::shared::bounds::Fields;
 
-    #[test]
-    fn what_is_settled_while_a_service_comes_back_is_not_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let own = Own::new(Journal::open(&folder.path().join("holds.journal")).unwrap());
-        let kept = |id: &str| Kept {
+    fn kept(id: &str) -> Kept {
+        Kept {
             wish: Wish {
                 id: id.to_owned(),
                 amount_nano: 5,
@@ -244,14 +257,61 @@ mod tests {
             shares: Vec::new(),
             admitted_ms: 1,
             seen_ms: 1,
-        };
+        }
+    }
+
+    fn ids(kept: Vec<Kept>) -> Vec<String> {
+        let mut ids: Vec<String> = kept.into_iter().map(|kept| kept.wish.id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    #[test]
+    fn what_is_settled_while_a_service_comes_back_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = Own::new(Journal::open(&folder.path().join("holds.journal")).unwrap());
         own.begin(vec![kept("settled"), kept("runs")]);
         let before = own.before();
         own.ended("settled");
         for kept in before {
             own.keeps(kept, 2);
         }
-        let held: Vec<String> = own.recent(3).into_iter().map(|(wish, _)| wish.id).collect();
-        assert_eq!(held, ["runs"]);
+        assert_eq!(ids(own.recent(3)), ["runs"]);
+    }
+
+    #[test]
+    fn what_is_not_renewed_is_known_until_somebody_has_charged_it() {
+        let own = Own::new(Journal::none());
+        let lease = |id: &str, cost_nano| Wish {
+            lease: Some(5),
+            cost_nano,
+            ..kept(id).wish
+        };
+        own.held(&kept("runs").wish, Vec::new(), 1);
+        own.held(&lease("unused", 0), Vec::new(), 1);
+        own.held(&lease("used", 2), Vec::new(), 1);
+        own.held(&kept("over").wish, Vec::new(), 1);
+        let later = 1 + HOLD_TTL_MS;
+        own.renewed(&[("runs".to_owned(), 0)], later);
+        own.tidy(later);
+        assert_eq!(ids(own.recent(later)), ["runs"]);
+        assert_eq!(ids(own.doubtful(later)), ["over", "used"]);
+        assert_eq!(own.recent(later + 1)[0].ttl_ms(later + 1), HOLD_TTL_MS - 1);
+        // It expires at once, and is charged then.
+        assert_eq!(own.doubtful(later)[0].ttl_ms(later), 1);
+        own.ended("used");
+        assert_eq!(ids(own.doubtful(later)), ["over"]);
+        own.tidy(later + KNOWN_MS);
+        assert!(own.recent(0).is_empty() && own.doubtful(u64::MAX).is_empty());
+    }
+
+    #[test]
+    fn a_lease_is_put_back_as_low_as_it_is() {
+        let own = Own::new(Journal::none());
+        own.held(&kept("a").wish, Vec::new(), 1);
+        own.lowered("a", 3, 0);
+        own.lowered("a", 4, 1);
+        let wish = own.recent(1)[0].wish.clone();
+        assert_eq!((wish.amount_nano, wish.running), (3, 0));
     }
 }

@@ -19,7 +19,7 @@ use super::client::{Client, Fault};
 use super::counting::{Batch, Counting, Durable};
 use super::draft::{Draft, Granted, adopt};
 use super::ledger::{Known, LedgerSums, Read};
-use super::own::Own;
+use super::own::{Kept, Own};
 use super::roll::{self, GRACE_MS, Roll};
 use super::sums::{Sum, Waits};
 use super::{
@@ -163,7 +163,7 @@ impl Replica {
             };
             let shares = self.fast.shares(bounds, owner);
             let passage = self.roll.enter();
-            match self.fast.hold(wish, &shares, false, now_ms).await? {
+            match self.fast.hold(wish, &shares, None, now_ms).await? {
                 Held::Yes(states) => {
                     let rate = seen(shared, &shares, &states, now_ms);
                     if !wish.id.is_empty() {
@@ -223,7 +223,7 @@ impl Replica {
         grant.rate = rate;
         if let Some(lease) = &granted.lease {
             let shares = self.fast.shares(granted.bounds, owner);
-            match self.fast.hold(lease, &shares, false, now_ms).await {
+            match self.fast.hold(lease, &shares, None, now_ms).await {
                 Ok(Held::Yes(states)) => {
                     grant.rate = seen(shared, &shares, &states, now_ms);
                     self.own.held(lease, shares, now_ms);

@@ -242,7 +242,7 @@ impl World {
         let amount_nano = input_nano + i64::try_from(output).unwrap();
         let wish = self.wish(&exchange, amount_nano, input_nano, tokens);
         let shares = self.shares(skip);
-        let held = self.counters.hold(&wish, &shares, false, self.now_ms).await;
+        let held = self.counters.hold(&wish, &shares, None, self.now_ms).await;
         match (held.unwrap(), granted) {
             (Held::Yes(states), Some(hold_nano)) => {
                 assert_eq!(hold_nano, amount_nano);
@@ -287,7 +287,7 @@ impl World {
             ..self.wish(&id, amount, 0, tokens)
         };
         let shares = self.shares(skip);
-        let held = self.counters.hold(&wish, &shares, false, self.now_ms).await;
+        let held = self.counters.hold(&wish, &shares, None, self.now_ms).await;
         assert!(matches!(held.unwrap(), Held::Yes(_)));
         self.live.push((id, true));
     }

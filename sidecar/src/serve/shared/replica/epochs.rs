@@ -66,20 +66,22 @@ impl Replica {
         &self,
         wish: &Wish,
         shares: &[(Group, Bounds)],
-        now_ms: u64,
+        ttl_ms: u64,
     ) -> Result<(), Fault> {
-        self.slow.hold(wish, shares, true, now_ms).await?;
+        let now_ms = clock::now_ms();
+        self.slow.hold(wish, shares, Some(ttl_ms), now_ms).await?;
         Ok(())
     }
 
-    /// The same for what this service holds: a lease may end meanwhile, which nothing tells afterwards.
+    /// The same for what this service holds, until it would have expired. A lease may end meanwhile, which
+    /// nothing tells afterwards.
     pub(in crate::serve::shared) async fn put_back_own(
         &self,
-        wish: &Wish,
+        kept: &Kept,
         shares: &[(Group, Bounds)],
-        now_ms: u64,
     ) -> Result<(), Fault> {
-        self.put_back(wish, shares, now_ms).await?;
+        let (wish, now_ms) = (&kept.wish, clock::now_ms());
+        self.put_back(wish, shares, kept.ttl_ms(now_ms)).await?;
         if wish.lease.is_some() && self.own.admitted_ms(&wish.id).is_none() {
             self.slow.finish(&Ending::settled(&wish.id), now_ms).await?;
         }

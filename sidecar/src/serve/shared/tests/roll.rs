@@ -57,3 +57,23 @@ async fn budgets_wait_for_all_that_were_known() {
     // Who was done is waited for no more.
     assert!(!b.call("", &["c"], late + 2).await.waits);
 }
+
+#[tokio::test]
+async fn what_is_held_again_expires_when_it_would_have() {
+    let server = Redis::start();
+    let mut world = World::new(&server, Layout::One).await;
+    let shares = world.shares(None);
+    let (wish, counters) = (world.wish("x", 100, 7, 1), &world.counters);
+    let held = counters.hold(&wish, &shares, Some(500), NOON).await;
+    assert!(matches!(held, Ok(Held::Yes(_))));
+    let group = Group::common();
+    assert!(
+        counters
+            .expire(&group, NOON + 499)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let late = counters.expire(&group, NOON + 500).await.unwrap();
+    assert_eq!((late[0].id.as_str(), late[0].cost_nano), ("x", 7));
+}

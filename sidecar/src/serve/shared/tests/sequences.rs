@@ -100,9 +100,9 @@ fn a_hold_that_was_half_made_costs_nothing() {
         assert_eq!((shares.len(), &shares[0].0), (2, &Group::common()));
         let (half, whole) = (world.wish("half", 70, 70, 9), world.wish("whole", 7, 7, 9));
         let (common, now_ms) = (&shares[..1], world.now_ms);
-        let held = world.counters.hold(&half, common, false, now_ms).await;
+        let held = world.counters.hold(&half, common, None, now_ms).await;
         assert!(matches!(held.unwrap(), Held::Yes(_)));
-        let held = world.counters.hold(&whole, &shares, false, now_ms).await;
+        let held = world.counters.hold(&whole, &shares, None, now_ms).await;
         assert!(matches!(held.unwrap(), Held::Yes(_)));
         let held = |world: &mut World| {
             let id = world.ids(None)[0];
