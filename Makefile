@@ -71,7 +71,7 @@ soak: setup build servers ## three Envoys and services, killed under load: SEED 
 	@cargo build -q -p e2e --bins
 	@ENVOY_BIN="$$(scripts/envoy.sh)" WEIR_BIN=$(CARGO_TARGET_DIR)/debug/weir WEIR_WASM=$(WASM) \
 	  WEIR_SOAK_SEED=$(or $(SEED),7) WEIR_SOAK_SECONDS=$(or $(SOAK_SECONDS),180) \
-	  WEIR_SOAK_CLIENTS=$(or $(CLIENTS),500) cargo test -q -p e2e --test e2e -- --ignored --nocapture soak::
+	  WEIR_SOAK_CLIENTS=$(or $(CLIENTS),500) cargo test -q -p e2e --test e2e -- --nocapture soak::
 
 fuzz: ## random inputs for the engine's readers, FUZZ_SECONDS (60) for each of twelve
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)

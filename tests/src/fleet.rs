@@ -14,7 +14,7 @@ use crate::setup::{ADMIN_TOKEN, KEY, Ports, Setup};
 use crate::stores::Stores;
 
 /// Longest time until a place answers.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PATIENCE: Duration = Duration::from_secs(180);
 
 /// Several places before one provider; dropping it ends every process.
 pub struct Fleet {
@@ -161,7 +161,7 @@ impl Fleet {
         for place in 0..self.places.len() {
             let started = Instant::now();
             while self.shown(place, &path).await.is_none() {
-                let patient = started.elapsed() < Duration::from_secs(10);
+                let patient = started.elapsed() < START_PATIENCE;
                 assert!(patient, "place {place} does not know {members}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

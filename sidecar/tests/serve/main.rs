@@ -13,6 +13,4 @@ mod process;
 #[cfg(test)]
 mod shared;
 #[cfg(test)]
-mod soak;
-#[cfg(test)]
 mod together;

@@ -10,9 +10,9 @@ use super::client::Noted;
 use super::plan::{Event, Harm, Part};
 
 /// How long after an exchange's end its record may still be with an Envoy whose state service answers.
-const TOLD_WITHIN: Duration = Duration::from_millis(1_500);
+const TOLD_WITHIN: Duration = Duration::from_secs(4);
 /// How long after the end of a harm its state service may take to answer again.
-const BACK_WITHIN: Duration = Duration::from_secs(4);
+const BACK_WITHIN: Duration = Duration::from_secs(8);
 /// Findings of one kind that are printed.
 const SHOWN: usize = 12;
 
@@ -30,20 +30,24 @@ pub(super) struct Row {
 
 /// What does not add up, by kind.
 #[derive(Debug, Default)]
-pub(super) struct Findings(BTreeMap<&'static str, Vec<String>>);
+pub(super) struct Findings {
+    by_kind: BTreeMap<&'static str, Vec<String>>,
+    /// Times that limits were looked at.
+    pub(super) samples: u64,
+}
 
 impl Findings {
     pub(super) fn add(&mut self, kind: &'static str, what: String) {
-        self.0.entry(kind).or_default().push(what);
+        self.by_kind.entry(kind).or_default().push(what);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_kind.is_empty()
     }
 
     /// All of them, one a line.
     pub(super) fn all(&self) -> String {
-        let all = self.0.iter().flat_map(|(kind, all)| {
+        let all = self.by_kind.iter().flat_map(|(kind, all)| {
             let lines = all.iter().map(move |one| format!("{kind}: {one}\n"));
             lines.collect::<Vec<_>>()
         });
@@ -53,7 +57,7 @@ impl Findings {
 
 impl std::fmt::Display for Findings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (kind, all) in &self.0 {
+        for (kind, all) in &self.by_kind {
             writeln!(f, "== {kind}: {}", all.len())?;
             for one in all.iter().take(SHOWN) {
                 writeln!(f, "   {one}")?;
