@@ -16,7 +16,7 @@ use crate::setup::{ADMIN_TOKEN, ENVIRONMENT, KEY, Ports, Setup};
 use crate::stores::{Store, Stores};
 
 /// Longest time until a gateway answers.
-const START_PATIENCE: Duration = Duration::from_secs(40);
+const START_PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running gateway; dropping it ends every process.
 pub struct Gateway {
