@@ -527,7 +527,7 @@ impl World {
                 "application/json"
             },
         );
-        exchange.on_answer_head(&self.env(), head, false, None);
+        exchange.on_answer_head(&mut self.env(), head, false, None);
         if stream {
             for piece in answer.chunks(160) {
                 black_box(exchange.on_answer_body(&mut self.env(), piece.to_vec(), false));

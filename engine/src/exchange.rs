@@ -21,13 +21,14 @@ use crate::plan::{Plan, Target};
 use crate::policy::PolicyIndex;
 use crate::reply::Code;
 use crate::request::{Call, ChatRequest, RequestError};
-use crate::tokens::Tokenizers;
+use crate::tokens::{Encoding, Tokenizers};
 use crate::usage::{NanoUsd, Usage};
 use crate::wire::{CachePut, CacheStatus, Ending, KeyRecord, Rates, Verdict};
 
 mod answer;
 mod attempt;
 mod bound;
+mod counting;
 mod decoding;
 mod guarding;
 mod judging;
@@ -215,7 +216,10 @@ pub struct Exchange {
     rate_ms: u64,
     /// Whence it came, as limits count it; empty when none asks.
     address: String,
+    /// Tokens of the prompt; a bound of them while they are `uncounted`.
     tokens_in: u64,
+    /// The vocabulary to count them in, should they be asked for.
+    uncounted: Option<Encoding>,
     cache_key: Option<String>,
     replayed_from: Option<(String, String)>,
     answer: Answer,
@@ -344,6 +348,7 @@ impl Exchange {
             rate_ms: now_ms,
             address: String::new(),
             tokens_in: 0,
+            uncounted: None,
             cache_key: None,
             replayed_from: None,
             answer: Answer::default(),

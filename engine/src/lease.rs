@@ -108,6 +108,13 @@ impl Leases {
         Some((lease.granted.id.clone(), grant))
     }
 
+    /// Whether a request may be brought here whose tokens are only bounded: what counts tokens needs
+    /// their number.
+    pub fn takes_bounds(&self, sharing: &str, now_ms: u64) -> bool {
+        let lease = self.current.get(sharing);
+        lease.is_some_and(|lease| lease.tokens.is_none() && now_ms < lease.granted.until_ms)
+    }
+
     /// Takes the lease that came with `grant`, for requests that have `sharing` in common.
     pub fn learn(&mut self, sharing: &str, grant: &mut Grant, now_ms: u64) {
         let Some(granted) = grant.lease.take() else {

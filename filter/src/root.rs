@@ -30,7 +30,7 @@ const TICK_IDLE_MS: u32 = 250;
 const TICK_BUSY_MS: u32 = 10;
 /// The same where many end: a settlement costs Envoy, the sidecar and its disk more than a record of it
 /// does, and under such a load most exchanges run under leases, which can wait.
-const TICK_LOADED_MS: u32 = 25;
+const TICK_LOADED_MS: u32 = 50;
 /// Records of one settlement from which on that is so.
 const LOADED_RECORDS_MIN: usize = 16;
 /// Between two policy polls.

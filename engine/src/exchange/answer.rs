@@ -19,7 +19,7 @@ impl Exchange {
     /// the status is an error.
     pub fn on_answer_head(
         &mut self,
-        env: &Env<'_>,
+        env: &mut Env<'_>,
         headers: Headers,
         end: bool,
         details: Option<&str>,
@@ -56,6 +56,9 @@ impl Exchange {
             200..=299 => AnswerMode::Document,
             _ => AnswerMode::Opaque,
         };
+        if end || self.answer.mode != AnswerMode::Document {
+            self.count_prompt(env);
+        }
         match self.answer.mode {
             AnswerMode::Opaque => AnswerHead::Pass,
             AnswerMode::Through => {
@@ -127,7 +130,11 @@ impl Exchange {
 
     fn document(&mut self, env: &mut Env<'_>, body: Vec<u8>) -> AnswerBody {
         let created_s = env.now_ms / 1000;
-        let answer = match self.read_answer(created_s, body) {
+        let read = self.read_answer(created_s, body);
+        if !matches!(&read, Ok(answer) if answer.usage.is_some()) {
+            self.count_prompt(env);
+        }
+        let answer = match read {
             Ok(answer) => answer,
             Err(DecodeError::Reported(error)) => {
                 return self.replaced_by_error(error.status, error.body, Code::UpstreamError);
@@ -146,6 +153,7 @@ impl Exchange {
         let cost = self.price(&usage);
         let mut watch = self.answer_guard();
         let Some(mut body) = self.guarded(watch.as_deref_mut(), answer.body) else {
+            self.count_prompt(env);
             return self.denied_answer();
         };
         if let Some(ingress) = self.translation() {

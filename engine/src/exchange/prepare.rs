@@ -4,7 +4,7 @@ use super::{Endpoint, Env, Exchange, Step};
 use crate::cache_key::{WITHOUT_INFLUENCE, cache_key};
 use crate::dialect::{Form, embeddings};
 use crate::json::{self, Span};
-use crate::plan::{self, Plan};
+use crate::plan::{self, Plan, Target};
 use crate::price;
 use crate::reply::Code;
 use crate::request::RequestError;
@@ -48,11 +48,11 @@ impl Exchange {
                 target.price.per_call = 0;
             }
         }
-        let quotes = self.quote(env, &plan);
-        self.check_input()?;
-        self.plan_cache(&plan, &key, &model);
         self.tags = self.tags_of(&policy.defaults().governed.tags);
         self.sharing = self.sharing_of(&key, &policy.defaults().governed, &plan);
+        let quotes = self.quotes(env, &plan);
+        self.check_input()?;
+        self.plan_cache(&plan, &key, &model);
         let choices = self.request.as_ref().map_or(1, |request| request.choices);
         let admit = Admit {
             exchange: self.id.clone(),
@@ -157,7 +157,7 @@ impl Exchange {
             .and_then(|cap| json::number_u64(&self.body, cap))
     }
 
-    fn prompt_tokens(&self, env: &mut Env<'_>, encoding: Encoding) -> u64 {
+    pub(super) fn prompt_tokens(&self, env: &mut Env<'_>, encoding: Encoding) -> u64 {
         match (&self.request, &self.call) {
             _ if self.through().is_some() => 0,
             (Some(request), _) => env
@@ -173,13 +173,16 @@ impl Exchange {
         }
     }
 
-    fn quote(&mut self, env: &mut Env<'_>, plan: &Plan) -> Vec<Quote> {
+    fn quotes(&mut self, env: &mut Env<'_>, plan: &Plan) -> Vec<Quote> {
+        if let Some(bound) = self.bound_of_prompt(env, plan) {
+            return plan
+                .targets
+                .iter()
+                .map(|it| self.quote(it, bound))
+                .collect();
+        }
         let mut counted: Option<(Encoding, u64)> = None;
         let mut quotes = Vec::with_capacity(plan.targets.len());
-        let answers = matches!(
-            self.endpoint,
-            Some(Endpoint::Chat | Endpoint::Conversation(_))
-        );
         for target in &plan.targets {
             let encoding = Encoding::of_model(&target.model);
             let tokens = match counted {
@@ -188,20 +191,28 @@ impl Exchange {
             };
             counted = Some((encoding, tokens));
             self.tokens_in = self.tokens_in.max(tokens);
-            let input = price::worst_input(&target.price, tokens);
-            quotes.push(Quote {
-                provider: target.provider.name.clone(),
-                model: target.model.clone(),
-                input_nano: input.saturating_add(target.price.per_call),
-                output_nano_per_mtok: if answers {
-                    price::worst_output_per_mtok(&target.price, tokens)
-                } else {
-                    0
-                },
-                output_max: target.output_max,
-            });
+            quotes.push(self.quote(target, tokens));
         }
         quotes
+    }
+
+    pub(super) fn quote(&self, target: &Target, tokens: u64) -> Quote {
+        let answers = matches!(
+            self.endpoint,
+            Some(Endpoint::Chat | Endpoint::Conversation(_))
+        );
+        let input = price::worst_input(&target.price, tokens);
+        Quote {
+            provider: target.provider.name.clone(),
+            model: target.model.clone(),
+            input_nano: input.saturating_add(target.price.per_call),
+            output_nano_per_mtok: if answers {
+                price::worst_output_per_mtok(&target.price, tokens)
+            } else {
+                0
+            },
+            output_max: target.output_max,
+        }
     }
 
     fn plan_cache(&mut self, plan: &Plan, key: &KeyRecord, model: &str) {

@@ -30,6 +30,9 @@ impl Exchange {
                 Code::UpstreamStreamInterrupted
             });
         }
+        if self.outcome.usage.is_none() {
+            self.count_prompt(env);
+        }
         let (usage, metered) = self.consumed(ending);
         let charged = self.outcome.cache != CacheStatus::Hit;
         let (provider, model) = self.served_by();
@@ -97,7 +100,7 @@ impl Exchange {
             .map_or(0, AnswerStream::text_bytes);
         let output = (bytes as u64).div_ceil(BYTES_PER_TOKEN) + self.outcome.metered_output;
         Some(self.price(&Usage {
-            input: self.tokens_in,
+            input: self.tokens_in_about(BYTES_PER_TOKEN),
             output,
             ..Usage::default()
         }))

@@ -107,8 +107,12 @@ impl Exchange {
     }
 
     /// Admits the request under a lease, or asks.
-    fn admit(&mut self, env: &mut Env<'_>, admit: Admit) -> Step {
-        match env.leases.admit(&admit, env.now_ms) {
+    fn admit(&mut self, env: &mut Env<'_>, mut admit: Admit) -> Step {
+        let mut leased = env.leases.admit(&admit, env.now_ms);
+        if leased.is_none() && self.count_for(env, &mut admit) {
+            leased = env.leases.admit(&admit, env.now_ms);
+        }
+        match leased {
             Some((lease, grant)) => {
                 self.lease = Some(lease);
                 self.granted(env, grant)
@@ -189,8 +193,8 @@ impl Exchange {
         match self.upstream(env) {
             Ok((headers, body)) => {
                 // Nothing retries with another body from here: Envoy holds its own copy. How
-                // embeddings are to be written stands in the request.
-                if self.endpoint != Some(Endpoint::Embeddings) {
+                // embeddings are to be written stands in the request, and so does what is to be counted.
+                if self.endpoint != Some(Endpoint::Embeddings) && self.uncounted.is_none() {
                     self.body = Vec::new();
                 }
                 if let Some(translated) = &mut self.translated {

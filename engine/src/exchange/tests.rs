@@ -10,6 +10,7 @@ use crate::wire::{
 };
 
 mod attempts;
+mod counting;
 mod forms;
 mod membership;
 
@@ -145,7 +146,7 @@ impl World {
         head.push("content-type", kind);
         head.push("content-length", body.len().to_string());
         let details = (status >= 400).then_some("via_upstream");
-        let step = exchange.on_answer_head(&self.env(), head, false, details);
+        let step = exchange.on_answer_head(&mut self.env(), head, false, details);
         assert_eq!(step, AnswerHead::Hold);
         exchange.on_answer_body(&mut self.env(), body.as_bytes().to_vec(), true)
     }
@@ -409,7 +410,7 @@ fn a_stream_is_priced_at_its_end_and_a_client_that_leaves_pays_for_what_came() {
     let mut head = Headers::default();
     head.push(":status", "200");
     head.push("content-type", "text/event-stream");
-    exchange.on_answer_head(&world.env(), head, false, None);
+    exchange.on_answer_head(&mut world.env(), head, false, None);
     let step = exchange.on_answer_body(&mut world.env(), piece.as_bytes().to_vec(), false);
     assert_eq!(step.body.as_deref(), Some(piece.as_bytes()));
     assert!(exchange.live_cost().is_some_and(|cost| cost > 0));
@@ -436,7 +437,7 @@ fn who_leaves_while_a_hold_is_asked_to_grow_pays_no_more_than_was_held() {
     let mut head = Headers::default();
     head.push(":status", "200");
     head.push("content-type", "text/event-stream");
-    exchange.on_answer_head(&world.env(), head, false, None);
+    exchange.on_answer_head(&mut world.env(), head, false, None);
     let text = "one two three four five six seven eight nine ten ".repeat(8);
     let delta = json!({"id": "c", "choices": [{"index": 0, "delta": {"content": text}}]});
     let piece = format!("data: {delta}\n\n").into_bytes();
@@ -459,7 +460,7 @@ fn an_answer_that_breaks_off_unseen_has_the_status_that_its_client_gets() {
         let mut head = Headers::default();
         head.push(":status", "200");
         head.push("content-type", kind);
-        exchange.on_answer_head(&world.env(), head, false, None);
+        exchange.on_answer_head(&mut world.env(), head, false, None);
         exchange.on_answer_body(&mut world.env(), b"{\"id\": \"chatc".to_vec(), false);
         let details = "upstream_reset_after_response_started{connection_termination}";
         let record = world.record(&mut exchange, Some(details));

@@ -110,7 +110,8 @@ fn an_upload_passes_with_its_own_price_and_the_providers_name_for_the_model() {
     head.push(":status", "200");
     head.push("content-type", "text/plain");
     head.push("content-length", "5");
-    let AnswerHead::Send(headers) = exchange.on_answer_head(&world.env(), head, false, None) else {
+    let AnswerHead::Send(headers) = exchange.on_answer_head(&mut world.env(), head, false, None)
+    else {
         panic!("the head goes on");
     };
     assert_eq!(headers.text("x-weir-cost-usd"), Some("0.003"));
@@ -249,7 +250,7 @@ fn a_native_stream_passes_byte_for_byte_and_its_cut_is_an_error() {
         let mut head = Headers::default();
         head.push(":status", "200");
         head.push("content-type", "text/event-stream");
-        exchange.on_answer_head(&world.env(), head, false, None);
+        exchange.on_answer_head(&mut world.env(), head, false, None);
         let mut seen = Vec::new();
         let mut take = |exchange: &mut Exchange, bytes: &str, end| {
             let step = exchange.on_answer_body(&mut world.env(), bytes.as_bytes().to_vec(), end);
@@ -322,7 +323,7 @@ fn responses_reach_a_provider_that_serves_them_as_they_came() {
         let mut head = Headers::default();
         head.push(":status", "200");
         head.push("content-type", "text/event-stream");
-        exchange.on_answer_head(&world.env(), head, false, None);
+        exchange.on_answer_head(&mut world.env(), head, false, None);
         let mut seen = Vec::new();
         let tail = end.get(..length).expect("ASCII");
         for (bytes, last) in [(stream, false), (tail, true)] {
