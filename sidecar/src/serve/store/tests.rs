@@ -102,6 +102,37 @@ fn a_store_of_the_first_version_is_brought_up() {
 }
 
 #[tokio::test]
+async fn what_is_counted_waits_for_no_other_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weir.db");
+    let mut db = open(&path).unwrap();
+    spool::add(&mut db, &record("a", 1, Ending::Done), NOON, false).unwrap();
+    let (database, _jobs) = database::Database::new();
+    let spool = writer::Spool::new(database, 10, true);
+    let shared = shared(folder.path());
+    let (writer, thread) = writer::Writer::start(db, shared, false, Some(spool)).unwrap();
+    // Something else comes right before and right after.
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (before, after) = (writer.clone(), writer.clone());
+    let before = tokio::spawn(async move { before.change(move |_| wait.recv()).await });
+    tokio::task::yield_now().await;
+    writer.counted(vec!["a".into()]).unwrap();
+    let after = tokio::spawn(async move { after.change(|_| ()).await });
+    tokio::task::yield_now().await;
+    go.send(()).unwrap();
+    let (before, after) = (before.await.unwrap(), after.await.unwrap());
+    assert!(before.is_ok() && after.is_ok());
+    let mut db = open(&path).unwrap();
+    let is_counted = |_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        row::<i64>(&mut db, "SELECT counted FROM spool") == 1
+    };
+    assert!((0..250).any(is_counted));
+    writer.stop();
+    thread.join().unwrap();
+}
+
+#[tokio::test]
 async fn a_hold_nobody_renewed_is_charged_until_its_exchange_reports() {
     let folder = tempfile::tempdir().unwrap();
     let shared = shared(folder.path());

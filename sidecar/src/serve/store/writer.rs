@@ -215,14 +215,11 @@ impl Thread {
                     change(&mut self.db);
                 }
                 Job::Counted(exchanges) => {
-                    let busy = self.waiting.fetch_sub(1, Ordering::Relaxed) > 1;
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
                     if let Some(spool) = &mut self.spool {
                         spool.counted.extend(exchanges);
-                        if !busy || spool.counted.len() > COUNTED_MAX {
-                            self.trim();
-                            if let Some(spool) = &self.spool {
-                                spool.database.ring();
-                            }
+                        if spool.counted.len() > COUNTED_MAX {
+                            self.say_counted();
                         }
                     }
                 }
@@ -250,6 +247,11 @@ impl Thread {
                 }
             }
             if next.is_none() {
+                next = self.queue.try_recv().ok();
+            }
+            if next.is_none() {
+                // Whatever comes next, these do not wait for it.
+                self.say_counted();
                 next = self.queue.recv().ok();
             }
         }

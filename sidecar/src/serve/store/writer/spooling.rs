@@ -60,6 +60,17 @@ impl Thread {
         }
     }
 
+    /// Says in the spool what is counted: the database may have that then.
+    pub(super) fn say_counted(&mut self) {
+        let says = |spool: &Spool| !spool.counted.is_empty();
+        if self.spool.as_ref().is_some_and(says) {
+            self.trim();
+            if let Some(spool) = &self.spool {
+                spool.database.ring();
+            }
+        }
+    }
+
     /// Gives up what the database has.
     pub(super) fn trim(&mut self) {
         let Some(spool) = &self.spool else {
