@@ -30,6 +30,37 @@ pub(super) fn birth(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<us
     Some(end)
 }
 
+/// What follows one or two digits can make a date of them: a month's name, or a year.
+pub(super) fn may_follow_day(mut rest: &[u8]) -> bool {
+    if rest.first().is_some_and(u8::is_ascii_alphabetic) {
+        return true;
+    }
+    for _ in 0..3 {
+        match rest {
+            [b' ' | b'.' | b'-' | b',' | b'/', after @ ..] => rest = after,
+            _ => break,
+        }
+    }
+    matches!(
+        rest.first().map(|first| first | 0x20),
+        Some(
+            b'0'..=b'9'
+                | b'a'
+                | b'd'
+                | b'e'
+                | b'f'
+                | b'g'
+                | b'j'
+                | b'l'
+                | b'm'
+                | b'n'
+                | b'o'
+                | b's'
+                | b't'
+        )
+    )
+}
+
 fn born_after(scan: &Scanner<'_>, end: usize) -> bool {
     let mut after = scan.slice(end, end + AFTER_BYTES);
     while let Some((b' ' | b')' | b',', rest)) = after.split_first() {

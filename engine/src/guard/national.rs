@@ -137,6 +137,9 @@ fn compact(scan: &Scanner<'_>, start: usize, form: &str) -> Option<([u8; LEN_MAX
 
 /// An identifier whose form needs no word: the group after it, and its kind.
 pub(super) fn strong(run: &Run, from: usize) -> Option<(usize, Kind)> {
+    if !matches!(run.group(from).len, 2 | 3 | 18) {
+        return None;
+    }
     let between = |index: usize| run.group(from + index).separator;
     let (count, kind): (usize, Kind) = if run.has(from, &[18]) {
         (1, Kind::CnId)

@@ -6,7 +6,7 @@
 
 use super::cue::{Context, Cue};
 use super::scanner::{Scanner, is_word};
-use super::shape::{self, SHAPES};
+use super::shape::{self, SHAPES, Shape};
 use super::{Evidence, Kind, date, national, token};
 
 /// Groups kept of a run; a longer run is read in pieces.
@@ -53,13 +53,23 @@ pub(super) struct Group {
 }
 
 /// A [`Group`] as a run keeps it; offsets count from the run's first digit.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Packed {
     start: u32,
     end: u32,
     first: u8,
     len: u8,
     separator: Separator,
+}
+
+impl Packed {
+    const NONE: Self = Self {
+        start: 0,
+        end: 0,
+        first: 0,
+        len: 0,
+        separator: Separator::None,
+    };
 }
 
 /// Digit groups that stand together.
@@ -89,8 +99,45 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// One run is read after the other, so that none has to be cleared.
+    pub(super) const fn new() -> Self {
+        Self {
+            groups: [Packed::NONE; GROUPS_MAX],
+            base: 0,
+            len: 0,
+            digits: [0; DIGITS_MAX],
+            digits_len: 0,
+            plus: false,
+            open: false,
+            start: 0,
+            glued_left: false,
+            glued_right: false,
+            path_right: false,
+            signed: false,
+            more: false,
+        }
+    }
+
+    /// Nothing is read yet of the run whose first digit stands at `at`.
+    const fn begin(&mut self, at: usize) {
+        self.base = at;
+        self.len = 0;
+        self.digits_len = 0;
+        self.plus = false;
+        self.open = false;
+        self.start = at;
+        self.glued_left = false;
+        self.glued_right = false;
+        self.path_right = false;
+        self.signed = false;
+        self.more = false;
+    }
+
     pub(super) fn group(&self, index: usize) -> Group {
-        let packed = self.groups.get(index).copied().unwrap_or_default();
+        let packed = match self.groups.get(index) {
+            Some(packed) if index < self.len => *packed,
+            _ => Packed::NONE,
+        };
         Group {
             start: self.base + packed.start as usize,
             end: self.base + packed.end as usize,
@@ -228,22 +275,9 @@ fn joint(bytes: &[u8], at: usize) -> Option<(Separator, usize)> {
     digit(bytes, next).is_some().then_some((joined, next))
 }
 
-fn lex(scan: &Scanner<'_>, at: usize) -> (Run, usize) {
-    let mut run = Run {
-        groups: [Packed::default(); GROUPS_MAX],
-        base: at,
-        len: 0,
-        digits: [0; DIGITS_MAX],
-        digits_len: 0,
-        plus: false,
-        open: false,
-        start: at,
-        glued_left: false,
-        glued_right: false,
-        path_right: false,
-        signed: false,
-        more: false,
-    };
+/// Reads the run at `at` and returns where it ends.
+fn lex(scan: &Scanner<'_>, at: usize, run: &mut Run) -> usize {
+    run.begin(at);
     if scan.byte_before(run.start) == b'+' {
         run.plus = true;
         run.start -= 1;
@@ -270,7 +304,7 @@ fn lex(scan: &Scanner<'_>, at: usize) -> (Run, usize) {
         if end - at > RUN_BYTES_MAX {
             run.more = true;
             run.glued_right = true;
-            return (run, end);
+            return end;
         }
         let mut group = Group {
             start: end,
@@ -291,7 +325,7 @@ fn lex(scan: &Scanner<'_>, at: usize) -> (Run, usize) {
         }
         if !run.push(group) {
             run.more = true;
-            return (run, group.start);
+            return group.start;
         }
         end = group.end;
         match joint(scan.bytes, end) {
@@ -310,7 +344,7 @@ fn lex(scan: &Scanner<'_>, at: usize) -> (Run, usize) {
     run.glued_right = is_word(next)
         || matches!(next, b'@' | b'%')
         || matches!(next, b'-' | b'.' | b'/') && beyond.is_ascii_alphanumeric();
-    (run, end)
+    end
 }
 
 /// A currency follows.
@@ -329,9 +363,41 @@ fn is_money(scan: &Scanner<'_>, end: usize) -> bool {
     })
 }
 
+/// End of the number at `at` when it is one group, too short for anything but a part of a date, and
+/// none of that either: most numbers are.
+fn small(scan: &Scanner<'_>, at: usize) -> Option<usize> {
+    let window = scan.bytes.get(at..)?.first_chunk::<SMALL_WINDOW>()?;
+    let len = window
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let rest = window.get(len..)?;
+    let apart = match rest {
+        [b' ', b'(', ..] | [b')', b' ' | b'-' | b'.', ..] => false,
+        [b' ' | b'-' | b'.' | b'/' | b'(' | b')', next, ..] => {
+            next.is_ascii() && !next.is_ascii_digit()
+        }
+        [next, ..] => next.is_ascii(),
+        [] => false,
+    };
+    let dated = match len {
+        1 | 2 => date::may_follow_day(rest),
+        3..=6 => false,
+        _ => true,
+    };
+    (apart && !dated).then_some(at + len)
+}
+
+/// Bytes from a short number's first that tell what it is.
+const SMALL_WINDOW: usize = 16;
+
 /// Reads the run at `at`, reports what it holds, and returns where to go on.
-pub(super) fn run(scan: &mut Scanner<'_>, at: usize) -> usize {
-    let (run, end) = lex(scan, at);
+pub(super) fn run(scan: &mut Scanner<'_>, at: usize, run: &mut Run) -> usize {
+    if let Some(end) = small(scan, at) {
+        return end;
+    }
+    let end = lex(scan, at, run);
+    let run = &*run;
     if run.len() == 1
         && scan.at(end) == b':'
         && !run.glued_left
@@ -345,7 +411,7 @@ pub(super) fn run(scan: &mut Scanner<'_>, at: usize) -> usize {
             return run.group(from).start;
         }
         if from == 0 && !run.glued_left_word(scan) || from > 0 && run.free_left(from) {
-            if let Some(after) = date::birth(scan, &run, from) {
+            if let Some(after) = date::birth(scan, run, from) {
                 return after;
             }
             // A short number is part of a date or nothing, but for four groups: an address.
@@ -357,7 +423,7 @@ pub(super) fn run(scan: &mut Scanner<'_>, at: usize) -> usize {
             if run.len() == 1 && rest < SHAPE_DIGITS_MIN {
                 break;
             }
-            if let Some(to) = accept(scan, &run, from) {
+            if let Some(to) = accept(scan, run, from) {
                 from = to;
                 continue;
             }
@@ -434,7 +500,15 @@ fn accept(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
     if near.len() < SHAPE_DIGITS_MIN && !dotted && !run.plus && !near.starts_with(&[0, 0]) {
         return None;
     }
+    // Beyond the longest group of any shape lengths are alike.
+    let first = 1_u32 << run.group(from).len.min(31);
     for shape in SHAPES {
+        if shape.first & first == 0 {
+            continue;
+        }
+        if shape.told && context.is_some_and(|context| !is_told(shape, &context, run)) {
+            continue;
+        }
         let Some(fit) = (shape.fits)(run, from) else {
             continue;
         };
@@ -454,12 +528,7 @@ fn accept(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
                 !denied
             }
             Evidence::Shape => !run.signed && !context.denies(shape.cues),
-            Evidence::Context => {
-                // `OLD_DT_LOOS: u32 = 1610612736`: the phrase is spent on what stands between.
-                let fresh = shape.kind != Kind::Phone || context.clean;
-                let near = context.distance <= shape::DISTANCE_MAX;
-                context.is(shape.cues) && near && fresh && !run.signed
-            }
+            Evidence::Context => is_told(shape, &context, run),
         };
         if accepted {
             scan.found(shape.kind, start, end);
@@ -467,4 +536,12 @@ fn accept(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
         }
     }
     None
+}
+
+/// The phrase before announces this shape.
+fn is_told(shape: &Shape, context: &Context, run: &Run) -> bool {
+    // `OLD_DT_LOOS: u32 = 1610612736`: the phrase is spent on what stands between.
+    let fresh = shape.kind != Kind::Phone || context.clean;
+    let near = context.distance <= shape::DISTANCE_MAX;
+    context.is(shape.cues) && near && fresh && !run.signed
 }

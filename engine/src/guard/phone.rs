@@ -8,17 +8,28 @@ use super::shape::Fit;
 /// Digits of an international number (ITU-T E.164).
 const E164_DIGITS_MAX: usize = 15;
 
-pub(super) fn phone(run: &Run, from: usize) -> Option<Fit> {
+/// A number in one of the forms that are dialled.
+pub(super) fn dialled(run: &Run, from: usize) -> Option<Fit> {
     if !run.free_left(from) {
         return None;
     }
-    let fit = international(run, from)
-        .or_else(|| national(run, from))
-        .or_else(|| announced(run, from))?;
-    Some(Fit {
+    let fit = international(run, from).or_else(|| national(run, from))?;
+    Some(begun(run, from, fit))
+}
+
+/// Any number that could be one.
+pub(super) fn told(run: &Run, from: usize) -> Option<Fit> {
+    if !run.free_left(from) {
+        return None;
+    }
+    announced(run, from).map(|fit| begun(run, from, fit))
+}
+
+fn begun(run: &Run, from: usize, fit: Fit) -> Fit {
+    Fit {
         start: start(run, from, fit.to),
         ..fit
-    })
+    }
 }
 
 /// `+` belongs to the number, `(` only when it is closed inside.

@@ -5,7 +5,8 @@
 
 use std::cell::Cell;
 
-use super::cue::{self, Context};
+use super::cue::{self, Context, Cue};
+use super::number::Run;
 use super::trigger::{Class, Triggers, class};
 use super::{Finding, Kind, credential, date, mail, name, network, number, token};
 
@@ -27,6 +28,8 @@ pub(super) struct Progress {
     pub(super) version_end: usize,
     /// The last context, and the range of its validity: no letter stands in it.
     context: Option<(usize, usize, Context)>,
+    /// What the column announced, and the last place for which it did.
+    column: Option<(usize, Option<Cue>)>,
 }
 
 impl Progress {
@@ -42,6 +45,10 @@ impl Progress {
                 .context
                 .filter(|(from, ..)| *from >= count)
                 .map(|(from, to, context)| (from - count, to - count, context)),
+            column: self
+                .column
+                .filter(|(to, _)| *to >= count)
+                .map(|(to, cue)| (to - count, cue)),
         }
     }
 }
@@ -107,8 +114,9 @@ impl<'a> Scanner<'a> {
     /// Reads to the end from where another pass stopped.
     pub(super) fn run_from(&mut self) {
         let mut at = self.progress.at;
+        let mut run = Run::new();
         while let Some(trigger) = self.trigger(at) {
-            at = self.recognize(trigger).max(trigger + 1);
+            at = self.recognize(trigger, &mut run).max(trigger + 1);
         }
         self.progress.at = at;
     }
@@ -125,12 +133,13 @@ impl<'a> Scanner<'a> {
     /// Reads on until only what follows the text can decide. Returns from where on a finding can
     /// still begin.
     pub(super) fn advance(&mut self) -> usize {
+        let mut run = Run::new();
         while let Some(trigger) = self.trigger(self.progress.at) {
             let before = (self.progress, self.tables.clone());
             self.touched.set(false);
             self.mark = self.out.len();
             self.undo.clear();
-            let next = self.recognize(trigger).max(trigger + 1);
+            let next = self.recognize(trigger, &mut run).max(trigger + 1);
             if self.touched.get() {
                 (self.progress, self.tables) = before;
                 self.out.truncate(self.mark);
@@ -167,7 +176,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads what the byte at `at` betrays, and returns where to go on.
-    fn recognize(&mut self, at: usize) -> usize {
+    fn recognize(&mut self, at: usize, run: &mut Run) -> usize {
         match class(self.at(at)) {
             Class::Skip => at + 1,
             Class::At => mail::at_sign(self, at),
@@ -183,10 +192,10 @@ impl<'a> Scanner<'a> {
                 .or_else(|| token::assigned(self, at, 1))
                 .unwrap_or(at + 1),
             Class::Dash | Class::Underscore => credential::joint(self, at),
-            Class::Digit => self.digit(at),
+            Class::Digit => self.digit(at, run),
             Class::Wide => {
                 if number::wide_digit(self.bytes, at) {
-                    self.digit(at)
+                    self.digit(at, run)
                 } else if self.slice(at, at + 3) == "：".as_bytes() {
                     token::assigned(self, at, 3).unwrap_or(at + 3)
                 } else {
@@ -213,7 +222,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn digit(&mut self, at: usize) -> usize {
+    fn digit(&mut self, at: usize, run: &mut Run) -> usize {
         let start = self.word_start(at);
         let end = self.digits_end(at);
         let next = if is_word(self.byte_before(start)) && start < at {
@@ -223,7 +232,7 @@ impl<'a> Scanner<'a> {
             let end = self.end_within(at, WORD_BYTES_MAX, is_word);
             token::word(self, start, at, end)
         } else {
-            token::tail(self, at, end).unwrap_or_else(|| number::run(self, at))
+            token::tail(self, at, end).unwrap_or_else(|| number::run(self, at, run))
         };
         self.progress.floor = self.progress.floor.max(next);
         next
@@ -322,7 +331,7 @@ impl<'a> Scanner<'a> {
 
     /// What the words before `at` say: its column's heading, else the nearest phrase.
     pub(super) fn context(&mut self, at: usize) -> Context {
-        if let Some(cue) = self.heading(at).or_else(|| self.inserted(at)) {
+        if let Some(cue) = self.announced_above(at) {
             return Context {
                 cue: Some(cue),
                 distance: 0,
@@ -330,10 +339,9 @@ impl<'a> Scanner<'a> {
             };
         }
         if let Some((from, to, known)) = self.progress.context
-            && from <= to
-            && to <= at
-            && at - from < 64
-            && !self.slice(to, at).iter().any(|byte| turns(*byte))
+            && at - from.min(at) < 64
+            && let Some(between) = self.bytes.get(to..at)
+            && !between.iter().any(|byte| turns(*byte))
         {
             self.progress.context = Some((from, at, known));
             return Context {
@@ -346,11 +354,31 @@ impl<'a> Scanner<'a> {
         self.progress.context = Some((at, at, context));
         context
     }
+
+    /// What the heading of the column of `at` announces, or the name of the SQL column.
+    fn announced_above(&mut self, at: usize) -> Option<Cue> {
+        if let Some((to, known)) = self.progress.column
+            && let Some(between) = self.bytes.get(to..at)
+            && between.iter().all(|byte| stays(*byte))
+            && !between.windows(2).any(|pair| pair == b"  ")
+        {
+            self.progress.column = Some((at, known));
+            return known;
+        }
+        let cue = self.heading(at).or_else(|| self.inserted(at));
+        self.progress.column = Some((at, cue));
+        cue
+    }
 }
 
 /// A byte that can change what the words before say.
-fn turns(byte: u8) -> bool {
+const fn turns(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte >= 0x80 || matches!(byte, b'\n' | b':' | b'=')
+}
+
+/// A byte that stands inside of one cell and of one value.
+const fn stays(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'/' | b' ')
 }
 
 /// A byte that continues an ASCII word: what a match may not touch.

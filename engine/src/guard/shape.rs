@@ -33,14 +33,33 @@ pub(super) struct Shape {
     pub(super) kind: Kind,
     /// Phrases that announce it; others speak against it.
     pub(super) cues: &'static [Cue],
+    /// Digits its first group can have, a bit each.
+    pub(super) first: u32,
+    /// It is nothing when no phrase announces it.
+    pub(super) told: bool,
     /// Tries it on the groups from an index on.
     pub(super) fits: fn(&Run, usize) -> Option<Fit>,
 }
+
+/// A bit for each length of a group.
+const fn lengths(lengths: &[u32]) -> u32 {
+    let mut bits = 0;
+    let mut rest = lengths;
+    while let [first, after @ ..] = rest {
+        bits |= 1 << *first;
+        rest = after;
+    }
+    bits
+}
+
+const ANY: u32 = u32::MAX;
 
 pub(super) static SHAPES: &[Shape] = &[
     Shape {
         kind: Kind::Card,
         cues: &[Cue::Card],
+        first: lengths(&[4, 6, 8, 12, 13, 14, 15, 16, 17, 18, 19]),
+        told: false,
         fits: card,
     },
     Shape {
@@ -55,32 +74,51 @@ pub(super) static SHAPES: &[Shape] = &[
             Cue::Passport,
             Cue::Iban,
         ],
+        first: lengths(&[1, 2, 3]),
+        told: false,
         fits: network::v4,
     },
     Shape {
         kind: Kind::Ssn,
         cues: &[Cue::Ssn],
+        first: lengths(&[3, 9]),
+        told: false,
         fits: ssn,
     },
     Shape {
         kind: Kind::Cccd,
         cues: &[Cue::NationalId, Cue::Papers],
+        first: lengths(&[3, 4, 12]),
+        told: true,
         fits: cccd,
     },
     Shape {
         kind: Kind::Cmnd,
         cues: &[Cue::NationalId, Cue::Papers],
+        first: lengths(&[3, 9]),
+        told: true,
         fits: cmnd,
     },
     Shape {
         kind: Kind::Passport,
         cues: &[Cue::Passport, Cue::Papers],
+        first: lengths(&[8, 9]),
+        told: true,
         fits: passport,
     },
     Shape {
         kind: Kind::Phone,
         cues: &[Cue::Phone],
-        fits: phone::phone,
+        first: ANY,
+        told: false,
+        fits: phone::dialled,
+    },
+    Shape {
+        kind: Kind::Phone,
+        cues: &[Cue::Phone],
+        first: ANY,
+        told: true,
+        fits: phone::told,
     },
 ];
 

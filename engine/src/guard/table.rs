@@ -42,7 +42,7 @@ struct Line {
     seen: usize,
     /// Bytes of it that were cut off before `start`.
     cut: usize,
-    /// Delimiters, a bit each, that may have a table above; `None` before it was looked.
+    /// Delimiters, a bit each, that have a table above; `None` before it was looked.
     live: Option<u8>,
     /// Those between `start` and `marked`.
     marks: u8,
@@ -123,10 +123,17 @@ impl Scanner<'_> {
         if at < line.start || at - line.start + line.cut > LINE_BYTES_MAX {
             return None;
         }
-        let chosen = match line.chosen {
+        match self.live() {
+            0 => None,
+            live => self.column(at, live),
+        }
+    }
+
+    fn column(&mut self, at: usize, live: u8) -> Option<Cue> {
+        let chosen = match self.tables.line.chosen {
             Some(chosen) => chosen,
             None => {
-                let chosen = self.choose(at)?;
+                let chosen = self.choose(at, live)?;
                 self.tables.line.chosen = Some(chosen);
                 chosen
             }
@@ -160,11 +167,7 @@ impl Scanner<'_> {
 
     /// The delimiter of the table that the line belongs to. Only those are tried that stand in the
     /// line above, and in this one before `at` or close behind it.
-    fn choose(&mut self, at: usize) -> Option<usize> {
-        let live = self.live();
-        if live == 0 {
-            return None;
-        }
+    fn choose(&mut self, at: usize, live: u8) -> Option<usize> {
         let line = &mut self.tables.line;
         if let Some(ahead) = self.bytes.get(line.marked..at) {
             line.marks |= marks(ahead);
@@ -186,13 +189,24 @@ impl Scanner<'_> {
         (0..DELIMITERS.len()).find(|index| near >> index & 1 == 1 && self.is_row(*index, at))
     }
 
-    /// Delimiters that may have a table above the line.
+    /// Delimiters that have a table with a heading above the line.
     fn live(&mut self) -> u8 {
         if let Some(live) = self.tables.line.live {
             return live;
         }
+        let above = self.marks_above();
+        let tables = (0..DELIMITERS.len()).filter(|index| above >> index & 1 == 1);
+        let live = tables.fold(0, |live, index| {
+            live | u8::from(self.table_above(index)) << index
+        });
+        self.tables.line.live = Some(live);
+        live
+    }
+
+    /// Delimiters that may have a table above the line.
+    fn marks_above(&self) -> u8 {
         let start = self.tables.line.start;
-        let live = match start.checked_sub(1) {
+        match start.checked_sub(1) {
             Some(end) => {
                 let low = end.saturating_sub(LINE_BYTES_MAX);
                 let above = self.bytes.get(low..end).unwrap_or_default();
@@ -203,9 +217,7 @@ impl Scanner<'_> {
                 }
             }
             None => self.known(),
-        };
-        self.tables.line.live = Some(live);
-        live
+        }
     }
 
     /// Delimiters of tables whose lines may be cut off in front.
@@ -216,28 +228,35 @@ impl Scanner<'_> {
         })
     }
 
-    /// The table above by this delimiter, when its first line is a heading.
-    fn table_above(&mut self, index: usize) -> Option<(usize, u8)> {
+    /// A table by this delimiter stands above, and its first line is a heading.
+    fn table_above(&mut self, index: usize) -> bool {
         self.count_above(index);
-        let delimiter = DELIMITERS.get(index).copied()?;
-        let table = self.tables.above.get(index)?.table.as_ref()?;
-        let valid = match &table.heading {
+        let delimiter = DELIMITERS.get(index).copied().unwrap_or_default();
+        let above = self.tables.above.get(index);
+        let Some(table) = above.and_then(|above| above.table.as_ref()) else {
+            return false;
+        };
+        match &table.heading {
             Heading::At(start, end) => {
                 !self.found_within(*start, *end)
                     && is_heading(self.bytes.get(*start..*end).unwrap_or_default(), delimiter)
             }
             Heading::Kept(cues) => !cues.is_empty(),
-        };
-        valid.then_some((table.count, delimiter))
+        }
     }
 
     /// The line belongs to the table above it by this delimiter, as far as the value at `at` shows.
-    fn is_row(&mut self, index: usize, at: usize) -> bool {
-        let Some((count, delimiter)) = self.table_above(index) else {
-            let line = &mut self.tables.line;
-            line.live = line.live.map(|live| live & !(1 << index));
+    fn is_row(&self, index: usize, at: usize) -> bool {
+        let (
+            Some(delimiter),
+            Some(Above {
+                table: Some(table), ..
+            }),
+        ) = (DELIMITERS.get(index).copied(), self.tables.above.get(index))
+        else {
             return false;
         };
+        let count = table.count;
         let line = &self.tables.line;
         let before = self.bytes.get(line.start..at).unwrap_or_default();
         let column = delimiters(before, delimiter);

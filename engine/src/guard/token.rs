@@ -390,55 +390,38 @@ fn is_mail(value: &[u8]) -> bool {
     host.contains(&b'.') && !host.iter().any(u8::is_ascii_digit)
 }
 
-/// What people write in place of a secret.
-const PLACEHOLDERS: &[&[u8]] = &[
-    b"xxxx",
-    b"****",
-    b"...",
-    b"your",
-    b"example",
-    b"redacted",
-    b"placeholder",
-    b"changeme",
-    b"${",
-    b"{{",
-    b"process.env",
-    b"os.environ",
-    b"getenv",
-    b"0000000000",
-    b"insert",
-    b"dummy",
-];
+/// What people write in place of a secret, by its first letter.
+const fn placeholders(first: u8) -> &'static [&'static [u8]] {
+    match first {
+        b'x' | b'X' => &[b"xxxx"],
+        b'*' => &[b"****"],
+        b'.' => &[b"..."],
+        b'y' | b'Y' => &[b"your"],
+        b'e' | b'E' => &[b"example"],
+        b'r' | b'R' => &[b"redacted"],
+        b'p' | b'P' => &[b"placeholder", b"process.env"],
+        b'c' | b'C' => &[b"changeme"],
+        b'$' => &[b"${"],
+        b'{' => &[b"{{"],
+        b'o' | b'O' => &[b"os.environ"],
+        b'g' | b'G' => &[b"getenv"],
+        b'0' => &[b"0000000000"],
+        b'i' | b'I' => &[b"insert"],
+        b'd' | b'D' => &[b"dummy"],
+        _ => &[],
+    }
+}
 
 /// A value that stands for a secret and is none.
 pub(super) fn is_placeholder(value: &[u8]) -> bool {
-    let begins = |rest: &[u8], word: &[u8]| {
-        rest.get(..word.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(word))
+    let begins = |at: usize, word: &[u8]| {
+        let head = value.get(at..at + word.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(word))
     };
     matches!(value.first(), Some(b'$' | b'<' | b'{' | b'['))
-        || (0..value.len()).any(|at| {
-            let rest = value.get(at..).unwrap_or_default();
-            let first = rest.first().map_or(0, u8::to_ascii_lowercase);
-            matches!(
-                first,
-                b'x' | b'*'
-                    | b'.'
-                    | b'y'
-                    | b'e'
-                    | b'r'
-                    | b'p'
-                    | b'c'
-                    | b'$'
-                    | b'{'
-                    | b'o'
-                    | b'g'
-                    | b'0'
-                    | b'i'
-                    | b'd'
-            ) && PLACEHOLDERS
-                .iter()
-                .any(|word| word.first() == Some(&first) && begins(rest, word))
+        || value.iter().enumerate().any(|(at, first)| {
+            let words = placeholders(*first);
+            words.iter().any(|word| begins(at, word))
         })
 }
 

@@ -29,6 +29,7 @@ pub(in super::super) fn folded_char(letter: char) -> Option<char> {
     }
 }
 
+#[derive(Clone, Copy)]
 pub(super) enum Folded {
     Letter(u8),
     /// A character that is a word by itself.
@@ -36,8 +37,43 @@ pub(super) enum Folded {
     Mark(char),
 }
 
+/// The ASCII letter under an accented one of Latin script; 0 for other characters.
+pub(super) fn latin(code: u32) -> u8 {
+    let slot = match code {
+        0xc0..0x240 => code - 0xc0,
+        0x1ea0..0x1f00 => code - 0x1ea0 + 0x180,
+        _ => return 0,
+    };
+    LATIN.get(slot as usize).copied().unwrap_or_default()
+}
+
+static LATIN: [u8; 0x1e0] = latin_letters();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn latin_letters() -> [u8; 0x1e0] {
+    let mut letters = [0; 0x1e0];
+    let mut slot = 0;
+    while slot < letters.len() {
+        let code = if slot < 0x180 {
+            slot + 0xc0
+        } else {
+            slot - 0x180 + 0x1ea0
+        };
+        if let Some(letter) = char::from_u32(code as u32)
+            && let Folded::Letter(folded) = fold(letter)
+        {
+            letters[slot] = folded;
+        }
+        slot += 1;
+    }
+    letters
+}
+
 /// The ASCII letter under an accented one.
-pub(super) fn fold(letter: char) -> Folded {
+pub(super) const fn fold(letter: char) -> Folded {
     let folded = match letter {
         'À'..='Æ' | 'à'..='æ' | 'Ā'..='ą' | 'Ạ'..='ặ' => b'a',
         'Ç' | 'ç' | 'Ć'..='č' => b'c',

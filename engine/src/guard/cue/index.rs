@@ -1,15 +1,11 @@
-//! The phrases by hash, made by the compiler: a word is hashed from its last letter to its first, a
-//! phrase from its last word to its first, as a reader who goes to the left meets them.
+//! The phrases by hash, made by the compiler: a phrase is hashed from its last word to its first, as
+//! a reader who goes to the left meets them.
 
 use super::Cue;
 use super::phrases::PHRASES;
+use super::word::Letters;
 
-pub(super) const WORD_SEED: u32 = 0x811c_9dc5;
 pub(super) const PHRASE_SEED: u32 = 0x9e37_79b9;
-
-pub(super) const fn letter(hash: u32, byte: u8) -> u32 {
-    (hash ^ byte as u32).wrapping_mul(0x0100_0193)
-}
 
 pub(super) const fn join(phrase: u32, word: u32) -> u32 {
     (phrase ^ word).wrapping_mul(0x85eb_ca6b).rotate_left(13)
@@ -35,17 +31,20 @@ pub(super) fn look_up(hash: u32) -> Option<Cue> {
     }
 }
 
-/// Longest last word of a phrase.
-pub(super) const LAST_WORD_BYTES_MAX: usize = 24;
-
 /// Words of 64 bits in [`LAST_WORDS`].
 const LAST_SLOTS: usize = 512;
 
+/// A phrase may end in the word of this hash.
+pub(super) fn may_end(word: u32) -> bool {
+    let (slot, bit) = last_word(word);
+    LAST_WORDS.get(slot).is_some_and(|bits| bits & bit != 0)
+}
+
 /// A set of the last words of all phrases, by their hashes; it may hold a word too many.
-pub(super) static LAST_WORDS: [u64; LAST_SLOTS] = last_words();
+static LAST_WORDS: [u64; LAST_SLOTS] = last_words();
 
 /// Where a word stands in [`LAST_WORDS`].
-pub(super) const fn last_word(hash: u32) -> (usize, u64) {
+const fn last_word(hash: u32) -> (usize, u64) {
     let bit = hash ^ (hash >> 15);
     (bit as usize / 64 % LAST_SLOTS, 1 << (bit % 64))
 }
@@ -132,33 +131,32 @@ const fn partial() -> [u64; PARTIAL_SLOTS] {
     set
 }
 
-/// Hash of the word that ends at `at`, from its last letter, and where the word before it ends. An
-/// ideograph is a word.
+/// Hash of the word that ends at `at`, and where the word before it ends. An ideograph is a word.
 #[expect(
     clippy::indexing_slicing,
     reason = "evaluated by the compiler: out of range is an error"
 )]
 const fn word_before(phrase: &[u8], mut at: usize) -> (u32, usize) {
-    let mut word = WORD_SEED;
+    let mut word = Letters::NONE;
     let wide = phrase[at - 1] >= 0x80;
     while at > 0 {
         let byte = phrase[at - 1];
         if byte == b' ' {
-            return (word, at - 1);
+            return (word.hash(), at - 1);
         }
         if !wide && byte >= 0x80 {
             break;
         }
-        word = letter(word, byte);
+        word = word.and(byte);
         at -= 1;
         if byte >= 0xe0 {
             break;
         }
     }
-    (word, at)
+    (word.hash(), at)
 }
 
-/// Hash of a phrase as it is read: last word first, each word from its last letter.
+/// Hash of a phrase as it is read: last word first.
 const fn phrase_hash(phrase: &[u8]) -> u32 {
     let mut hash = PHRASE_SEED;
     let mut at = phrase.len();

@@ -1,0 +1,233 @@
+//! One word, read to the left: eight letters at a time where they are ASCII.
+
+use super::fold::latin;
+
+/// The letters of a word in lower case, taken from its last to its first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Letters {
+    /// Hash of the whole groups of eight taken before.
+    groups: u32,
+    /// The letters of the group that is filled, the last of them in the highest byte.
+    group: u64,
+    count: u32,
+}
+
+impl Letters {
+    pub(super) const NONE: Self = Self {
+        groups: 0,
+        group: 0,
+        count: 0,
+    };
+
+    /// The same with one letter more on its left.
+    pub(super) const fn and(mut self, letter: u8) -> Self {
+        if self.count == 8 {
+            self = Self {
+                groups: self.hash(),
+                ..Self::NONE
+            };
+        }
+        self.count += 1;
+        self.group |= (letter as u64) << (64 - 8 * self.count);
+        self
+    }
+
+    pub(super) const fn is_none(self) -> bool {
+        self.count == 0
+    }
+
+    pub(super) const fn hash(self) -> u32 {
+        with_group(self.groups, self.group)
+    }
+}
+
+/// Hash of a word with one group of up to eight letters more on its left.
+const fn with_group(groups: u32, group: u64) -> u32 {
+    let mixed = group ^ groups as u64;
+    let product = (mixed ^ mixed >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (product >> 32) as u32
+}
+
+/// What ends at a place in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// A word of ASCII letters: its hash and where it begins.
+    Word { hash: u32, start: usize },
+    /// A word with digits in it.
+    Value,
+    /// What is read letter by letter.
+    Other,
+}
+
+/// Reads the word that ends at `end`. A capital before a small letter begins one.
+pub(super) fn ending(text: &[u8], end: usize) -> Ending {
+    match text.get(..end).and_then(<[u8]>::last_chunk) {
+        Some(last) => groups(text, end, u64::from_le_bytes(*last)),
+        None => groups(text, end, first_group(text, end)),
+    }
+}
+
+/// The bytes before `end` where the text has no eight of them, the last highest.
+#[cold]
+fn first_group(text: &[u8], end: usize) -> u64 {
+    let head = text.get(..end).unwrap_or_default();
+    let bytes = head.iter().map(|byte| u64::from(*byte) << 56);
+    bytes.fold(0, |group, byte| group >> 8 | byte)
+}
+
+#[inline]
+fn groups(text: &[u8], end: usize, group: u64) -> Ending {
+    let kinds = Kinds::of(group);
+    let letters = (!kinds.letters & HIGH).leading_zeros() / 8;
+    let hump = (kinds.capitals & kinds.small >> 8).leading_zeros() / 8;
+    let count = letters.min(hump + 1);
+    if count == 8 && hump == 8 {
+        return long(text, end, group);
+    }
+    word_of(end, 0, group, count, hump < letters)
+}
+
+/// A word that ends at `end` and of whose group on the left `count` letters belong to it; a capital
+/// ends it when it is a `hump`.
+#[inline]
+fn word_of(end: usize, before: u32, group: u64, count: u32, hump: bool) -> Ending {
+    let hash = if count > 0 {
+        with_group(before, (group | SMALL) & u64::MAX << (64 - 8 * count))
+    } else {
+        before
+    };
+    let word = Ending::Word {
+        hash,
+        start: end - count as usize,
+    };
+    // What stands before the letters belongs to the word when it is a digit or an accented letter.
+    match group.rotate_left(8 * count + 8) as u8 {
+        _ if hump => word,
+        b'0'..=b'9' => Ending::Value,
+        0x80.. => Ending::Other,
+        _ if hash == 0 => Ending::Other,
+        _ => word,
+    }
+}
+
+/// The same for a word of more than one group.
+#[cold]
+fn long(text: &[u8], mut end: usize, mut group: u64) -> Ending {
+    let mut hash = 0;
+    loop {
+        let kinds = Kinds::of(group);
+        hash = with_group(hash, group | SMALL);
+        // The letter on the right is a small one.
+        let small_after = (kinds.small & 0xff) << 56;
+        end -= 8;
+        group = match text.get(..end).and_then(<[u8]>::last_chunk) {
+            Some(last) => u64::from_le_bytes(*last),
+            None => first_group(text, end),
+        };
+        let kinds = Kinds::of(group);
+        let letters = (!kinds.letters & HIGH).leading_zeros() / 8;
+        let hump = (kinds.capitals & (kinds.small >> 8 | small_after)).leading_zeros() / 8;
+        let count = letters.min(hump + 1);
+        if count < 8 || hump < 8 {
+            return word_of(end, hash, group, count, hump < letters);
+        }
+    }
+}
+
+/// Start of the digits that end at `end`; `end` when they are part of another word.
+pub(super) fn number(text: &[u8], end: usize) -> usize {
+    let head = text.get(..end).unwrap_or_default();
+    let digits = head.iter().rev().take_while(|byte| byte.is_ascii_digit());
+    let start = end - digits.count();
+    match start.checked_sub(1).and_then(|before| text.get(before)) {
+        Some(byte) if byte.is_ascii_alphabetic() || *byte >= 0x80 => end,
+        _ => start,
+    }
+}
+
+/// Hash of the ideograph or kana that ends at `end`, which is a word.
+pub(super) fn ideograph(text: &[u8], end: usize) -> Option<u32> {
+    match text.get(..end)?.last_chunk()? {
+        [0xe3, 0x80, _] => None,
+        [first @ 0xe3..=0xed, second, third] => {
+            let letters = Letters::NONE.and(*third).and(*second).and(*first);
+            Some(letters.hash())
+        }
+        _ => None,
+    }
+}
+
+/// Reads the word that ends at `end` when it has accented letters of Latin script.
+pub(super) fn accented(text: &str, end: usize) -> Ending {
+    let bytes = text.as_bytes();
+    let mut letters = Letters::NONE;
+    let mut start = end;
+    let mut right = ' ';
+    while let Some(byte) = start
+        .checked_sub(1)
+        .and_then(|last| bytes.get(last))
+        .copied()
+    {
+        match byte {
+            b'A'..=b'Z' if right.is_lowercase() => {
+                let hash = letters.and(byte | 0x20).hash();
+                let start = start - 1;
+                return Ending::Word { hash, start };
+            }
+            b'a'..=b'z' | b'A'..=b'Z' => {
+                letters = letters.and(byte | 0x20);
+                right = char::from(byte);
+                start -= 1;
+            }
+            b'0'..=b'9' => return Ending::Other,
+            0x80.. => {
+                let Some(letter) = text.get(..start).and_then(|head| head.chars().next_back())
+                else {
+                    return Ending::Other;
+                };
+                if !matches!(letter, '\u{300}'..='\u{36f}') {
+                    let folded = latin(letter as u32);
+                    if folded == 0 {
+                        return Ending::Other;
+                    }
+                    letters = letters.and(folded);
+                    right = letter;
+                }
+                start -= letter.len_utf8();
+            }
+            _ => break,
+        }
+    }
+    if letters.is_none() {
+        return Ending::Other;
+    }
+    let hash = letters.hash();
+    Ending::Word { hash, start }
+}
+
+const HIGH: u64 = 0x8080_8080_8080_8080;
+const SMALL: u64 = 0x2020_2020_2020_2020;
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// The highest bit of each byte that is one.
+struct Kinds {
+    letters: u64,
+    capitals: u64,
+    small: u64,
+}
+
+impl Kinds {
+    const fn of(group: u64) -> Self {
+        let folded = (group | SMALL) & !HIGH;
+        // No byte carries into the next: they are below 0x80, and so is what is added.
+        let from_a = folded + ONES * (0x80 - b'a' as u64);
+        let beyond_z = folded + ONES * (0x80 - b'z' as u64 - 1);
+        let letters = from_a & !beyond_z & !group & HIGH;
+        let small = letters & group << 2;
+        Self {
+            letters,
+            capitals: letters & !small,
+            small,
+        }
+    }
+}
