@@ -114,7 +114,11 @@ fn word_of(end: usize, before: u32, group: u64, count: u32, hump: bool) -> Endin
 #[cold]
 fn long(text: &[u8], mut end: usize, mut group: u64) -> Ending {
     let mut hash = 0;
+    let low = end.saturating_sub(WORD_BYTES_MAX);
     loop {
+        if end <= low {
+            return Ending::Other;
+        }
         let kinds = Kinds::of(group);
         hash = with_group(hash, group | SMALL);
         // The letter on the right is a small one.
@@ -137,8 +141,12 @@ fn long(text: &[u8], mut end: usize, mut group: u64) -> Ending {
 /// Start of the digits that end at `end`; `end` when they are part of another word.
 pub(super) fn number(text: &[u8], end: usize) -> usize {
     let head = text.get(..end).unwrap_or_default();
-    let digits = head.iter().rev().take_while(|byte| byte.is_ascii_digit());
-    let start = end - digits.count();
+    let last = head.iter().rev().take(WORD_BYTES_MAX);
+    let digits = last.take_while(|byte| byte.is_ascii_digit()).count();
+    if digits == WORD_BYTES_MAX {
+        return end;
+    }
+    let start = end - digits;
     match start.checked_sub(1).and_then(|before| text.get(before)) {
         Some(byte) if byte.is_ascii_alphabetic() || *byte >= 0x80 => end,
         _ => start,
@@ -163,10 +171,11 @@ pub(super) fn accented(text: &str, end: usize) -> Ending {
     let mut letters = Letters::NONE;
     let mut start = end;
     let mut right = ' ';
-    while let Some(byte) = start
-        .checked_sub(1)
-        .and_then(|last| bytes.get(last))
-        .copied()
+    while end - start < WORD_BYTES_MAX
+        && let Some(byte) = start
+            .checked_sub(1)
+            .and_then(|last| bytes.get(last))
+            .copied()
     {
         match byte {
             b'A'..=b'Z' if right.is_lowercase() => {
@@ -198,12 +207,15 @@ pub(super) fn accented(text: &str, end: usize) -> Ending {
             _ => break,
         }
     }
-    if letters.is_none() {
+    if letters.is_none() || end - start >= WORD_BYTES_MAX {
         return Ending::Other;
     }
     let hash = letters.hash();
     Ending::Word { hash, start }
 }
+
+/// Longer words are left to who reads letter by letter, within its reach.
+const WORD_BYTES_MAX: usize = 64;
 
 const HIGH: u64 = 0x8080_8080_8080_8080;
 const SMALL: u64 = 0x2020_2020_2020_2020;
