@@ -16,7 +16,7 @@ const SAMPLE_BYTES: usize = 100_000;
 /// Runs of which the best counts.
 const RUNS: usize = 25;
 /// What must not be slow, a million bytes of each.
-const HOSTILE: [&str; 18] = [
+pub const HOSTILE: [&str; 46] = [
     "1",
     "@",
     "-",
@@ -35,6 +35,34 @@ const HOSTILE: [&str; 18] = [
     "1a",
     "password: ",
     "CMND 1, ",
+    "12.",
+    "a:",
+    "://",
+    "a://b?",
+    "eyJ-",
+    "AIza-",
+    "sk-",
+    "_",
+    "(",
+    "+1 ",
+    "Mr. ",
+    "是",
+    "x=",
+    "a,1\n",
+    "1;2,3\n",
+    "VALUES (",
+    "'1',",
+    "_REDACTED]",
+    "0x",
+    "password:",
+    "CMND 1",
+    "-----BEGIN PRIVATE KEY-----",
+    "é1",
+    "\u{301}1",
+    "a",
+    "é",
+    "aé",
+    "1٣",
 ];
 
 /// Text of the files with this ending below `folder`, repeated up to [`TEXT_BYTES`].
