@@ -291,20 +291,24 @@ impl Exchange {
         chunk: &'a [u8],
         out: &mut Vec<u8>,
     ) -> (Room, &'a [u8]) {
-        if !self.nears_its_hold(stream.text_bytes().saturating_add(chunk.len())) {
+        // What is held until it is complete is delivered already, as a document is.
+        let most = stream.text_bytes().saturating_add(chunk.len());
+        if self.holds_streams() || !self.nears_its_hold(most) {
             stream.push(chunk, out);
             return (Room::Enough, &[]);
         }
-        let mut found = Room::Enough;
+        // A question asks for all: the hold is low once, and may be used up before the chunk is.
+        let mut question = None;
         let mut rest = chunk;
         loop {
             match self.room(env, stream) {
                 Room::Enough => {}
-                low @ Room::Low(_) => found = low,
-                none => return (none, rest),
+                Room::Low(ask) => question = Some(ask),
+                Room::None(ask) => return (Room::None(ask.or(question)), rest),
+                Room::Spent => return (Room::Spent, rest),
             }
             if rest.is_empty() {
-                return (found, rest);
+                return (question.map_or(Room::Enough, Room::Low), rest);
             }
             let (event, after) = bound::first_event(rest);
             stream.push(event, out);

@@ -63,7 +63,7 @@ impl Exchange {
                 .output_asked()
                 .map(|cap| cap.saturating_mul(choices.into())),
             choices,
-            stream: self.streams(),
+            stream: self.streams() && !self.holds_streams(),
             tokens_in: self.tokens_in,
             cache: self.cache_key.clone().map(|key| CacheAsk {
                 key,

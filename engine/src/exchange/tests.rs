@@ -12,6 +12,7 @@ use crate::wire::{
 mod attempts;
 mod counting;
 mod forms;
+mod holds;
 mod membership;
 
 struct World {
@@ -186,6 +187,13 @@ fn refusal(step: Step) -> (u16, String) {
         reply.status,
         body["error"]["code"].as_str().expect("code").to_owned(),
     )
+}
+
+fn admit(step: &Step) -> crate::wire::Admit {
+    let Step::Ask(ask) = step else {
+        panic!("{step:?}")
+    };
+    serde_json::from_slice(&ask.body).expect("admit")
 }
 
 #[test]
@@ -419,34 +427,6 @@ fn a_stream_is_priced_at_its_end_and_a_client_that_leaves_pays_for_what_came() {
     assert!(
         record.metered && record.usage.output == 4 && record.cost_nano > 0,
         "{record:?}"
-    );
-}
-
-#[test]
-fn who_leaves_while_a_hold_is_asked_to_grow_pays_no_more_than_was_held() {
-    let mut world = World::new();
-    let mut body = chat("gpt-4o-mini");
-    body["stream"] = json!(true);
-    let hold_nano = 30_000;
-    let grant = Grant {
-        hold_nano,
-        hard: true,
-        ..Grant::default()
-    };
-    let (mut exchange, _) = world.granted_as(&[], &body, grant);
-    let mut head = Headers::default();
-    head.push(":status", "200");
-    head.push("content-type", "text/event-stream");
-    exchange.on_answer_head(&mut world.env(), head, false, None);
-    let text = "one two three four five six seven eight nine ten ".repeat(8);
-    let delta = json!({"id": "c", "choices": [{"index": 0, "delta": {"content": text}}]});
-    let piece = format!("data: {delta}\n\n").into_bytes();
-    let step = exchange.on_answer_body(&mut world.env(), piece, false);
-    assert!(step.ask.is_some() && step.wait.is_some(), "{step:?}");
-    let record = world.record(&mut exchange, Some("downstream_remote_disconnect"));
-    assert_eq!(
-        (record.ending, record.cost_nano),
-        (Ending::ClientGone, hold_nano)
     );
 }
 

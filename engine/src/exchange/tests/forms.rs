@@ -61,13 +61,6 @@ fn begin(world: &mut World, request: &Request<'_>, models: &[&str]) -> (Exchange
     (exchange, step)
 }
 
-fn admit(step: &Step) -> crate::wire::Admit {
-    let Step::Ask(ask) = step else {
-        panic!("{step:?}")
-    };
-    serde_json::from_slice(&ask.body).expect("admit")
-}
-
 fn granted(world: &mut World, exchange: &mut Exchange) -> Forward {
     let grant = Admission::Granted(Grant::default());
     match exchange.on_admission(&mut world.env(), Some(grant)) {
