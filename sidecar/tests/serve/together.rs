@@ -14,6 +14,9 @@ use crate::process::{Service, admit, record, share};
 
 const BUDGET: &str = "budgets: [{scope: model, name: m, limit_usd: 0.00001, period: daily}]\n";
 
+/// What the ledger has in all.
+const SUMS: &str = "SELECT SUM(cost_nano) FROM llm_usage_log";
+
 fn nano(value: &Value) -> i64 {
     (value.as_f64().unwrap_or_else(|| panic!("{value}")) * 1e9).round() as i64
 }
@@ -222,8 +225,7 @@ fn records_of_a_service_that_died_are_counted_once_in_a_redis_that_forgot() {
     assert_eq!(shown(&lives, &key), (100, 10));
     let dies = Service::start_with(folder.path(), false);
     stays("after its return", &(1_100, 10), || shown(&lives, &key));
-    let sums = "SELECT SUM(cost_nano) FROM llm_usage_log";
-    assert_eq!(postgres.sql(sums).unwrap(), "1100");
+    assert_eq!(postgres.sql(SUMS).unwrap(), "1100");
     // Known to the ledger, it is counted in the next epoch as well, once.
     redis.command("FLUSHALL").unwrap();
     until("it admits once more", &"granted".to_owned(), || {
@@ -256,8 +258,7 @@ fn an_old_record_is_not_counted_twice() {
     let service = Service::start_with(folder.path(), false);
     stays("after its return", &(1_100, 0), || shown(&service, &key));
     until("the ledger has it", &"1100".to_owned(), || {
-        let sums = "SELECT SUM(cost_nano) FROM llm_usage_log";
-        postgres.sql(sums).unwrap()
+        postgres.sql(SUMS).unwrap()
     });
 }
 
@@ -289,8 +290,7 @@ fn a_late_record_replaces_what_another_service_charged_days_ago() {
     until("the other charges the prompt", &(1_000, 0), || {
         shown(&lives, &key)
     });
-    let sums = "SELECT SUM(cost_nano) FROM llm_usage_log";
-    let sums = || postgres.sql(sums).unwrap();
+    let sums = || postgres.sql(SUMS).unwrap();
     until("the ledger has that", &"1000".to_owned(), sums);
     let mark = format!("DEL weir:{{all}}:{}:z:a", epoch(&redis));
     assert_eq!(redis.command(&mark).unwrap(), "1");
@@ -329,8 +329,7 @@ fn what_a_service_held_when_it_died_is_held_again_in_a_redis_that_forgot() {
     // Its filter has gone over to the other service.
     settle(&lives, "c", &key, 20);
     until("it is delivered", &"24".to_owned(), || {
-        let sums = "SELECT SUM(cost_nano) FROM llm_usage_log";
-        postgres.sql(sums).unwrap()
+        postgres.sql(SUMS).unwrap()
     });
     let dies = Service::start_with(folder.path(), false);
     stays("it holds again", &(24, 1_205), || shown(&lives, &key));
@@ -451,9 +450,8 @@ fn in_a_cluster_a_node_that_reads_back_what_it_had_is_not_believed() {
     }
     spend(&service, "b", &key, 2_000);
     assert_eq!(shown(&service, &key), (3_000, 0));
-    let sums = "SELECT SUM(cost_nano) FROM llm_usage_log";
     until("the ledger has it", &"3000".to_owned(), || {
-        postgres.sql(sums).unwrap()
+        postgres.sql(SUMS).unwrap()
     });
     for node in &mut cluster.nodes {
         node.restart();
