@@ -287,8 +287,15 @@ proptest! {
         body[at] = byte;
         for dialect in [dialect_of(&name), Dialect::Openai, Dialect::Vertex, Dialect::Bedrock] {
             if let Ok(answer) = decoded(dialect, if base64 { "base64" } else { "float" }, &body) {
-                prop_assert!(json::document(&answer.body).is_ok());
-                prop_assert!(!vectors(&answer.body).iter().any(serde_json::Value::is_null));
+                let root = json::document(&answer.body);
+                prop_assert!(root.is_ok());
+                // A number may be beyond what a reader can hold: it is the provider's.
+                let data = json::member(&answer.body, root.unwrap(), "data").unwrap();
+                for it in json::elements(&answer.body, data) {
+                    let vector = json::member(&answer.body, it, "embedding");
+                    let kind = vector.and_then(|vector| json::kind(&answer.body, vector));
+                    prop_assert!(kind.is_some_and(|kind| kind != json::Kind::Null));
+                }
             }
         }
     }
