@@ -1,5 +1,6 @@
 //! `guard-report score FILE... [--errors]`: accuracy on labelled prompts.
 //! `guard-report speed ROOT`: speed, on texts of the repository at ROOT.
+//! `guard-report set-up`: what detectors of an operator's own cost when they are read.
 
 #![expect(clippy::print_stdout, reason = "a report is printed")]
 
@@ -31,6 +32,10 @@ fn main() -> Result<(), String> {
             println!("{}", speed::report(Path::new(root))?);
             Ok(())
         }
-        _ => Err("guard-report score FILE... [--errors] | speed ROOT".to_owned()),
+        Some((command, [])) if command.as_str() == "set-up" => {
+            print!("{}", speed::set_up()?.0);
+            Ok(())
+        }
+        _ => Err("guard-report score FILE... [--errors] | speed ROOT | set-up".to_owned()),
     }
 }

@@ -1,13 +1,15 @@
 //! A pattern as an automaton.
 
-use regex_automata::dfa::{Automaton, StartKind, dense};
-use regex_automata::nfa::thompson;
-use regex_automata::util::primitives::StateID;
-use regex_automata::util::{start, syntax};
-use regex_automata::{Anchored, MatchKind};
+mod automaton;
+mod program;
+#[cfg(test)]
+mod tests;
 
-use super::super::scanner::is_word;
+use regex_syntax::ParserBuilder;
+
 use super::Verdict;
+use automaton::{Automaton, Beside, DEAD};
+use program::Program;
 
 /// Longest match of a pattern; of a longer one the first bytes are reported.
 pub(in super::super) const MATCH_BYTES_MAX: usize = 256;
@@ -15,37 +17,17 @@ pub(in super::super) const MATCH_BYTES_MAX: usize = 256;
 const PATTERN_BYTES_MAX: usize = 1024;
 /// Memory of one pattern's automaton.
 const AUTOMATON_BYTES_MAX: usize = 256 * 1024;
-/// Memory while it is made.
-const DETERMINIZE_BYTES_MAX: usize = 1024 * 1024;
+/// Memory of what the automaton is made of.
+const PROGRAM_BYTES_MAX: usize = 256 * 1024;
+/// Steps that making it may take.
+const WORK_MAX: usize = 4_000_000;
 
 /// A pattern, ready to match from a given place.
 #[derive(Clone)]
 pub(in super::super) struct Pattern {
-    automaton: dense::DFA<Vec<u32>>,
-    /// By what stands before a match, as [`BEFORE`] has it.
-    starts: [Start; BEFORE.len()],
-}
-
-/// Where the automaton begins.
-#[derive(Clone)]
-struct Start {
-    state: Option<StateID>,
-    /// Bytes that a match can begin with.
-    first: [bool; 256],
-}
-
-/// One of each kind of byte that `^` and `\b` tell apart.
-const BEFORE: [Option<u8>; 5] = [None, Some(b'a'), Some(b' '), Some(b'\n'), Some(b'\r')];
-
-/// The place of a byte's kind in [`BEFORE`].
-const fn kind_of(before: Option<u8>) -> usize {
-    match before {
-        None => 0,
-        Some(byte) if is_word(byte) => 1,
-        Some(b'\n') => 3,
-        Some(b'\r') => 4,
-        Some(_) => 2,
-    }
+    automaton: Automaton,
+    /// By what stands before a match: bytes that one can begin with.
+    first: [[bool; 256]; Beside::ALL.len()],
 }
 
 /// What a pattern finds in a text.
@@ -57,13 +39,6 @@ pub(in super::super) enum Sought {
     Open(usize),
 }
 
-impl Start {
-    const NONE: Self = Self {
-        state: None,
-        first: [false; 256],
-    };
-}
-
 impl Pattern {
     /// # Errors
     /// Says in a sentence why a pattern is refused.
@@ -73,44 +48,37 @@ impl Pattern {
                 "the pattern is longer than {PATTERN_BYTES_MAX} bytes"
             ));
         }
-        let ascii = ascii_classes(pattern);
-        let automaton = dense::Builder::new()
-            .configure(
-                dense::Config::new()
-                    .start_kind(StartKind::Anchored)
-                    .match_kind(MatchKind::LeftmostFirst)
-                    .dfa_size_limit(Some(AUTOMATON_BYTES_MAX))
-                    .determinize_size_limit(Some(DETERMINIZE_BYTES_MAX)),
-            )
-            .syntax(syntax::Config::new().case_insensitive(ignore_case))
-            .thompson(thompson::Config::new().nfa_size_limit(Some(AUTOMATON_BYTES_MAX)))
-            .build(&ascii)
+        let parsed = ParserBuilder::new()
+            .case_insensitive(ignore_case)
+            .build()
+            .parse(&ascii_classes(pattern))
             .map_err(|error| refusal(&error))?;
-        let mut compiled = Self {
-            automaton,
-            starts: [const { Start::NONE }; BEFORE.len()],
-        };
-        compiled.find_starts();
-        if matches!(compiled.at(b"", 0, true), Verdict::Until(_)) {
+        let properties = parsed.properties();
+        if properties.minimum_len() == Some(0) {
             return Err("the pattern matches the empty text".to_owned());
         }
-        Ok(compiled)
-    }
-
-    fn find_starts(&mut self) {
-        for (start, before) in self.starts.iter_mut().zip(BEFORE) {
-            let config = start::Config::new()
-                .anchored(Anchored::Yes)
-                .look_behind(before);
-            start.state = self.automaton.start_state(&config).ok();
-            let Some(state) = start.state else {
-                continue;
-            };
-            for (byte, first) in (0..=u8::MAX).zip(&mut start.first) {
-                let next = self.automaton.next_state(state, byte);
-                *first = !self.automaton.is_dead_state(next);
-            }
+        let mut looks = properties.look_set().iter();
+        let place = Beside::Nothing;
+        if looks.any(|look| automaton::holds(look, place, place).is_none()) {
+            return Err("of borders only `\\b`, `^`, `$`, `\\A` and `\\z` can be found".to_owned());
         }
+        let program = Program::of(&parsed);
+        let automaton = program.and_then(|program| Automaton::of(&program));
+        let Some(automaton) = automaton else {
+            return Err(format!(
+                "the pattern needs an automaton above {} KiB: bound its repetitions",
+                AUTOMATON_BYTES_MAX / 1024
+            ));
+        };
+        let first = Beside::ALL.map(|before| {
+            let start = automaton.start(before);
+            let mut first = [false; 256];
+            for (byte, first) in (0..=u8::MAX).zip(&mut first) {
+                *first = automaton.next(start, byte).state != DEAD;
+            }
+            first
+        });
+        Ok(Self { automaton, first })
     }
 
     /// Where a match can begin, from `at` on.
@@ -118,12 +86,8 @@ impl Pattern {
         let rest = text.get(at..)?;
         let mut before = at.checked_sub(1).and_then(|last| text.get(last).copied());
         for (index, byte) in rest.iter().enumerate() {
-            let start = self.starts.get(kind_of(before))?;
-            if start
-                .first
-                .get(usize::from(*byte))
-                .is_some_and(|first| *first)
-            {
+            let first = self.first.get(Beside::of(before) as usize)?;
+            if first.get(usize::from(*byte)).is_some_and(|first| *first) {
                 return Some(at + index);
             }
             before = Some(*byte);
@@ -134,19 +98,18 @@ impl Pattern {
     /// The match that begins at `from`. `end`: nothing follows the text.
     pub(super) fn at(&self, text: &[u8], from: usize, end: bool) -> Verdict {
         let before = from.checked_sub(1).and_then(|at| text.get(at).copied());
-        let start = self.starts.get(kind_of(before));
-        let Some(mut state) = start.and_then(|start| start.state) else {
-            return Verdict::No;
-        };
+        let mut state = self.automaton.start(Beside::of(before));
         let mut until = None;
         let most = text.get(from..).unwrap_or_default();
         let most = most.get(..MATCH_BYTES_MAX + 1).unwrap_or(most);
         for (index, byte) in most.iter().enumerate() {
-            state = self.automaton.next_state(state, *byte);
+            let next = self.automaton.next(state, *byte);
             // A match is told one byte late.
-            if self.automaton.is_match_state(state) {
+            if next.is_match {
                 until = Some(from + index);
-            } else if self.automaton.is_dead_state(state) || self.automaton.is_quit_state(state) {
+            }
+            state = next.state;
+            if state == DEAD {
                 return until.map_or(Verdict::No, Verdict::Until);
             }
         }
@@ -154,8 +117,7 @@ impl Pattern {
             if !end {
                 return Verdict::Open;
             }
-            state = self.automaton.next_eoi_state(state);
-            if self.automaton.is_match_state(state) {
+            if self.automaton.ends(state) {
                 until = Some(from + most.len());
             }
         }
@@ -180,21 +142,9 @@ impl Pattern {
     }
 }
 
-fn refusal(error: &dense::BuildError) -> String {
-    let nested = std::error::Error::source(error).map(ToString::to_string);
-    if error.is_size_limit_exceeded() || nested.is_some_and(|text| text.contains("exceeded limit"))
-    {
-        return format!(
-            "the pattern needs an automaton above {} KiB: bound its repetitions",
-            AUTOMATON_BYTES_MAX / 1024
-        );
-    }
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = cause.to_string();
-        source = cause.source();
-    }
+/// Why the parser refuses a pattern.
+fn refusal(error: &regex_syntax::Error) -> String {
+    let text = error.to_string();
     // The caret under a copy of the pattern is lost in one line.
     text.lines()
         .last()
