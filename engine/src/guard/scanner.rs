@@ -359,8 +359,7 @@ impl<'a> Scanner<'a> {
     fn announced_above(&mut self, at: usize) -> Option<Cue> {
         if let Some((to, known)) = self.progress.column
             && let Some(between) = self.bytes.get(to..at)
-            && between.iter().all(|byte| stays(*byte))
-            && !between.windows(2).any(|pair| pair == b"  ")
+            && is_one_cell(between)
         {
             self.progress.column = Some((at, known));
             return known;
@@ -376,9 +375,16 @@ const fn turns(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte >= 0x80 || matches!(byte, b'\n' | b':' | b'=')
 }
 
-/// A byte that stands inside of one cell and of one value.
-const fn stays(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'/' | b' ')
+/// No byte of it ends a cell or a value.
+fn is_one_cell(text: &[u8]) -> bool {
+    let mut space = false;
+    text.iter().all(|byte| {
+        let after = std::mem::replace(&mut space, *byte == b' ');
+        match byte {
+            b' ' => !after,
+            _ => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'/'),
+        }
+    })
 }
 
 /// A byte that continues an ASCII word: what a match may not touch.

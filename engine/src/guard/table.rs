@@ -29,6 +29,8 @@ pub(super) struct Tables {
     headless: bool,
     /// By each delimiter, the table above the line.
     above: [Above; 5],
+    /// What the cells of the heading announce that was asked last.
+    cells: Cells,
     insert: Option<Insert>,
     /// `VALUES` was looked for up to here.
     searched: usize,
@@ -65,6 +67,8 @@ struct Above {
 struct Table {
     count: usize,
     heading: Heading,
+    /// The cells of the heading are names, when that is known.
+    named: Option<bool>,
 }
 
 /// A line of names.
@@ -74,6 +78,19 @@ enum Heading {
     At(usize, usize),
     /// What its cells announced, when it is out of reach.
     Kept(Rc<[Option<Cue>]>),
+}
+
+/// Cells of a heading whose cues are kept; those of later ones are read each time.
+const CELLS_MAX: usize = 16;
+
+/// The cells of a heading, read once each.
+#[derive(Clone, Default)]
+struct Cells {
+    start: usize,
+    end: usize,
+    delimiter: u8,
+    /// By each cell, once it was read, its cue.
+    cues: [Option<Option<Cue>>; CELLS_MAX],
 }
 
 impl Tables {
@@ -92,6 +109,7 @@ impl Tables {
                 table.heading.shift(count);
             }
         }
+        self.cells = Cells::default();
         self.searched = self.searched.saturating_sub(count);
         if let Some(insert) = &mut self.insert {
             insert.columns.shift(count);
@@ -153,7 +171,39 @@ impl Scanner<'_> {
         if column > table.count {
             return None;
         }
-        self.announced(&table.heading, delimiter, column)
+        match table.heading {
+            Heading::At(start, end) if column < CELLS_MAX => {
+                self.announced_once(start, end, delimiter, column)
+            }
+            _ => self.announced(&table.heading, delimiter, column),
+        }
+    }
+
+    /// What a cell of a heading announces; kept for the rows below.
+    fn announced_once(
+        &mut self,
+        start: usize,
+        end: usize,
+        delimiter: u8,
+        column: usize,
+    ) -> Option<Cue> {
+        let cells = &self.tables.cells;
+        if (cells.start, cells.end, cells.delimiter) != (start, end, delimiter) {
+            self.tables.cells = Cells {
+                start,
+                end,
+                delimiter,
+                ..Cells::default()
+            };
+        }
+        if let Some(Some(known)) = self.tables.cells.cues.get(column) {
+            return *known;
+        }
+        let cue = self.announced(&Heading::At(start, end), delimiter, column);
+        if let Some(kept) = self.tables.cells.cues.get_mut(column) {
+            *kept = Some(cue);
+        }
+        cue
     }
 
     fn announced(&self, heading: &Heading, delimiter: u8, column: usize) -> Option<Cue> {
@@ -232,14 +282,16 @@ impl Scanner<'_> {
     fn table_above(&mut self, index: usize) -> bool {
         self.count_above(index);
         let delimiter = DELIMITERS.get(index).copied().unwrap_or_default();
-        let above = self.tables.above.get(index);
-        let Some(table) = above.and_then(|above| above.table.as_ref()) else {
+        let above = self.tables.above.get_mut(index);
+        let Some(table) = above.and_then(|above| above.table.as_mut()) else {
             return false;
         };
         match &table.heading {
             Heading::At(start, end) => {
-                !self.found_within(*start, *end)
-                    && is_heading(self.bytes.get(*start..*end).unwrap_or_default(), delimiter)
+                let (start, end) = (*start, *end);
+                let line = self.bytes.get(start..end).unwrap_or_default();
+                *table.named.get_or_insert_with(|| is_heading(line, delimiter))
+                    && !self.found_within(start, end)
             }
             Heading::Kept(cues) => !cues.is_empty(),
         }
@@ -319,7 +371,13 @@ impl Scanner<'_> {
                 None if count == 0 => return,
                 Some(table) if table.count != count => return,
                 Some(table) => table.heading = heading,
-                table @ None => *table = Some(Table { count, heading }),
+                table @ None => {
+                    *table = Some(Table {
+                        count,
+                        heading,
+                        named: None,
+                    });
+                }
             }
             if start == through {
                 // It goes on above what is counted now.

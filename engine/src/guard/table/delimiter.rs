@@ -43,24 +43,57 @@ pub(super) fn cell(heading: &str, delimiter: u8, column: usize) -> Option<&str> 
             .filter(|cell| !cell.is_empty())
             .nth(column);
     }
-    heading.split(char::from(delimiter)).nth(column)
+    let mut ends = memchr::memchr_iter(delimiter, heading.as_bytes());
+    let start = match column.checked_sub(1) {
+        Some(before) => ends.nth(before)? + 1,
+        None => 0,
+    };
+    heading.get(start..ends.next().unwrap_or(heading.len()))
 }
 
 /// Every cell is a few words and no value.
 pub(super) fn is_heading(line: &[u8], delimiter: u8) -> bool {
-    line.split(|byte| *byte == delimiter).all(|cell| {
-        cell.len() <= 48
-            && !cell
-                .iter()
-                .any(|byte| matches!(byte, b':' | b'=' | b'@' | b'{' | b'[' | b'(' | b'?' | b'!'))
-            && cell.iter().filter(|byte| byte.is_ascii_digit()).count() <= 2
-            && !cell.trim_ascii().first().is_some_and(u8::is_ascii_digit)
-            && !cell.ends_with(b".")
-            && cell
-                .trim_ascii()
-                .iter()
-                .filter(|byte| **byte == b' ')
-                .count()
-                <= 3
-    })
+    line.split(|byte| *byte == delimiter).all(is_name)
+}
+
+/// Longest cell of a heading.
+const NAME_BYTES_MAX: usize = 48;
+
+fn is_name(cell: &[u8]) -> bool {
+    if cell.len() > NAME_BYTES_MAX || cell.last() == Some(&b'.') {
+        return false;
+    }
+    let words = cell.trim_ascii();
+    if words.first().is_some_and(u8::is_ascii_digit) {
+        return false;
+    }
+    let weighed = words.iter().map(|byte| WEIGHTS.get(usize::from(*byte)));
+    let sum = weighed.fold(0, |sum, weight| sum + weight.copied().unwrap_or_default());
+    sum / SIGN == 0 && sum % SIGN / SPACE <= 3 && sum % SPACE <= 2
+}
+
+/// One space of a name, among its digits; one sign that no name has.
+const SPACE: u32 = 1 << 8;
+const SIGN: u32 = 1 << 16;
+
+/// What a byte adds to the count of a cell's digits, spaces and signs.
+static WEIGHTS: [u32; 256] = weights();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn weights() -> [u32; 256] {
+    let mut weights = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        weights[byte] = match byte as u8 {
+            b'0'..=b'9' => 1,
+            b' ' => SPACE,
+            b':' | b'=' | b'@' | b'{' | b'[' | b'(' | b'?' | b'!' => SIGN,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    weights
 }
