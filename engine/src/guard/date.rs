@@ -12,13 +12,13 @@ const AFTER_BYTES: usize = 14;
 
 /// Reports the date that begins at group `from` when it is one of birth; returns where to go on.
 pub(super) fn birth(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
-    let group = run.group(from);
-    if !matches!(group.len, 1 | 2 | 4) {
+    let len = run.len_of(from);
+    if !matches!(len, 1 | 2 | 4) {
         return None;
     }
     let (start, end) = match numeric(run, from) {
         Some(found) => found,
-        None if group.len == 4 => ideographic(scan, run, from)?,
+        None if len == 4 => ideographic(scan, run, from)?,
         None => day_first(scan, run, from).or_else(|| month_first(scan, run, from))?,
     };
     let context = scan.context(start);
@@ -104,40 +104,35 @@ fn numeric(run: &Run, from: usize) -> Option<(usize, usize)> {
         number(run, from + 1),
         number(run, from + 2),
     );
-    let lengths = (
-        run.group(from).len,
-        run.group(from + 1).len,
-        run.group(from + 2).len,
-    );
+    let lengths = (run.len_of(from), run.len_of(from + 1), run.len_of(from + 2));
     let valid = match lengths {
         (1 | 2, 1 | 2, 4) => plausible(last, first, middle),
         (4, 1 | 2, 1 | 2) => plausible(first, middle, last),
         (1 | 2, 1 | 2, 2) => plausible(1900 + last, first, middle),
         _ => false,
     };
-    (valid && run.free_right(to)).then(|| (run.group(from).start, run.group(to - 1).end))
+    (valid && run.free_right(to)).then(|| (run.start_of(from), run.end_of(to - 1)))
 }
 
 /// `1970年9月24日`.
 fn ideographic(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usize)> {
-    if run.group(from).len != 4 || !is_year(number(run, from)) {
+    if run.len_of(from) != 4 || !is_year(number(run, from)) {
         return None;
     }
-    let at = skip(scan, run.group(from).end, "年")?;
+    let at = skip(scan, run.end_of(from), "年")?;
     let (month, at) = short(scan, at)?;
     let at = skip(scan, at, "月")?;
     let (day, at) = short(scan, at)?;
     let end = skip(scan, at, "日")?;
-    plausible(2000, month, day).then_some((run.group(from).start, end))
+    plausible(2000, month, day).then_some((run.start_of(from), end))
 }
 
 /// `24 September 1970`, `24. Sept. 1970`, `24 de mayo de 1970`, `24 tháng 9 năm 1970`, `24-Sep-1970`.
 fn day_first(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usize)> {
-    let group = run.group(from);
-    if group.len > 2 || !(1..=31).contains(&number(run, from)) {
+    if run.len_of(from) > 2 || !(1..=31).contains(&number(run, from)) {
         return None;
     }
-    let mut at = group.end;
+    let mut at = run.end_of(from);
     if matches!(
         scan.slice(at, at + 2),
         b"st" | b"nd" | b"rd" | b"th" | b"er"
@@ -167,21 +162,21 @@ fn day_first(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usize
         at = skip(scan, at, word).unwrap_or(at);
     }
     let end = year(scan, at)?;
-    Some((group.start, end))
+    Some((run.start_of(from), end))
 }
 
 /// `September 24, 1970`.
 fn month_first(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usize)> {
-    let group = run.group(from);
-    if group.len > 2 || !(1..=31).contains(&number(run, from)) {
+    if run.len_of(from) > 2 || !(1..=31).contains(&number(run, from)) {
         return None;
     }
-    let mut at = group.end;
+    let mut at = run.end_of(from);
     if matches!(scan.slice(at, at + 2), b"st" | b"nd" | b"rd" | b"th") {
         at += 2;
     }
     let end = year(scan, spaces(scan, at, b", .-"))?;
-    let gap = scan.start_of(group.start, 2, |byte| matches!(byte, b' ' | b'.' | b'-'));
+    let first = run.start_of(from);
+    let gap = scan.start_of(first, 2, |byte| matches!(byte, b' ' | b'.' | b'-'));
     let start = scan.start_of(gap, 15, |byte| byte.is_ascii_alphabetic() || byte >= 0x80);
     // A full-width colon or an ideograph is no letter of the month.
     let wide = scan
@@ -189,7 +184,7 @@ fn month_first(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usi
         .iter()
         .rposition(|byte| *byte >= 0xe3);
     let start = wide.map_or(start, |wide| start + wide + 3);
-    if gap == group.start || month(scan, start)? != gap {
+    if gap == first || month(scan, start)? != gap {
         return None;
     }
     Some((start, end))

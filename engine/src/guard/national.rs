@@ -8,7 +8,7 @@ mod tests;
 
 use super::Kind;
 use super::checksum::{luhn, verhoeff};
-use super::number::{Run, Separator};
+use super::number::{Lengths, Run, Separator};
 use super::scanner::{Scanner, is_word};
 
 /// Longest identifier without its separators.
@@ -137,21 +137,23 @@ fn compact(scan: &Scanner<'_>, start: usize, form: &str) -> Option<([u8; LEN_MAX
 
 /// An identifier whose form needs no word: the group after it, and its kind.
 pub(super) fn strong(run: &Run, from: usize) -> Option<(usize, Kind)> {
-    if !matches!(run.group(from).len, 2 | 3 | 18) {
+    if !matches!(run.len_of(from), 2 | 3 | 18) {
         return None;
     }
-    let between = |index: usize| run.group(from + index).separator;
-    let (count, kind): (usize, Kind) = if run.has(from, &[18]) {
+    let between = |index: usize| run.separator(from + index);
+    let (count, kind): (usize, Kind) = if run.has(from, Lengths::of(&[18])) {
         (1, Kind::CnId)
-    } else if run.has(from, &[3, 4, 4, 2]) && run.between(from, from + 4) == Some(Separator::Dot) {
+    } else if run.has(from, Lengths::of(&[3, 4, 4, 2]))
+        && run.between(from, from + 4) == Some(Separator::Dot)
+    {
         (4, Kind::ChAhv)
-    } else if run.has(from, &[3, 3, 3, 2])
+    } else if run.has(from, Lengths::of(&[3, 3, 3, 2]))
         && between(1) == Separator::Dot
         && between(2) == Separator::Dot
         && between(3) == Separator::Dash
     {
         (4, Kind::BrCpf)
-    } else if run.has(from, &[2, 3, 3, 4, 2])
+    } else if run.has(from, Lengths::of(&[2, 3, 3, 4, 2]))
         && between(3) == Separator::Slash
         && between(4) == Separator::Dash
     {

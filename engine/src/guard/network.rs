@@ -20,24 +20,23 @@ pub(super) fn v4(run: &Run, from: usize) -> Option<Fit> {
     }
     let mut first = None;
     for index in from..to {
-        let group = run.group(index);
-        if group.len > 3 {
+        let len = run.len_of(index);
+        if len > 3 {
             return None;
         }
         let digits = run.digits(index, index + 1);
         let value = digits
             .iter()
             .fold(0u32, |number, digit| number * 10 + u32::from(*digit));
-        if value > 255 || group.len > 1 && digits.first() == Some(&0) {
+        if value > 255 || len > 1 && digits.first() == Some(&0) {
             return None;
         }
         first = first.or(Some(value));
     }
     let right = if to < run.len() {
-        let next = run.group(to);
-        match next.separator {
+        match run.separator(to) {
             Separator::Space | Separator::Open => true,
-            Separator::Slash => next.len <= 2,
+            Separator::Slash => run.len_of(to) <= 2,
             _ => false,
         }
     } else {

@@ -2,11 +2,14 @@
 //! countries our users write from, anything plausible after a word that says so.
 
 use super::Evidence;
-use super::number::{Run, Separator};
+use super::number::{Lengths, Run, Separator};
 use super::shape::Fit;
 
 /// Digits of an international number (ITU-T E.164).
 const E164_DIGITS_MAX: usize = 15;
+/// Digits of a number as it is dialled within its country.
+const NATIONAL_DIGITS_MIN: usize = 7;
+const NATIONAL_DIGITS_MAX: usize = 12;
 
 /// A number in one of the forms that are dialled.
 pub(super) fn dialled(run: &Run, from: usize) -> Option<Fit> {
@@ -34,14 +37,14 @@ fn begun(run: &Run, from: usize, fit: Fit) -> Fit {
 
 /// `+` belongs to the number, `(` only when it is closed inside.
 fn start(run: &Run, from: usize, to: usize) -> Option<usize> {
-    let first = run.group(from);
-    let closes = (from + 1..to).any(|index| run.group(index).separator == Separator::Close);
+    let first = run.start_of(from);
+    let closes = (from + 1..to).any(|index| run.separator(index) == Separator::Close);
     if from > 0 {
-        let open = first.separator == Separator::Open && closes;
-        return open.then(|| first.start - 1);
+        let open = run.separator(from) == Separator::Open && closes;
+        return open.then(|| first - 1);
     }
     let sign = usize::from(run.plus);
-    Some(first.start - sign - usize::from(run.open && closes))
+    Some(first - sign - usize::from(run.open && closes))
 }
 
 fn international(run: &Run, from: usize) -> Option<Fit> {
@@ -60,8 +63,7 @@ fn international(run: &Run, from: usize) -> Option<Fit> {
         let mut len = 0;
         for index in from..to {
             // The trunk prefix in `+44 (0)161` is not dialled.
-            if run.group(index).separator == Separator::Open && run.digits(index, index + 1) == [0]
-            {
+            if run.separator(index) == Separator::Open && run.digits(index, index + 1) == [0] {
                 continue;
             }
             for digit in run.digits(index, index + 1) {
@@ -151,7 +153,7 @@ fn plan(dialled: &[u8]) -> bool {
 /// What stands before group `index` may stand inside of a number.
 fn joins(run: &Run, index: usize) -> bool {
     matches!(
-        run.group(index).separator,
+        run.separator(index),
         Separator::Space | Separator::Dash | Separator::Dot | Separator::Open | Separator::Close
     )
 }
@@ -159,15 +161,15 @@ fn joins(run: &Run, index: usize) -> bool {
 fn national(run: &Run, from: usize) -> Option<Fit> {
     let mut best = None;
     for to in from + 1..=run.len().min(from + 6) {
-        let slash = to == from + 2 && run.group(to - 1).separator == Separator::Slash;
+        let slash = to == from + 2 && run.separator(to - 1) == Separator::Slash;
         if to > from + 1 && !slash && !joins(run, to - 1) {
             break;
         }
         let digits = run.digits(from, to);
-        if digits.len() > 12 {
+        if digits.len() > NATIONAL_DIGITS_MAX {
             break;
         }
-        if !run.free_right(to) {
+        if digits.len() < NATIONAL_DIGITS_MIN || !run.free_right(to) {
             continue;
         }
         if let Some(evidence) = domestic(run, from, to, digits) {
@@ -179,9 +181,12 @@ fn national(run: &Run, from: usize) -> Option<Fit> {
 
 fn domestic(run: &Run, from: usize, to: usize, digits: &[u8]) -> Option<Evidence> {
     let count = to - from;
-    let lengths = |expected: &[usize]| count == expected.len() && run.has(from, expected);
+    let lengths = |lengths: &[u8]| {
+        let lengths = Lengths::of(lengths);
+        count == lengths.count() && run.has(from, lengths)
+    };
     // More groups of the same length beside it: a longer number in groups, or a list of numbers.
-    let alike = |outer: usize, inner: usize| run.group(outer).len == run.group(inner).len;
+    let alike = |outer: usize, inner: usize| run.len_of(outer) == run.len_of(inner);
     if count > 1 && (from > 0 && alike(from - 1, from) || to < run.len() && alike(to, to - 1)) {
         return None;
     }
@@ -190,8 +195,8 @@ fn domestic(run: &Run, from: usize, to: usize, digits: &[u8]) -> Option<Evidence
             run.between(from, to),
             Some(Separator::Space | Separator::Dash | Separator::Dot)
         );
-    let bracketed = run.group(from + 1).separator == Separator::Close
-        && (from == 0 && run.open || run.group(from).separator == Separator::Open);
+    let bracketed = run.separator(from + 1) == Separator::Close
+        && (from == 0 && run.open || run.separator(from) == Separator::Open);
     if digits.iter().filter(|digit| **digit == 0).count() + 2 >= digits.len() {
         return None;
     }
@@ -199,7 +204,7 @@ fn domestic(run: &Run, from: usize, to: usize, digits: &[u8]) -> Option<Evidence
     let shape = Some(Evidence::Shape);
     match (digits.len(), digits) {
         // Viet Nam: mobile 03, 05, 07, 08, 09; landlines 02.
-        (10, [0, 3 | 5 | 7 | 8 | 9, second, ..]) if tidy && run.group(to - 1).len > 1 => {
+        (10, [0, 3 | 5 | 7 | 8 | 9, second, ..]) if tidy && run.len_of(to - 1) > 1 => {
             let mobile = match digits.get(1) {
                 Some(3) => *second >= 2,
                 Some(5) => matches!(second, 2 | 5 | 6 | 8 | 9),
@@ -247,7 +252,7 @@ fn domestic(run: &Run, from: usize, to: usize, digits: &[u8]) -> Option<Evidence
             shape
         }
         // Germany: 01xx mobile, grouped.
-        (11 | 12, [0, 1, 5..=7, ..]) if count == 2 && run.group(from).len == 4 => shape,
+        (11 | 12, [0, 1, 5..=7, ..]) if count == 2 && run.len_of(from) == 4 => shape,
         // China: mobile 1[3-9].
         (11, [1, 3..=9, ..]) if lengths(&[3, 4, 4]) && uniform => shape,
         // North America: area and exchange start with 2-9.
@@ -257,8 +262,8 @@ fn domestic(run: &Run, from: usize, to: usize, digits: &[u8]) -> Option<Evidence
         // Germany: area code, a slash, the number.
         (7..=12, [0, 1..=9, ..])
             if count == 2
-                && run.group(from + 1).separator == Separator::Slash
-                && matches!(run.group(from).len, 3..=5) =>
+                && run.separator(from + 1) == Separator::Slash
+                && matches!(run.len_of(from), 3..=5) =>
         {
             Some(Evidence::Context)
         }
@@ -295,14 +300,14 @@ fn announced(run: &Run, from: usize) -> Option<Fit> {
 /// `2018-12-24`.
 fn is_date(run: &Run, from: usize, to: usize) -> bool {
     to - from == 3
-        && run.has(from, &[4, 2, 2])
+        && run.has(from, Lengths::of(&[4, 2, 2]))
         && matches!(run.digits(from, to), [1, 9, ..] | [2, 0, ..])
 }
 
 /// `10.762622`.
 fn is_decimal(run: &Run, from: usize, to: usize) -> bool {
     to - from == 2
-        && run.group(from + 1).separator == Separator::Dot
-        && run.group(from).len <= 3
-        && run.group(from + 1).len >= 5
+        && run.separator(from + 1) == Separator::Dot
+        && run.len_of(from) <= 3
+        && run.len_of(from + 1) >= 5
 }

@@ -2,7 +2,7 @@
 
 use super::checksum::luhn;
 use super::cue::Cue;
-use super::number::{Run, Separator};
+use super::number::{Lengths, Run, Separator};
 use super::{Evidence, Kind, network, phone};
 
 /// Words that may stand between a bare number and the phrase that names it.
@@ -144,31 +144,31 @@ fn card(run: &Run, from: usize) -> Option<Fit> {
 
 /// A card may be followed by its date or code, not by more of its own groups.
 fn card_right(run: &Run, to: usize) -> bool {
-    run.free_right(to) && (to >= run.len() || run.group(to).len < 4)
+    run.free_right(to) && (to >= run.len() || run.len_of(to) < 4)
 }
 
 fn card_groups(run: &Run, from: usize) -> Option<usize> {
-    const GROUPINGS: &[&[usize]] = &[
-        &[4, 4, 4, 4, 3],
-        &[4, 4, 4, 4],
-        &[4, 6, 5],
-        &[4, 6, 4],
-        &[4, 4, 4, 1],
-        &[6, 13],
-        &[8, 8],
+    const GROUPINGS: [Lengths; 7] = [
+        Lengths::of(&[4, 4, 4, 4, 3]),
+        Lengths::of(&[4, 4, 4, 4]),
+        Lengths::of(&[4, 6, 5]),
+        Lengths::of(&[4, 6, 4]),
+        Lengths::of(&[4, 4, 4, 1]),
+        Lengths::of(&[6, 13]),
+        Lengths::of(&[8, 8]),
     ];
-    if (12..=19).contains(&run.group(from).len) {
+    if (12..=19).contains(&run.len_of(from)) {
         return Some(1);
     }
     let groups = GROUPINGS
         .iter()
-        .find(|lengths| run.has(from, lengths))?
-        .len();
+        .find(|lengths| run.has(from, **lengths))?
+        .count();
     let one_separator = matches!(
         run.between(from, from + groups),
         Some(Separator::Space | Separator::Dash | Separator::Dot)
     );
-    let follows = from > 0 && run.group(from - 1).len == 4;
+    let follows = from > 0 && run.len_of(from - 1) == 4;
     (one_separator && !follows).then_some(groups)
 }
 
@@ -211,13 +211,13 @@ fn issued(digits: &[u8]) -> bool {
 
 /// United States social security number: never area 000, 666 or 900-999, group 00, serial 0000.
 fn ssn(run: &Run, from: usize) -> Option<Fit> {
-    let (count, evidence) = if run.has(from, &[3, 2, 4]) {
+    let (count, evidence) = if run.has(from, Lengths::of(&[3, 2, 4])) {
         match run.between(from, from + 3) {
             Some(Separator::Dash) => (3, Evidence::Shape),
             Some(Separator::Space | Separator::Dot) => (3, Evidence::Context),
             _ => return None,
         }
-    } else if run.has(from, &[9]) {
+    } else if run.has(from, Lengths::of(&[9])) {
         (1, Evidence::Context)
     } else {
         return None;
@@ -252,20 +252,20 @@ fn cmnd(run: &Run, from: usize) -> Option<Fit> {
 }
 
 fn passport(run: &Run, from: usize) -> Option<Fit> {
-    let fits =
-        matches!(run.group(from).len, 8 | 9) && run.free_left(from) && run.free_right(from + 1);
+    let fits = matches!(run.len_of(from), 8 | 9) && run.free_left(from) && run.free_right(from + 1);
     fits.then_some(Fit::new(from + 1, Evidence::Context))
 }
 
 /// Groups used when a whole token reads as `plain` or as `groups`.
-fn grouped(run: &Run, from: usize, plain: &[usize], groups: &[usize]) -> Option<usize> {
+fn grouped(run: &Run, from: usize, plain: &[u8], groups: &[u8]) -> Option<usize> {
+    let (plain, groups) = (Lengths::of(plain), Lengths::of(groups));
     let count = if run.has(from, plain) {
-        plain.len()
+        plain.count()
     } else if run.has(from, groups) {
-        let count = groups.len();
+        let count = groups.count();
         let separator = run.between(from, from + count)?;
-        let alone = (from == 0 || run.group(from - 1).len != 3)
-            && (from + count >= run.len() || run.group(from + count).len != 3);
+        let alone = (from == 0 || run.len_of(from - 1) != 3)
+            && (from + count >= run.len() || run.len_of(from + count) != 3);
         if !alone
             || !matches!(
                 separator,

@@ -290,7 +290,9 @@ impl Scanner<'_> {
             Heading::At(start, end) => {
                 let (start, end) = (*start, *end);
                 let line = self.bytes.get(start..end).unwrap_or_default();
-                *table.named.get_or_insert_with(|| is_heading(line, delimiter))
+                *table
+                    .named
+                    .get_or_insert_with(|| is_heading(line, delimiter))
                     && !self.found_within(start, end)
             }
             Heading::Kept(cues) => !cues.is_empty(),
