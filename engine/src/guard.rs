@@ -11,6 +11,7 @@
 //! found; ASCII letters, digits and `_` do.
 
 mod answer;
+mod bytes;
 mod check;
 mod checksum;
 mod credential;

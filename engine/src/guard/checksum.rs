@@ -34,25 +34,50 @@ pub(super) fn mod97(compact: &[u8]) -> bool {
 
 /// Base58Check of a 25-byte payload (Bitcoin P2PKH, P2SH): version byte, hash, four check bytes.
 pub(super) fn base58check(text: &[u8]) -> bool {
-    const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-    let mut payload = [0u8; 25];
+    // Seven words of 32 bits, the lowest first, of which the last holds one byte.
+    let mut words = [0u32; 7];
     for byte in text {
-        let Some(value) = ALPHABET.iter().position(|letter| letter == byte) else {
+        let value = BASE58.get(usize::from(*byte)).copied();
+        let Some(value) = value.filter(|value| *value < 58) else {
             return false;
         };
-        let mut carry = u32::try_from(value).unwrap_or(0);
-        for slot in payload.iter_mut().rev() {
-            carry += u32::from(*slot) * 58;
-            *slot = (carry & 0xff) as u8;
-            carry >>= 8;
+        let mut carry = u64::from(value);
+        for word in &mut words {
+            carry += u64::from(*word) * 58;
+            *word = carry as u32;
+            carry >>= 32;
         }
-        if carry != 0 {
+        if words.last().is_some_and(|last| *last > 0xff) {
             return false;
         }
     }
-    let (body, check) = payload.split_at(21);
+    let mut payload = [0u8; 28];
+    let (slots, _) = payload.as_chunks_mut();
+    for (slot, word) in slots.iter_mut().zip(words.iter().rev()) {
+        *slot = word.to_be_bytes();
+    }
+    let (body, check) = payload.split_at(24);
+    let body = body.get(3..).unwrap_or_default();
     let digest = Sha256::digest(Sha256::digest(body));
     digest.get(..4) == Some(check)
+}
+
+/// The value of each letter of Base58; 58 of what is none.
+static BASE58: [u8; 256] = base58();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn base58() -> [u8; 256] {
+    const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+    let mut values = [58; 256];
+    let mut value = 0;
+    while value < ALPHABET.len() {
+        values[ALPHABET[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
 }
 
 /// BIP 173 and BIP 350: `text` is the whole lower-case address, its prefix ends at the last `1`.

@@ -9,10 +9,10 @@ mod run;
 
 use super::cue::{Context, Cue};
 use super::scanner::{Scanner, is_word};
-use super::shape::{self, SHAPES, Shape};
+use super::shape::{self, Shape};
 use super::{Evidence, Kind, date, national, token};
 
-pub(super) use lex::wide_digit;
+pub(super) use lex::{digits, wide_digit};
 pub(super) use run::{Lengths, Run, Separator};
 
 /// Groups the longest shape needs.
@@ -26,12 +26,9 @@ const VERSIONS_APART_MAX: usize = 14;
 
 /// End of the number at `at` when it is one group, too short for anything but a part of a date, and
 /// none of that either: most numbers are.
-fn small(scan: &Scanner<'_>, at: usize) -> Option<usize> {
+fn small(scan: &Scanner<'_>, at: usize, end: usize) -> Option<usize> {
+    let len = end - at;
     let window = scan.bytes.get(at..)?.first_chunk::<SMALL_WINDOW>()?;
-    let len = window
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
     let rest = window.get(len..)?;
     let apart = match rest {
         [b' ', b'(', ..] | [b')', b' ' | b'-' | b'.', ..] => false,
@@ -46,15 +43,16 @@ fn small(scan: &Scanner<'_>, at: usize) -> Option<usize> {
         3..=6 => false,
         _ => true,
     };
-    (apart && !dated).then_some(at + len)
+    (apart && !dated).then_some(end)
 }
 
 /// Bytes from a short number's first that tell what it is.
 const SMALL_WINDOW: usize = 16;
 
-/// Reads the run at `at`, reports what it holds, and returns where to go on.
-pub(super) fn run(scan: &mut Scanner<'_>, at: usize, run: &mut Run) -> usize {
-    if let Some(end) = small(scan, at) {
+/// Reads the run at `at`, whose first digits end at `digits_end`, reports what it holds, and returns
+/// where to go on.
+pub(super) fn run(scan: &mut Scanner<'_>, at: usize, digits_end: usize, run: &mut Run) -> usize {
+    if let Some(end) = small(scan, at, digits_end) {
         return end;
     }
     let end = lex::lex(scan, at, run);
@@ -161,12 +159,11 @@ fn accept(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
     if near.len() < SHAPE_DIGITS_MIN && !dotted && !run.plus && !near.starts_with(&[0, 0]) {
         return None;
     }
-    // Beyond the longest group of any shape lengths are alike.
-    let first = 1_u32 << run.len_of(from).min(31);
-    for shape in SHAPES {
-        if shape.first & first == 0 {
-            continue;
-        }
+    let mut candidates = shape::candidates(run.len_of(from));
+    if context.is_some_and(|context| run.signed || context.cue.is_none()) {
+        candidates.drop_told();
+    }
+    for shape in candidates {
         if shape.told && context.is_some_and(|context| !is_told(shape, &context, run)) {
             continue;
         }

@@ -5,6 +5,8 @@
 
 use std::cell::Cell;
 
+pub(super) use super::bytes::is_word;
+use super::bytes::{is_one_cell, turns};
 use super::cue::{self, Context, Cue};
 use super::number::Run;
 use super::trigger::{Class, Triggers, class};
@@ -232,7 +234,7 @@ impl<'a> Scanner<'a> {
             let end = self.end_within(at, WORD_BYTES_MAX, is_word);
             token::word(self, start, at, end)
         } else {
-            token::tail(self, at, end).unwrap_or_else(|| number::run(self, at, run))
+            token::tail(self, at, end).unwrap_or_else(|| number::run(self, at, end, run))
         };
         self.progress.floor = self.progress.floor.max(next);
         next
@@ -249,7 +251,18 @@ impl<'a> Scanner<'a> {
     }
 
     fn digits_end(&self, at: usize) -> usize {
-        self.end_within(at, WORD_BYTES_MAX, |byte| byte.is_ascii_digit())
+        let mut end = at;
+        while let Some(eight) = self.bytes.get(end..).and_then(<[u8]>::first_chunk)
+            && end - at < WORD_BYTES_MAX
+        {
+            let (count, _) = number::digits(*eight);
+            end += count;
+            if count < eight.len() {
+                return end;
+            }
+        }
+        let most = WORD_BYTES_MAX.saturating_sub(end - at);
+        self.end_within(end, most, |byte| byte.is_ascii_digit())
     }
 
     /// The byte at `at`; 0 outside of the text.
@@ -302,6 +315,9 @@ impl<'a> Scanner<'a> {
     }
 
     fn word_start(&self, at: usize) -> usize {
+        if !is_word(self.byte_before(at)) {
+            return at;
+        }
         let most = at.saturating_sub(self.progress.floor).min(BACK_BYTES_MAX);
         self.start_of(at, most, is_word)
     }
@@ -357,6 +373,9 @@ impl<'a> Scanner<'a> {
 
     /// What the heading of the column of `at` announces, or the name of the SQL column.
     fn announced_above(&mut self, at: usize) -> Option<Cue> {
+        if self.is_in_no_table(at) {
+            return None;
+        }
         if let Some((to, known)) = self.progress.column
             && let Some(between) = self.bytes.get(to..at)
             && is_one_cell(between)
@@ -368,26 +387,4 @@ impl<'a> Scanner<'a> {
         self.progress.column = Some((at, cue));
         cue
     }
-}
-
-/// A byte that can change what the words before say.
-const fn turns(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte >= 0x80 || matches!(byte, b'\n' | b':' | b'=')
-}
-
-/// No byte of it ends a cell or a value.
-fn is_one_cell(text: &[u8]) -> bool {
-    let mut space = false;
-    text.iter().all(|byte| {
-        let after = std::mem::replace(&mut space, *byte == b' ');
-        match byte {
-            b' ' => !after,
-            _ => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'/'),
-        }
-    })
-}
-
-/// A byte that continues an ASCII word: what a match may not touch.
-pub(super) const fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
 }

@@ -34,7 +34,7 @@ pub(super) struct Shape {
     /// Phrases that announce it; others speak against it.
     pub(super) cues: &'static [Cue],
     /// Digits its first group can have, a bit each.
-    pub(super) first: u32,
+    first: u32,
     /// It is nothing when no phrase announces it.
     pub(super) told: bool,
     /// Tries it on the groups from an index on.
@@ -54,7 +54,7 @@ const fn lengths(lengths: &[u32]) -> u32 {
 
 const ANY: u32 = u32::MAX;
 
-pub(super) static SHAPES: &[Shape] = &[
+const SHAPES: [Shape; 8] = [
     Shape {
         kind: Kind::Card,
         cues: &[Cue::Card],
@@ -121,6 +121,72 @@ pub(super) static SHAPES: &[Shape] = &[
         fits: phone::told,
     },
 ];
+
+static TABLE: [Shape; 8] = SHAPES;
+
+/// A bit for each shape.
+#[derive(Clone, Copy)]
+pub(super) struct Candidates(u8);
+
+/// Shapes whose first group can have `len` digits.
+pub(super) fn candidates(len: usize) -> Candidates {
+    let last = BY_LENGTH.last().copied().unwrap_or_default();
+    Candidates(BY_LENGTH.get(len).copied().unwrap_or(last))
+}
+
+impl Candidates {
+    /// No phrase announces any.
+    pub(super) const fn drop_told(&mut self) {
+        self.0 &= !TOLD;
+    }
+}
+
+impl Iterator for Candidates {
+    type Item = &'static Shape;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let shape = TABLE.get(self.0.trailing_zeros() as usize)?;
+        self.0 &= self.0 - 1;
+        Some(shape)
+    }
+}
+
+/// By the length of the first group the shapes it can begin; beyond the longest group of any shape
+/// lengths are alike.
+static BY_LENGTH: [u8; 32] = by_length();
+const TOLD: u8 = told();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn by_length() -> [u8; 32] {
+    let mut lengths = [0; 32];
+    let mut len = 0;
+    while len < lengths.len() {
+        let mut shape = 0;
+        while shape < SHAPES.len() {
+            lengths[len] |= ((SHAPES[shape].first >> len & 1) as u8) << shape;
+            shape += 1;
+        }
+        len += 1;
+    }
+    lengths
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn told() -> u8 {
+    let mut told = 0;
+    let mut shape = 0;
+    while shape < SHAPES.len() {
+        told |= (SHAPES[shape].told as u8) << shape;
+        shape += 1;
+    }
+    told
+}
 
 /// Payment card: issuer range, its lengths, Luhn.
 fn card(run: &Run, from: usize) -> Option<Fit> {

@@ -34,6 +34,8 @@ pub(super) struct Tables {
     insert: Option<Insert>,
     /// `VALUES` was looked for up to here.
     searched: usize,
+    /// Where the first `VALUES` after that may end.
+    values_end: usize,
 }
 
 /// The line that was asked for last.
@@ -111,6 +113,7 @@ impl Tables {
         }
         self.cells = Cells::default();
         self.searched = self.searched.saturating_sub(count);
+        self.values_end = self.values_end.saturating_sub(count);
         if let Some(insert) = &mut self.insert {
             insert.columns.shift(count);
             insert.cursor = insert.cursor.saturating_sub(count);
@@ -134,6 +137,14 @@ impl Heading {
 }
 
 impl Scanner<'_> {
+    /// Neither a heading nor a list of columns can announce what stands at `at`, for the line has no
+    /// table above.
+    pub(super) fn is_in_no_table(&mut self, at: usize) -> bool {
+        self.enter_line(at);
+        let line = &self.tables.line;
+        line.live == Some(0) && at >= line.start && !self.may_be_inserted(at)
+    }
+
     /// What the heading of the column around `at` announces.
     pub(super) fn heading(&mut self, at: usize) -> Option<Cue> {
         self.enter_line(at);

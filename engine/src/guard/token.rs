@@ -1,5 +1,6 @@
 //! Tokens of letters and digits: accounts, wallets, passports, and values of secret-like names.
 
+use super::bytes::is_value;
 use super::checksum::{base58check, bech32, mod97};
 use super::cue::{self, Cue};
 use super::scanner::{BACK_BYTES_MAX, Scanner, is_word};
@@ -415,6 +416,10 @@ const fn placeholders(first: u8) -> &'static [&'static [u8]] {
 /// A value that stands for a secret and is none.
 pub(super) fn is_placeholder(value: &[u8]) -> bool {
     let begins = |at: usize, word: &[u8]| {
+        let second = value.get(at + 1).map(u8::to_ascii_lowercase);
+        if second.as_ref() != word.get(1) {
+            return false;
+        }
         let head = value.get(at..at + word.len());
         head.is_some_and(|head| head.eq_ignore_ascii_case(word))
     };
@@ -423,26 +428,4 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
             let words = placeholders(*first);
             words.iter().any(|word| begins(at, word))
         })
-}
-
-/// A character of an unquoted value.
-fn is_value(byte: u8) -> bool {
-    byte.is_ascii_graphic()
-        && !matches!(
-            byte,
-            b'"' | b'\''
-                | b'`'
-                | b','
-                | b';'
-                | b'<'
-                | b'>'
-                | b'('
-                | b')'
-                | b'='
-                | b':'
-                | b'|'
-                | b'{'
-                | b'}'
-                | b'\\'
-        )
 }

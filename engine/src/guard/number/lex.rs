@@ -171,11 +171,9 @@ fn group(bytes: &[u8], start: usize, first: usize, run: &mut Run) -> (usize, usi
     let mut end = start;
     while len < GROUP_DIGITS_MAX {
         if let Some(eight) = bytes.get(end..).and_then(<[u8]>::first_chunk) {
-            let digits = u64::from_le_bytes(*eight) ^ ZEROS;
-            let others = ((digits & !HIGH) + BEYOND_NINE | digits) & HIGH;
-            let count = others.trailing_zeros() as usize / 8;
+            let (count, values) = digits(*eight);
             let count = count.min(GROUP_DIGITS_MAX - len);
-            run.keep(first + len, digits.to_le_bytes());
+            run.keep(first + len, values);
             len += count;
             end += count;
             if count == DIGITS_AT_ONCE {
@@ -194,6 +192,14 @@ fn group(bytes: &[u8], start: usize, first: usize, run: &mut Run) -> (usize, usi
         end += width;
     }
     (len, end)
+}
+
+/// How many digits `bytes` begins with, and their values; what follows them has none.
+#[inline]
+pub(in super::super) const fn digits(bytes: [u8; 8]) -> (usize, [u8; 8]) {
+    let values = u64::from_le_bytes(bytes) ^ ZEROS;
+    let others = ((values & !HIGH) + BEYOND_NINE | values) & HIGH;
+    (others.trailing_zeros() as usize / 8, values.to_le_bytes())
 }
 
 /// `0` in each byte.

@@ -7,6 +7,11 @@ use super::Heading;
 /// Bytes looked back for `VALUES`, and from there for its columns.
 pub(in super::super) const INSERT_BYTES_MAX: usize = 1024;
 
+/// Bytes after a value in which the next `VALUES` is looked for.
+const AHEAD_BYTES: usize = 256;
+/// `VALUES`.
+const WORD_BYTES: usize = 6;
+
 /// A place in the values of an SQL `INSERT`.
 #[derive(Clone)]
 pub(super) struct Insert {
@@ -17,23 +22,45 @@ pub(super) struct Insert {
     quote: u8,
 }
 
+/// Where `VALUES` begins.
+fn values(text: &[u8]) -> impl DoubleEndedIterator<Item = usize> {
+    memchr::memchr2_iter(b'v', b'V', text).filter(|start| {
+        let word = text.get(*start..*start + WORD_BYTES);
+        word.is_some_and(|word| word.eq_ignore_ascii_case(b"values"))
+    })
+}
+
 impl Scanner<'_> {
+    /// The values of an `INSERT` may hold `at`. Looks ahead, so that most values are spared a search
+    /// of their own.
+    pub(super) fn may_be_inserted(&mut self, at: usize) -> bool {
+        let tables = &mut self.tables;
+        if tables.insert.is_some() {
+            return true;
+        }
+        if at >= tables.values_end {
+            let before = tables.values_end.saturating_sub(WORD_BYTES);
+            let from = tables.searched.max(before);
+            let to = self.bytes.len().min(at + AHEAD_BYTES);
+            let ahead = self.bytes.get(from..to).unwrap_or_default();
+            let found = values(ahead).next();
+            tables.values_end = found.map_or(to + 1, |found| from + found + WORD_BYTES);
+        }
+        at >= tables.values_end
+    }
+
     /// What the name of the SQL column `at` is a value of announces.
     pub(in super::super) fn inserted(&mut self, at: usize) -> Option<Cue> {
+        if !self.may_be_inserted(at) {
+            return None;
+        }
         let from = self
             .tables
             .searched
             .max(at.saturating_sub(INSERT_BYTES_MAX));
         if at > from {
             let window = self.slice(from, at);
-            let found = memchr::memchr2_iter(b'v', b'V', window)
-                .rev()
-                .find(|start| {
-                    window
-                        .get(*start..start + 6)
-                        .is_some_and(|word| word.eq_ignore_ascii_case(b"values"))
-                });
-            if let Some(found) = found {
+            if let Some(found) = values(window).next_back() {
                 self.tables.insert = self.columns_before(from + found);
             }
             self.tables.searched = at.saturating_sub(5).max(self.tables.searched);
@@ -79,7 +106,7 @@ impl Scanner<'_> {
         let open = list.iter().rposition(|byte| *byte == b'(')?;
         Some(Insert {
             columns: Heading::At(low + open + 1, low + list.len()),
-            cursor: at + 6,
+            cursor: at + WORD_BYTES,
             column: 0,
             depth: 0,
             quote: 0,
