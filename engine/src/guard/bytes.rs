@@ -73,5 +73,5 @@ const fn classes_of(byte: u8) -> u8 {
         );
     let turn = byte.is_ascii_alphabetic() || byte >= 0x80 || matches!(byte, b'\n' | b':' | b'=');
     let cell = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'/');
-    word as u8 * WORD | value as u8 * VALUE | turn as u8 * TURN | cell as u8 * CELL
+    (word as u8 * WORD) | (value as u8 * VALUE) | (turn as u8 * TURN) | (cell as u8 * CELL)
 }

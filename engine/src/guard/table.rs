@@ -4,6 +4,7 @@
 //! line is the heading when its cells are words. Lines are counted when a candidate asks, once each,
 //! and nothing after a value is looked at but for a few bytes.
 
+mod column;
 mod delimiter;
 mod insert;
 
@@ -11,7 +12,8 @@ use std::rc::Rc;
 
 use super::cue::{self, Cue};
 use super::scanner::Scanner;
-use delimiter::{ALL_MARKS, DELIMITERS, cell, delimiters, is_heading, marks};
+use column::Cells;
+use delimiter::{ALL_MARKS, DELIMITERS, delimiters, is_heading, marks};
 use insert::Insert;
 
 pub(super) use insert::INSERT_BYTES_MAX;
@@ -82,19 +84,6 @@ enum Heading {
     Kept(Rc<[Option<Cue>]>),
 }
 
-/// Cells of a heading whose cues are kept; those of later ones are read each time.
-const CELLS_MAX: usize = 16;
-
-/// The cells of a heading, read once each.
-#[derive(Clone, Default)]
-struct Cells {
-    start: usize,
-    end: usize,
-    delimiter: u8,
-    /// By each cell, once it was read, its cue.
-    cues: [Option<Option<Cue>>; CELLS_MAX],
-}
-
 impl Tables {
     /// The same after `count` bytes of text were cut off in front.
     pub(super) fn shift(&mut self, count: usize) {
@@ -155,74 +144,6 @@ impl Scanner<'_> {
         match self.live() {
             0 => None,
             live => self.column(at, live),
-        }
-    }
-
-    fn column(&mut self, at: usize, live: u8) -> Option<Cue> {
-        let chosen = match self.tables.line.chosen {
-            Some(chosen) => chosen,
-            None => {
-                let chosen = self.choose(at, live)?;
-                self.tables.line.chosen = Some(chosen);
-                chosen
-            }
-        };
-        let delimiter = *DELIMITERS.get(chosen)?;
-        let line = &self.tables.line;
-        let column = if at < line.counted {
-            let back = self.bytes.get(at..line.counted).unwrap_or_default();
-            line.column.saturating_sub(delimiters(back, delimiter))
-        } else {
-            let ahead = self.bytes.get(line.counted..at).unwrap_or_default();
-            line.column + delimiters(ahead, delimiter)
-        };
-        self.tables.line.column = column;
-        self.tables.line.counted = at;
-        let table = self.tables.above.get(chosen)?.table.as_ref()?;
-        if column > table.count {
-            return None;
-        }
-        match table.heading {
-            Heading::At(start, end) if column < CELLS_MAX => {
-                self.announced_once(start, end, delimiter, column)
-            }
-            _ => self.announced(&table.heading, delimiter, column),
-        }
-    }
-
-    /// What a cell of a heading announces; kept for the rows below.
-    fn announced_once(
-        &mut self,
-        start: usize,
-        end: usize,
-        delimiter: u8,
-        column: usize,
-    ) -> Option<Cue> {
-        let cells = &self.tables.cells;
-        if (cells.start, cells.end, cells.delimiter) != (start, end, delimiter) {
-            self.tables.cells = Cells {
-                start,
-                end,
-                delimiter,
-                ..Cells::default()
-            };
-        }
-        if let Some(Some(known)) = self.tables.cells.cues.get(column) {
-            return *known;
-        }
-        let cue = self.announced(&Heading::At(start, end), delimiter, column);
-        if let Some(kept) = self.tables.cells.cues.get_mut(column) {
-            *kept = Some(cue);
-        }
-        cue
-    }
-
-    fn announced(&self, heading: &Heading, delimiter: u8, column: usize) -> Option<Cue> {
-        match heading {
-            Heading::At(start, end) => {
-                cue::heading(cell(self.text.get(*start..*end)?, delimiter, column)?)
-            }
-            Heading::Kept(cues) => *cues.get(column)?,
         }
     }
 

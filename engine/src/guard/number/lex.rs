@@ -198,7 +198,7 @@ fn group(bytes: &[u8], start: usize, first: usize, run: &mut Run) -> (usize, usi
 #[inline]
 pub(in super::super) const fn digits(bytes: [u8; 8]) -> (usize, [u8; 8]) {
     let values = u64::from_le_bytes(bytes) ^ ZEROS;
-    let others = ((values & !HIGH) + BEYOND_NINE | values) & HIGH;
+    let others = (((values & !HIGH) + BEYOND_NINE) | values) & HIGH;
     (others.trailing_zeros() as usize / 8, values.to_le_bytes())
 }
 
