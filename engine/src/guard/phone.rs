@@ -159,6 +159,11 @@ fn joins(run: &Run, index: usize) -> bool {
 }
 
 fn national(run: &Run, from: usize) -> Option<Fit> {
+    // Without a trunk prefix only North America's numbers and China's are dialled.
+    let bare = run.digits(from, from + 1).first()? > &1;
+    if bare && !run.has(from, Lengths::of(&[3, 3, 4])) && !run.has(from, Lengths::of(&[3, 7])) {
+        return None;
+    }
     let mut best = None;
     for to in from + 1..=run.len().min(from + 6) {
         let slash = to == from + 2 && run.separator(to - 1) == Separator::Slash;

@@ -114,17 +114,16 @@ mod vector {
         }
 
         fn of(text: &[u8], start: usize) -> Option<Self> {
-            let rest = text.get(start..)?;
+            let len = text.len().checked_sub(start)?.min(BLOCK);
             let before = start.checked_sub(1).and_then(|before| text.get(before));
             let after_word = before.is_some_and(|byte| is_word(*byte));
             let after_digit = before.is_some_and(u8::is_ascii_digit);
-            let block: &[u8] = rest.first_chunk::<BLOCK>().map_or(rest, |block| block);
-            let kinds = kinds(block);
+            let kinds = kinds(text, start, len);
             let words = kinds.words << 1 | u64::from(after_word);
             let digits = kinds.digits << 1 | u64::from(after_digit);
-            (!block.is_empty()).then(|| Self {
+            (len > 0).then(|| Self {
                 start,
-                end: start + block.len(),
+                end: start + len,
                 bits: kinds.signs | kinds.capitals & !words | kinds.digits & !digits,
             })
         }
@@ -132,6 +131,8 @@ mod vector {
 
     /// Bytes classified at a time.
     const BLOCK: usize = 64;
+    /// Bytes of a vector.
+    const PART: usize = 16;
 
     /// A bit for each byte of a block.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,28 +153,51 @@ mod vector {
     /// `:` and `=`; lead bytes of two bytes, and of three.
     const SIGN: u8 = 32 | 64 | 128;
 
-    fn kinds(block: &[u8]) -> Kinds {
-        let mut padded = [0; BLOCK];
-        let block = match block.first_chunk::<BLOCK>() {
-            Some(block) => block,
-            None => {
-                padded
-                    .iter_mut()
-                    .zip(block)
-                    .for_each(|(to, from)| *to = *from);
-                &padded
+    /// The kinds of `len` bytes from `start` on, and of nothing after them.
+    fn kinds(text: &[u8], start: usize, len: usize) -> Kinds {
+        let end = start + len;
+        let mut kinds = Kinds::default();
+        let mut at = start;
+        while let Some(part) = text.get(at..end).and_then(<[u8]>::first_chunk) {
+            kinds.put(of(load(part)), at - start);
+            at += PART;
+        }
+        if at < end {
+            let last = match text.get(..end).and_then(<[u8]>::last_chunk) {
+                Some(last) => of(load(last)).without(at + PART - end),
+                None => of(load(&padded(text))).without(at),
+            };
+            kinds.put(last, at - start);
+        }
+        kinds
+    }
+
+    /// A text shorter than one part.
+    fn padded(text: &[u8]) -> [u8; PART] {
+        let mut padded = [0; PART];
+        let both = padded.iter_mut().zip(text);
+        both.for_each(|(to, from)| *to = *from);
+        padded
+    }
+
+    impl Kinds {
+        /// Adds those of bytes that stand `shift` after the first.
+        fn put(&mut self, part: Self, shift: usize) {
+            self.signs |= part.signs << shift;
+            self.capitals |= part.capitals << shift;
+            self.digits |= part.digits << shift;
+            self.words |= part.words << shift;
+        }
+
+        /// Those of all bytes but the first `count`.
+        fn without(self, count: usize) -> Self {
+            Self {
+                signs: self.signs >> count,
+                capitals: self.capitals >> count,
+                digits: self.digits >> count,
+                words: self.words >> count,
             }
-        };
-        let (parts, _) = block.as_chunks::<16>();
-        parts.iter().rev().fold(Kinds::default(), |kinds, part| {
-            let part = of(load(part));
-            Kinds {
-                signs: kinds.signs << 16 | part.signs,
-                capitals: kinds.capitals << 16 | part.capitals,
-                digits: kinds.digits << 16 | part.digits,
-                words: kinds.words << 16 | part.words,
-            }
-        })
+        }
     }
 
     fn of(bytes: v128) -> Kinds {
@@ -211,7 +235,7 @@ mod vector {
         }
     }
 
-    fn load(part: &[u8; 16]) -> v128 {
+    fn load(part: &[u8; PART]) -> v128 {
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *part;
         u8x16(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
     }

@@ -6,21 +6,37 @@ pub(super) const DELIMITERS: [u8; 5] = [b'\t', b'|', b';', b',', b' '];
 /// A bit for each delimiter.
 pub(super) const ALL_MARKS: u8 = (1 << DELIMITERS.len()) - 1;
 
-/// The delimiters that are in `text`, without a branch for each byte.
+/// The delimiters that are in `text`: sixteen bytes at a time, without a branch for any.
 pub(super) fn marks(text: &[u8]) -> u8 {
-    let mark = |byte: u8| {
-        u8::from(byte == b'\t')
-            | u8::from(byte == b'|') << 1
-            | u8::from(byte == b';') << 2
-            | u8::from(byte == b',') << 3
+    let mut lanes = [0; LANES];
+    let mut rest = text;
+    while let Some((head, _)) = rest.split_first_chunk::<{ LANES + 1 }>() {
+        mark(&mut lanes, head);
+        rest = rest.get(LANES..).unwrap_or_default();
+    }
+    let mut last = [0; LANES + 1];
+    for (to, from) in last.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    mark(&mut lanes, &last);
+    lanes.iter().fold(0, |marks, lane| marks | lane)
+}
+
+const LANES: usize = 16;
+
+/// Adds the marks of all bytes but the last, which tells whether a space before it is one of two.
+fn mark(lanes: &mut [u8; LANES], text: &[u8; LANES + 1]) {
+    let (Some(first), Some(second)) = (text.first_chunk::<LANES>(), text.last_chunk::<LANES>())
+    else {
+        return;
     };
-    let single = text.iter().fold(0, |marks, byte| marks | mark(*byte));
-    let second = text.get(1..).unwrap_or_default();
-    let pairs = text.iter().zip(second);
-    let double = pairs.fold(0, |double, (first, second)| {
-        double | u8::from(*first == b' ' && *second == b' ')
-    });
-    single | double << 4
+    for ((lane, first), second) in lanes.iter_mut().zip(first).zip(second) {
+        *lane |= u8::from(*first == b'\t')
+            | u8::from(*first == b'|') << 1
+            | u8::from(*first == b';') << 2
+            | u8::from(*first == b',') << 3
+            | (u8::from(*first == b' ') & u8::from(*second == b' ')) << 4;
+    }
 }
 
 /// A space stands for runs of two and more.

@@ -92,41 +92,70 @@ pub(super) fn is_mail(value: &[u8]) -> bool {
     host.contains(&b'.') && !host.iter().any(u8::is_ascii_digit)
 }
 
-/// What people write in place of a secret, by its first letter.
-const fn placeholders(first: u8) -> &'static [&'static [u8]] {
-    match first {
-        b'x' | b'X' => &[b"xxxx"],
-        b'*' => &[b"****"],
-        b'.' => &[b"..."],
-        b'y' | b'Y' => &[b"your"],
-        b'e' | b'E' => &[b"example"],
-        b'r' | b'R' => &[b"redacted"],
-        b'p' | b'P' => &[b"placeholder", b"process.env"],
-        b'c' | b'C' => &[b"changeme"],
-        b'$' => &[b"${"],
-        b'{' => &[b"{{"],
-        b'o' | b'O' => &[b"os.environ"],
-        b'g' | b'G' => &[b"getenv"],
-        b'0' => &[b"0000000000"],
-        b'i' | b'I' => &[b"insert"],
-        b'd' | b'D' => &[b"dummy"],
-        _ => &[],
+/// What people write in place of a secret.
+const PLACEHOLDERS: [&[u8]; 16] = [
+    b"xxxx",
+    b"****",
+    b"...",
+    b"your",
+    b"example",
+    b"redacted",
+    b"placeholder",
+    b"process.env",
+    b"changeme",
+    b"${",
+    b"{{",
+    b"os.environ",
+    b"getenv",
+    b"0000000000",
+    b"insert",
+    b"dummy",
+];
+
+/// By each byte the placeholders that have it first, and those that have it second, a bit each.
+static FIRST: [u16; 256] = with_letter(0);
+static SECOND: [u16; 256] = with_letter(1);
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn with_letter(place: usize) -> [u16; 256] {
+    let mut words = [0; 256];
+    let mut word = 0;
+    while word < PLACEHOLDERS.len() {
+        let letter = PLACEHOLDERS[word][place];
+        words[letter.to_ascii_lowercase() as usize] |= 1 << word;
+        words[letter.to_ascii_uppercase() as usize] |= 1 << word;
+        word += 1;
     }
+    words
 }
 
 /// A value that stands for a secret and is none.
 pub(in super::super) fn is_placeholder(value: &[u8]) -> bool {
-    let begins = |at: usize, word: &[u8]| {
-        let second = value.get(at + 1).map(u8::to_ascii_lowercase);
-        if second.as_ref() != word.get(1) {
-            return false;
-        }
-        let head = value.get(at..at + word.len());
-        head.is_some_and(|head| head.eq_ignore_ascii_case(word))
-    };
+    let seconds = value.get(1..).unwrap_or_default();
     matches!(value.first(), Some(b'$' | b'<' | b'{' | b'['))
-        || value.iter().enumerate().any(|(at, first)| {
-            let words = placeholders(*first);
-            words.iter().any(|word| begins(at, word))
+        || value.iter().zip(seconds).enumerate().any(|(at, pair)| {
+            let words = words_with(pair);
+            words != 0 && begins_at(value.get(at..).unwrap_or_default(), words)
         })
+}
+
+/// The placeholders that begin with these two bytes.
+fn words_with((first, second): (&u8, &u8)) -> u16 {
+    let with = |words: &[u16; 256], byte: &u8| words.get(usize::from(*byte)).copied();
+    with(&FIRST, first).unwrap_or_default() & with(&SECOND, second).unwrap_or_default()
+}
+
+/// One of `words`, a bit each, stands at the beginning of `value`, whatever its capitals.
+fn begins_at(value: &[u8], words: u16) -> bool {
+    let mut words = PLACEHOLDERS
+        .iter()
+        .enumerate()
+        .filter(|(word, _)| words >> word & 1 == 1);
+    words.any(|(_, word)| {
+        let head = value.get(..word.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(word))
+    })
 }
