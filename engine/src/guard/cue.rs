@@ -8,13 +8,14 @@
 
 mod fold;
 mod index;
+mod mark;
+mod near;
 mod phrases;
 mod word;
 mod words;
 
 use super::{Finding, Kind};
-use index::{PHRASE_SEED, join, look_up, may_end};
-use word::Ending;
+use index::{PHRASE_SEED, join, look_up};
 use words::{REACH_WORDS, Words};
 
 pub(super) use fold::{folded, folded_char};
@@ -129,26 +130,6 @@ pub(super) fn whole(cell: &str) -> Option<Cue> {
 
 /// The phrase that ends right before byte `at` of `text`.
 pub(super) fn ending(text: &str, at: usize) -> Option<Cue> {
-    if !can_end(text.as_bytes(), at) {
-        return None;
-    }
-    Words::before(text, at, NAME_PHRASE_WORDS, &[]).phrase(0)
-}
-
-/// Whether the last word before `at` is the last word of any phrase. Most words are not, and most
-/// are ASCII, which is all this looks at: other words are left to the full reading.
-fn can_end(text: &[u8], at: usize) -> bool {
-    const GAP_BYTES_MAX: usize = 8;
-    let head = text.get(..at).unwrap_or_default();
-    let gap = head.iter().rev().take(GAP_BYTES_MAX);
-    let gap = gap.take_while(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric());
-    let end = at - gap.count();
-    match word::ending(text, end) {
-        Ending::Word { hash, .. } => may_end(hash),
-        Ending::Value => false,
-        Ending::Other => {
-            let last = head.get(..end).and_then(<[u8]>::last);
-            last.is_some_and(|last| !last.is_ascii() || last.is_ascii_alphabetic())
-        }
-    }
+    near::ending(text, at, NAME_PHRASE_WORDS)
+        .unwrap_or_else(|near::Unread| Words::before(text, at, NAME_PHRASE_WORDS, &[]).phrase(0))
 }

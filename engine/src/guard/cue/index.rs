@@ -14,18 +14,15 @@ pub(super) const fn join(phrase: u32, word: u32) -> u32 {
 /// Slots of the index; a power of two with more than twice as many as phrases.
 const SLOTS: usize = 8192;
 
-/// (hash, 1 + index into [`PHRASES`]), open addressing; 0 is free.
-static INDEX: [(u32, u16); SLOTS] = index();
+/// Hash of a phrase and what it announces, open addressing.
+static INDEX: [(u32, Option<Cue>); SLOTS] = index();
 
 pub(super) fn look_up(hash: u32) -> Option<Cue> {
     let mut slot = hash as usize % SLOTS;
     loop {
-        let (held, entry) = *INDEX.get(slot)?;
-        if entry == 0 {
-            return None;
-        }
-        if held == hash {
-            return PHRASES.get(usize::from(entry) - 1).map(|(_, cue)| *cue);
+        let (held, cue) = *INDEX.get(slot)?;
+        if held == hash || cue.is_none() {
+            return cue;
         }
         slot = (slot + 1) % SLOTS;
     }
@@ -70,20 +67,20 @@ const fn last_words() -> [u64; LAST_SLOTS] {
     clippy::indexing_slicing,
     reason = "evaluated by the compiler: out of range is an error"
 )]
-const fn index() -> [(u32, u16); SLOTS] {
-    let mut slots = [(0, 0); SLOTS];
+const fn index() -> [(u32, Option<Cue>); SLOTS] {
+    let mut slots = [(0, None); SLOTS];
     let mut entry = 0;
     while entry < PHRASES.len() {
         let hash = phrase_hash(PHRASES[entry].0.as_bytes());
         let mut slot = hash as usize % SLOTS;
-        while slots[slot].1 != 0 {
+        while slots[slot].1.is_some() {
             assert!(
                 slots[slot].0 != hash,
                 "two phrases hash alike or one is there twice"
             );
             slot = (slot + 1) % SLOTS;
         }
-        slots[slot] = (hash, entry as u16 + 1);
+        slots[slot] = (hash, Some(PHRASES[entry].1));
         entry += 1;
     }
     slots

@@ -1,6 +1,7 @@
 //! One word, read to the left: eight letters at a time where they are ASCII.
 
 use super::fold::latin;
+use super::mark::Mark;
 
 /// The letters of a word in lower case, taken from its last to its first.
 #[derive(Clone, Copy, Debug)]
@@ -60,10 +61,61 @@ pub(super) enum Ending {
 }
 
 /// Reads the word that ends at `end`. A capital before a small letter begins one.
-pub(super) fn ending(text: &[u8], end: usize) -> Ending {
-    match text.get(..end).and_then(<[u8]>::last_chunk) {
-        Some(last) => groups(text, end, u64::from_le_bytes(*last)),
-        None => groups(text, end, first_group(text, end)),
+#[inline]
+fn ending(text: &[u8], end: usize) -> Ending {
+    let group = match text.get(..end).and_then(<[u8]>::last_chunk) {
+        Some(last) => u64::from_le_bytes(*last),
+        None => first_group(text, end),
+    };
+    let kinds = Kinds::of(group);
+    let humps = kinds.capitals & kinds.small >> 8;
+    // The highest byte that is no letter of the word.
+    let border = !kinds.letters & HIGH | humps >> 8;
+    let count = border.leading_zeros() / 8;
+    if border == 0 {
+        return if humps == 0 {
+            long(text, end, group)
+        } else {
+            word_of(end, 0, group, 8, true)
+        };
+    }
+    if count == 0 {
+        let digit = (group >> 56) as u8;
+        return if digit.is_ascii_digit() {
+            Ending::Value
+        } else {
+            Ending::Other
+        };
+    }
+    let taken = u64::MAX << (64 - 8 * count);
+    let word = Ending::Word {
+        hash: with_group(0, (group | SMALL) & taken),
+        start: end - count as usize,
+    };
+    // What stands before the letters belongs to the word when it is a digit or an accented letter.
+    match (group << (8 * count) >> 56) as u8 {
+        _ if humps & taken & HIGH != 0 => word,
+        b'0'..=b'9' => Ending::Value,
+        0x80.. => Ending::Other,
+        _ => word,
+    }
+}
+
+/// Reads the word that ends at `end` with a letter, or with a character beyond ASCII.
+#[inline]
+pub(super) fn any(text: &str, end: usize, last: Mark) -> Ending {
+    if matches!(last, Mark::Letter) {
+        return match ending(text.as_bytes(), end) {
+            Ending::Other => accented(text, end),
+            read => read,
+        };
+    }
+    match (accented(text, end), ideograph(text.as_bytes(), end)) {
+        (Ending::Other, Some(hash)) => Ending::Word {
+            hash,
+            start: end - 3,
+        },
+        (read, _) => read,
     }
 }
 
@@ -73,18 +125,6 @@ fn first_group(text: &[u8], end: usize) -> u64 {
     let head = text.get(..end).unwrap_or_default();
     let bytes = head.iter().map(|byte| u64::from(*byte) << 56);
     bytes.fold(0, |group, byte| group >> 8 | byte)
-}
-
-#[inline]
-fn groups(text: &[u8], end: usize, group: u64) -> Ending {
-    let kinds = Kinds::of(group);
-    let letters = (!kinds.letters & HIGH).leading_zeros() / 8;
-    let hump = (kinds.capitals & kinds.small >> 8).leading_zeros() / 8;
-    let count = letters.min(hump + 1);
-    if count == 8 && hump == 8 {
-        return long(text, end, group);
-    }
-    word_of(end, 0, group, count, hump < letters)
 }
 
 /// A word that ends at `end` and of whose group on the left `count` letters belong to it; a capital
@@ -154,7 +194,7 @@ pub(super) fn number(text: &[u8], end: usize) -> usize {
 }
 
 /// Hash of the ideograph or kana that ends at `end`, which is a word.
-pub(super) fn ideograph(text: &[u8], end: usize) -> Option<u32> {
+fn ideograph(text: &[u8], end: usize) -> Option<u32> {
     match text.get(..end)?.last_chunk()? {
         [0xe3, 0x80, _] => None,
         [first @ 0xe3..=0xed, second, third] => {
@@ -166,7 +206,7 @@ pub(super) fn ideograph(text: &[u8], end: usize) -> Option<u32> {
 }
 
 /// Reads the word that ends at `end` when it has accented letters of Latin script.
-pub(super) fn accented(text: &str, end: usize) -> Ending {
+fn accented(text: &str, end: usize) -> Ending {
     let bytes = text.as_bytes();
     let mut letters = Letters::NONE;
     let mut start = end;

@@ -3,11 +3,12 @@
 use super::super::{Finding, Kind};
 use super::fold::{Folded, fold};
 use super::index::{PHRASE_SEED, join, look_up, may_end, may_go_on};
+use super::mark::Mark;
 use super::word::{self, Ending, Letters};
 use super::{Context, Cue};
 
 /// Bytes looked at before a candidate.
-const REACH_BYTES: usize = 96;
+pub(super) const REACH_BYTES: usize = 96;
 /// The same with the findings between, which do not count.
 const REACH_BYTES_MAX: usize = 1536;
 /// Words looked at before a candidate; an ideograph is a word.
@@ -50,21 +51,31 @@ impl<'a> Words<'a> {
     }
 
     /// The word number `index`, read when it was not.
+    #[inline]
     pub(super) fn word(&mut self, index: usize) -> Option<u32> {
+        if index < self.len || self.read_to(index) {
+            return self.hashes.get(index).copied();
+        }
+        None
+    }
+
+    /// Reads up to word `index`; `false` where there are not so many.
+    fn read_to(&mut self, index: usize) -> bool {
         while self.len <= index {
             if self.done {
-                return None;
+                return false;
             }
             self.plain(index);
             if self.len <= index && !self.done {
                 self.read();
             }
         }
-        self.hashes.get(index).copied()
+        true
     }
 
-    /// Reads words of ASCII letters and the marks between them, which is most of a text, up to word
+    /// Reads words of letters and the marks between them, which is most of a text, up to word
     /// `index` or the first character that takes more.
+    #[inline]
     fn plain(&mut self, index: usize) {
         if !self.reader.between() {
             return;
@@ -74,53 +85,43 @@ impl<'a> Words<'a> {
         let most = self.most.min(index + 1);
         let mut end = self.end;
         let mut after = self.reader.after;
-        while self.len < most && end > border {
-            let Some(last) = text.get(end - 1).copied() else {
-                break;
-            };
+        while self.len < most
+            && end > border
+            && let Some(last) = text.get(end - 1).copied()
+        {
             let seen = self.len > 0;
-            let plain = match Mark::of(last) {
-                kind @ (Mark::Letter | Mark::Digit | Mark::Wide) => {
-                    let (hash, start) = match kind {
-                        Mark::Letter => match word::ending(text, end) {
-                            Ending::Word { hash, start } => (hash, start),
-                            _ => match word::accented(self.text, end) {
-                                Ending::Word { hash, start } => (hash, start),
-                                _ => break,
-                            },
-                        },
-                        Mark::Digit => (0, word::number(text, end)),
-                        _ => match word::accented(self.text, end) {
-                            Ending::Word { hash, start } => (hash, start),
-                            _ => match word::ideograph(text, end) {
-                                Some(hash) => (hash, end - 3),
-                                None => break,
-                            },
-                        },
+            let (hash, start) = match Mark::of(last) {
+                mark @ (Mark::Letter | Mark::Wide) => match word::any(self.text, end, mark) {
+                    Ending::Word { hash, start } => (hash, start),
+                    _ => break,
+                },
+                Mark::Digit => (0, word::number(text, end)),
+                mark => {
+                    let plain = match mark {
+                        Mark::Plain => true,
+                        Mark::Quote => !(seen && self.reader.keyed),
+                        Mark::Key => {
+                            self.reader.keyed |= !seen;
+                            true
+                        }
+                        Mark::Stop => !seen,
+                        Mark::Sentence => !(seen && matches!(after, ' ' | '\n')),
+                        _ => false,
                     };
-                    if start <= border && start > 0 || start == end {
+                    if !plain {
                         break;
                     }
-                    self.add(hash);
-                    end = start;
-                    after = if hash == 0 { '0' } else { 'a' };
+                    after = char::from(last);
+                    end -= 1;
                     continue;
                 }
-                Mark::Plain => true,
-                Mark::Quote => !(seen && self.reader.keyed),
-                Mark::Key => {
-                    self.reader.keyed |= !seen;
-                    true
-                }
-                Mark::Stop => !seen,
-                Mark::Sentence => !(seen && matches!(after, ' ' | '\n')),
-                Mark::Other => false,
             };
-            if !plain {
+            if start <= border && start > 0 || start == end {
                 break;
             }
-            after = char::from(last);
-            end -= 1;
+            self.add(hash);
+            end = start;
+            after = if hash == 0 { '0' } else { 'a' };
         }
         self.end = end;
         self.reader.after = after;
@@ -357,54 +358,6 @@ impl Reader {
         self.value = false;
         Some(hash)
     }
-}
-
-/// What an ASCII character between words does where words are read.
-#[derive(Clone, Copy)]
-enum Mark {
-    Letter,
-    Digit,
-    /// Of a character beyond ASCII.
-    Wide,
-    Plain,
-    /// Ends the reading of a key.
-    Quote,
-    Key,
-    /// Ends the reading.
-    Stop,
-    Sentence,
-    Other,
-}
-
-impl Mark {
-    fn of(byte: u8) -> Self {
-        MARKS.get(usize::from(byte)).copied().unwrap_or(Self::Other)
-    }
-}
-
-static MARKS: [Mark; 256] = marks();
-
-#[expect(
-    clippy::indexing_slicing,
-    reason = "evaluated by the compiler: out of range is an error"
-)]
-const fn marks() -> [Mark; 256] {
-    let mut marks = [Mark::Wide; 256];
-    let mut byte = 0;
-    while byte < 0x80 {
-        marks[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' => Mark::Letter,
-            b'0'..=b'9' => Mark::Digit,
-            b'\n' | b'\'' | b']' => Mark::Other,
-            b':' | b'=' => Mark::Key,
-            b'|' | b'\t' | b';' | b'<' | b'{' | b'[' => Mark::Stop,
-            b'"' | b',' | b'&' | b'`' => Mark::Quote,
-            b'.' | b'!' | b'?' => Mark::Sentence,
-            _ => Mark::Plain,
-        };
-        byte += 1;
-    }
-    marks
 }
 
 fn char_before(text: &str, end: usize) -> Option<char> {
