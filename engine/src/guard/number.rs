@@ -74,7 +74,7 @@ pub(super) fn run(scan: &mut Scanner<'_>, at: usize, digits_end: usize, run: &mu
                 return after;
             }
             // A short number is part of a date or nothing, but for four groups: an address.
-            let rest = run.digits(from, run.len()).len();
+            let rest = run.count(from, run.len());
             if rest < ID_DIGITS_MIN && run.len() < from + 4 {
                 from += 1;
                 continue;
@@ -121,7 +121,7 @@ fn identified(
         scan.found(kind, run.start_of(from), run.end_of(to - 1));
         return Some(to);
     }
-    if run.digits(from, run.len()).len() < ID_DIGITS_MIN {
+    if run.count(from, run.len()) < ID_DIGITS_MIN {
         return None;
     }
     let start = run.start_of(from);
@@ -154,9 +154,12 @@ fn accept(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
         return Some(to);
     }
     // Too few digits for all of them but two: an address, and what a country's code begins.
-    let near = run.digits(from, run.len().min(from + PHONE_GROUPS_MAX));
-    let dotted = run.separator(from + 1) == Separator::Dot;
-    if near.len() < SHAPE_DIGITS_MIN && !dotted && !run.plus && !near.starts_with(&[0, 0]) {
+    let near = run.len().min(from + PHONE_GROUPS_MAX);
+    if run.count(from, near) < SHAPE_DIGITS_MIN
+        && run.separator(from + 1) != Separator::Dot
+        && !run.plus
+        && !run.digits(from, near).starts_with(&[0, 0])
+    {
         return None;
     }
     let mut candidates = shape::candidates(run.len_of(from));

@@ -287,7 +287,7 @@ fn announced(run: &Run, from: usize) -> Option<Fit> {
         if to > from + 1 && !joins(run, to - 1) {
             break;
         }
-        let len = run.digits(from, to).len();
+        let len = run.count(from, to);
         if len > 12 {
             break;
         }

@@ -155,6 +155,7 @@ impl<'a> Scanner<'a> {
         self.earliest(self.bytes.len())
     }
 
+    #[inline]
     fn trigger(&mut self, at: usize) -> Option<usize> {
         self.triggers.next(self.bytes, at)
     }

@@ -263,6 +263,9 @@ impl Scanner<'_> {
         let Some(ahead) = self.bytes.get(line.seen..at) else {
             return;
         };
+        if ahead.is_empty() {
+            return;
+        }
         let last = memchr::memrchr(b'\n', ahead);
         if let Some(last) = last {
             let start = line.seen + last + 1;

@@ -97,6 +97,7 @@ mod vector {
     impl Triggers {
         /// The first trigger from `at` on. Inside of a word no capital begins anything, but for the `J`
         /// of `eyJ`, and no digit after another, but for one at `at` itself.
+        #[inline]
         pub(in super::super) fn next(&mut self, text: &[u8], mut at: usize) -> Option<usize> {
             if text.get(at)?.is_ascii_digit() {
                 return Some(at);

@@ -167,12 +167,10 @@ impl Run {
         len: usize,
     ) -> bool {
         let index = self.len;
-        let offset = |at: usize| u32::try_from(at - self.base).unwrap_or(u32::MAX);
         let place = Place {
-            start: offset(start),
-            end: offset(end),
+            start: (start - self.base) as u32,
+            end: (end - self.base) as u32,
         };
-        let small = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
         let (Some(to), Some(slot), Some(before), Some(digits)) = (
             self.places.get_mut(index),
             self.lens.get_mut(index),
@@ -182,9 +180,9 @@ impl Run {
             return false;
         };
         *to = place;
-        *slot = small(len);
+        *slot = len as u8;
         *before = separator as u8;
-        *digits = small(first + len);
+        *digits = (first + len) as u8;
         self.len = index + 1;
         true
     }
@@ -236,6 +234,15 @@ impl Run {
         let kept = self.digits.get(self.first(from)..end);
         kept.filter(|_| to <= self.len && end <= DIGITS_MAX)
             .unwrap_or_default()
+    }
+
+    /// How many digits [`Self::digits`] has.
+    pub(in super::super) fn count(&self, from: usize, to: usize) -> usize {
+        let end = self.first(to);
+        if end > DIGITS_MAX {
+            return 0;
+        }
+        end.saturating_sub(self.first(from))
     }
 
     /// The groups from `from` have these lengths.
