@@ -291,28 +291,32 @@ impl<'a> Scanner<'a> {
     /// First position from `at` whose byte does not satisfy `wanted`, looking at most `most` bytes
     /// on.
     pub(super) fn end_within(&self, at: usize, most: usize, wanted: impl Fn(u8) -> bool) -> usize {
-        let end = at.saturating_add(most).min(self.bytes.len());
-        let rest = self.bytes.get(at..end).unwrap_or_default();
-        let found = rest.iter().position(|byte| !wanted(*byte));
-        found.map_or_else(
-            || {
-                if rest.len() < most {
-                    self.touch();
-                }
-                at + rest.len()
-            },
-            |found| at + found,
-        )
+        let limit = at.saturating_add(most).min(self.bytes.len());
+        let head = self.bytes.get(..limit).unwrap_or_default();
+        let mut end = at;
+        while let Some(byte) = head.get(end) {
+            if !wanted(*byte) {
+                return end;
+            }
+            end += 1;
+        }
+        if end - at < most {
+            self.touch();
+        }
+        end
     }
 
     /// Start of the run of bytes satisfying `wanted` that ends at `at`, at most `most` bytes back.
     pub(super) fn start_of(&self, at: usize, most: usize, wanted: impl Fn(u8) -> bool) -> usize {
         let low = at.saturating_sub(most);
-        let head = self.bytes.get(low..at).unwrap_or_default();
-        low + head
-            .iter()
-            .rposition(|byte| !wanted(*byte))
-            .map_or(0, |index| index + 1)
+        let mut start = at;
+        while start > low
+            && let Some(byte) = self.bytes.get(start - 1)
+            && wanted(*byte)
+        {
+            start -= 1;
+        }
+        start
     }
 
     fn word_start(&self, at: usize) -> usize {
