@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
+use crate::digits::hex;
 use crate::json::{self, Kind, Span};
 
 /// Part of every key. A change of the canonical form changes it, and so parts old entries from new.
@@ -55,13 +56,6 @@ pub fn cache_key(
 /// SHA-256 of `bytes` in lower-case hexadecimal.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits
-        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-        .collect()
 }
 
 /// Feeds a document to the hash as tokens. Each has a kind and a length before its bytes, and

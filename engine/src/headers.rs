@@ -1,39 +1,92 @@
 //! HTTP headers as bytes: a client may send what is not UTF-8, and nothing here minds.
+//!
+//! They are kept in the form that a proxy-wasm host gives and takes them in: a count, the lengths of
+//! each name and value, then each text with a NUL after it. What came is read in place, and what goes
+//! is given away as it is.
+
+use std::fmt;
+
+/// Bytes of a count or a length.
+const NUMBER: usize = size_of::<u32>();
+/// Bytes of the lengths of one field.
+const LENGTHS: usize = 2 * NUMBER;
+/// Fields for which there is room at first.
+const ROOM: usize = 40;
+/// Bytes of a usual head.
+const TEXT_BYTES: usize = 1_024;
 
 /// Header fields in order, in one buffer. Names are lower case, as Envoy delivers them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Headers {
+    /// Room for the count, lengths, room for more lengths, texts.
     buffer: Vec<u8>,
-    fields: Vec<Field>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Field {
-    start: usize,
-    name_end: usize,
-    end: usize,
+    count: usize,
+    /// Where the lengths begin, and where the texts do.
+    lengths: usize,
+    texts: usize,
 }
 
 impl Headers {
     /// Room for `count` fields of `bytes` bytes together.
     pub fn with_capacity(count: usize, bytes: usize) -> Headers {
+        let texts = NUMBER.saturating_add(count.saturating_mul(LENGTHS));
+        let nuls = count.saturating_mul(2);
+        let mut buffer = Vec::with_capacity(texts.saturating_add(bytes).saturating_add(nuls));
+        buffer.resize(texts, 0);
         Headers {
-            buffer: Vec::with_capacity(bytes),
-            fields: Vec::with_capacity(count),
+            buffer,
+            count: 0,
+            lengths: NUMBER,
+            texts,
         }
+    }
+
+    /// Takes over what the host gave; `None` when that is not its form.
+    pub fn from_wire(buffer: Vec<u8>) -> Option<Headers> {
+        let count = number(&buffer, 0)?;
+        let texts = count.checked_mul(LENGTHS)?.checked_add(NUMBER)?;
+        let mut at = texts;
+        for number in buffer.get(NUMBER..texts)?.as_chunks::<NUMBER>().0 {
+            let length = usize::try_from(u32::from_le_bytes(*number)).ok()?;
+            at = at.checked_add(length)?.checked_add(1)?;
+        }
+        (at <= buffer.len()).then_some(Headers {
+            buffer,
+            count,
+            lengths: NUMBER,
+            texts,
+        })
+    }
+
+    /// The host's form.
+    pub fn wire(&mut self) -> &[u8] {
+        if self.buffer.is_empty() {
+            return &[0; NUMBER];
+        }
+        // The lengths have to end where the texts begin.
+        let size = self.count.saturating_mul(LENGTHS);
+        let end = self.lengths.saturating_add(size);
+        let lengths = self.texts.saturating_sub(size);
+        if lengths > self.lengths && self.texts <= self.buffer.len() {
+            self.buffer.copy_within(self.lengths..end, lengths);
+            self.lengths = lengths;
+        }
+        let start = self.lengths.saturating_sub(NUMBER);
+        let count = bytes_of(self.count);
+        if let Some(place) = self.buffer.get_mut(start..self.lengths) {
+            place.copy_from_slice(&count);
+        }
+        self.buffer.get(start..).unwrap_or_default()
     }
 
     /// Appends a field; several of one name are kept.
     pub fn push(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
-        let start = self.buffer.len();
-        self.buffer.extend_from_slice(name.as_ref());
-        let name_end = self.buffer.len();
-        self.buffer.extend_from_slice(value.as_ref());
-        self.fields.push(Field {
-            start,
-            name_end,
-            end: self.buffer.len(),
-        });
+        let (name, value) = (name.as_ref(), value.as_ref());
+        self.note(name.len(), value.len());
+        self.buffer.extend_from_slice(name);
+        self.buffer.push(0);
+        self.buffer.extend_from_slice(value);
+        self.buffer.push(0);
     }
 
     /// The first value of a field.
@@ -51,46 +104,154 @@ impl Headers {
 
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|field| {
-            (
-                self.buffer
-                    .get(field.start..field.name_end)
-                    .unwrap_or_default(),
-                self.buffer
-                    .get(field.name_end..field.end)
-                    .unwrap_or_default(),
-            )
-        })
+        self.fields().map(|field| field.parts())
     }
 
     /// Number of fields.
     pub fn len(&self) -> usize {
-        self.fields.len()
+        self.count
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
-    }
-
-    /// Bytes of all names and values.
-    pub fn byte_len(&self) -> usize {
-        self.buffer.len()
+        self.count == 0
     }
 
     /// The fields that `keep` accepts, in order.
     pub fn filtered(&self, mut keep: impl FnMut(&[u8]) -> bool) -> Headers {
-        let mut kept = Headers::with_capacity(self.fields.len() + 12, self.buffer.len() + 256);
-        for (name, value) in self.iter().filter(|(name, _)| keep(name)) {
-            kept.push(name, value);
+        let room = self.count.saturating_add(ROOM / 2);
+        let mut kept = Headers::with_capacity(room, self.buffer.len().max(TEXT_BYTES));
+        for field in self.fields() {
+            let (name, value) = field.parts();
+            if keep(name) {
+                kept.note(name.len(), value.len());
+                kept.buffer.extend_from_slice(field.text);
+            }
         }
         kept
     }
+
+    fn fields(&self) -> Fields<'_> {
+        let size = self.count.saturating_mul(LENGTHS);
+        let lengths = self.lengths..self.lengths.saturating_add(size);
+        Fields {
+            lengths: self.buffer.get(lengths).unwrap_or_default(),
+            texts: self.buffer.get(self.texts..).unwrap_or_default(),
+        }
+    }
+
+    /// Notes the lengths of a field whose text is to follow.
+    fn note(&mut self, name: usize, value: usize) {
+        let mut at = self.lengths.saturating_add(self.count * LENGTHS);
+        if at.saturating_add(LENGTHS) > self.texts {
+            self.widen();
+            at = self.lengths.saturating_add(self.count * LENGTHS);
+        }
+        let place = self.buffer.get_mut(at..at.saturating_add(LENGTHS));
+        if let Some((of_name, of_value)) = place.and_then(|it| it.split_at_mut_checked(NUMBER)) {
+            of_name.copy_from_slice(&bytes_of(name));
+            of_value.copy_from_slice(&bytes_of(value));
+            self.count += 1;
+        }
+    }
+
+    /// Makes room for more lengths.
+    fn widen(&mut self) {
+        let texts = self.buffer.get(self.texts..).unwrap_or_default();
+        let room = self.count.saturating_add(ROOM);
+        let mut wider = Headers::with_capacity(room, texts.len().saturating_add(TEXT_BYTES));
+        wider.buffer.extend_from_slice(texts);
+        wider.count = self.count;
+        let size = self.count.saturating_mul(LENGTHS);
+        let lengths = self
+            .buffer
+            .get(self.lengths..self.lengths.saturating_add(size));
+        let place = wider.buffer.get_mut(NUMBER..NUMBER.saturating_add(size));
+        if let (Some(place), Some(lengths)) = (place, lengths) {
+            place.copy_from_slice(lengths);
+        }
+        *self = wider;
+    }
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Headers) -> bool {
+        self.count == other.count && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Headers {}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |bytes| String::from_utf8_lossy(bytes);
+        f.debug_map()
+            .entries(self.iter().map(|(name, value)| (text(name), text(value))))
+            .finish()
+    }
+}
+
+struct Fields<'a> {
+    lengths: &'a [u8],
+    texts: &'a [u8],
+}
+
+/// One field.
+struct Field<'a> {
+    /// Name and value, each with a NUL after it.
+    text: &'a [u8],
+    name: usize,
+}
+
+impl<'a> Field<'a> {
+    #[inline]
+    fn parts(&self) -> (&'a [u8], &'a [u8]) {
+        let (name, value) = self.text.split_at_checked(self.name).unwrap_or_default();
+        let value = value.get(1..value.len().saturating_sub(1));
+        (name, value.unwrap_or_default())
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Field<'a>> {
+        let (lengths, rest) = self.lengths.split_first_chunk::<LENGTHS>()?;
+        let (name, value) = (number(lengths, 0)?, number(lengths, NUMBER)?);
+        let size = name.checked_add(value)?.checked_add(2)?;
+        let (text, texts) = self.texts.split_at_checked(size)?;
+        (self.lengths, self.texts) = (rest, texts);
+        Some(Field { text, name })
+    }
+}
+
+#[inline]
+fn number(bytes: &[u8], at: usize) -> Option<usize> {
+    let number = bytes.get(at..)?.first_chunk::<NUMBER>()?;
+    usize::try_from(u32::from_le_bytes(*number)).ok()
+}
+
+fn bytes_of(number: usize) -> [u8; NUMBER] {
+    u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn wire(fields: &[(&[u8], &[u8])]) -> Vec<u8> {
+        let mut bytes = bytes_of(fields.len()).to_vec();
+        for (name, value) in fields {
+            bytes.extend(bytes_of(name.len()));
+            bytes.extend(bytes_of(value.len()));
+        }
+        for text in fields.iter().flat_map(|(name, value)| [name, value]) {
+            bytes.extend_from_slice(text);
+            bytes.push(0);
+        }
+        bytes
+    }
 
     #[test]
     fn fields_keep_order_bytes_and_repeats() {
@@ -106,5 +267,54 @@ mod tests {
             kept.iter().map(|(_, v)| v.len()).collect::<Vec<_>>(),
             [2, 1]
         );
+    }
+
+    #[test]
+    fn the_hosts_form_comes_and_goes() {
+        let fields: [(&[u8], &[u8]); 3] = [(b":path", b"/"), (b"a", b""), (b"", b"\0\xff")];
+        let bytes = wire(&fields);
+        let mut headers = Headers::from_wire(bytes.clone()).expect("headers");
+        assert!(headers.iter().eq(fields));
+        assert_eq!(headers.wire(), bytes);
+        headers.push("b", "1");
+        assert_eq!(headers.len(), 4);
+        assert_eq!(headers.get("b"), Some(b"1".as_slice()));
+        assert_eq!(headers.get(":path"), Some(b"/".as_slice()));
+        assert_eq!(Headers::default().wire(), wire(&[]));
+        assert_eq!(Headers::with_capacity(3, 9).wire(), wire(&[]));
+    }
+
+    #[test]
+    fn any_number_of_fields_can_be_added_and_sent() {
+        let mut headers = Headers::default();
+        let mut fields = Vec::new();
+        for count in 0..3 * ROOM {
+            let name = format!("name-{count}");
+            headers.push(&name, "value");
+            fields.push(name);
+            let fields: Vec<(&[u8], &[u8])> = fields
+                .iter()
+                .map(|name| (name.as_bytes(), b"value".as_slice()))
+                .collect();
+            assert!(headers.iter().eq(fields.iter().copied()));
+            assert_eq!(headers.wire(), wire(&fields));
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_hosts_form_is_no_header() {
+        let whole = wire(&[(b"a", b"b"), (b"c", b"d")]);
+        for length in 0..whole.len() {
+            assert!(Headers::from_wire(whole[..length].to_vec()).is_none());
+        }
+        assert!(Headers::from_wire(vec![0xff; 64]).is_none());
+    }
+
+    #[test]
+    fn the_same_fields_are_equal_wherever_they_lie() {
+        let mut pushed = Headers::default();
+        pushed.push("a", "b");
+        assert_eq!(Headers::from_wire(wire(&[(b"a", b"b")])), Some(pushed));
+        assert_eq!(Headers::default(), Headers::with_capacity(4, 4));
     }
 }

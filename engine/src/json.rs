@@ -4,6 +4,7 @@
 //! passed it, and answers with places in it. A body that did not pass gives wrong places or `None`,
 //! never a panic and never an endless loop. Nothing here recurses: nesting costs no stack.
 
+mod checked;
 mod edits;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod writer;
 
 use std::borrow::Cow;
 
+pub(crate) use checked::Checked;
 pub use edits::Edits;
 pub use validate::{Malformed, document};
 pub use walk::Walk;

@@ -11,6 +11,7 @@ pub mod wire;
 pub mod address;
 pub mod cache_key;
 pub mod dialect;
+mod digits;
 pub mod endpoint;
 pub mod event_stream;
 pub mod exchange;

@@ -1,7 +1,6 @@
 //! What tokens cost, in whole nano-dollars. No float is involved anywhere.
 
-use std::fmt::Write;
-
+use crate::digits::Decimal;
 use crate::usage::{NANO_PER_USD, NanoUsd, Usage};
 use crate::wire::Price;
 
@@ -87,15 +86,20 @@ pub fn nano(usd: &str) -> Option<NanoUsd> {
 
 /// Nano-dollars as dollars, a plain decimal without exponent and trailing zeros: `"0.0000525"`.
 pub fn usd(nano: NanoUsd) -> String {
-    let sign = if nano < 0 { "-" } else { "" };
-    let nano = nano.unsigned_abs();
     let scale = NANO_PER_USD.unsigned_abs();
-    let mut text = format!("{sign}{}", nano / scale);
+    let mut text = String::with_capacity(24);
+    if nano < 0 {
+        text.push('-');
+    }
+    let nano = nano.unsigned_abs();
+    text.push_str(Decimal::of(nano / scale).as_str());
     let fraction = nano % scale;
     if fraction != 0 {
-        // Writing to a `String` does not fail.
-        let _ = write!(text, ".{fraction:09}");
-        text.truncate(text.trim_end_matches('0').len());
+        text.push('.');
+        // Ten digits, of which the first keeps the zeros behind it.
+        let digits = Decimal::of(scale + fraction);
+        let digits = digits.as_str().get(1..).unwrap_or_default();
+        text.push_str(digits.trim_end_matches('0'));
     }
     text
 }

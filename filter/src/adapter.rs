@@ -56,10 +56,10 @@ impl HttpContext for Adapter {
             .as_ref()
             .and_then(|exchange| vm::drive(exchange, |exchange, env| exchange.on_attempt(env)));
         let Some(forward) = attempt.flatten() else {
-            host::reply(503, &engine::headers::Headers::default(), b"");
+            host::reply(503, engine::headers::Headers::default(), b"");
             return Action::Pause;
         };
-        host::set_headers(Map::Request, &forward.headers);
+        host::set_headers(Map::Request, forward.headers);
         if end {
             return Action::Continue;
         }

@@ -131,13 +131,13 @@ fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8
 pub(crate) fn headers(map: Map) -> Headers {
     // SAFETY: out-pointers live through the call.
     returned(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) })
-        .and_then(|bytes| deserialized(&bytes))
+        .and_then(Headers::from_wire)
         .unwrap_or_default()
 }
 
 /// Replaces all headers of a map.
-pub(crate) fn set_headers(map: Map, headers: &Headers) -> bool {
-    let bytes = serialized(headers);
+pub(crate) fn set_headers(map: Map, mut headers: Headers) -> bool {
+    let bytes = headers.wire();
     // SAFETY: the slice lives through the call.
     unsafe { proxy_set_header_map_pairs(map as u32, bytes.as_ptr(), bytes.len()) == OK }
 }
@@ -216,8 +216,8 @@ pub(crate) fn close(stream: Stream) {
 }
 
 /// Answers a request here.
-pub(crate) fn reply(status: u16, headers: &Headers, body: &[u8]) {
-    let headers = serialized(headers);
+pub(crate) fn reply(status: u16, mut headers: Headers, body: &[u8]) {
+    let headers = headers.wire();
     let details = "weir";
     // SAFETY: the slices live through the call.
     unsafe {
@@ -333,45 +333,4 @@ pub(crate) fn post_outside(
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
     hostcalls::dispatch_http_call(cluster, headers, Some(body), vec![], timeout).ok()
-}
-
-/// The host's form of a header map: count, lengths of each pair, then each text with a NUL after.
-fn deserialized(bytes: &[u8]) -> Option<Headers> {
-    let number = |at: usize| -> Option<usize> {
-        let raw = bytes.get(at..at.checked_add(4)?)?;
-        usize::try_from(u32::from_le_bytes(raw.try_into().ok()?)).ok()
-    };
-    let count = number(0)?;
-    let mut at = count.checked_mul(8)?.checked_add(4)?;
-    let mut headers = Headers::with_capacity(count, bytes.len().saturating_sub(at));
-    for index in 0..count {
-        let lengths = index.checked_mul(8)?.checked_add(4)?;
-        let name_end = at.checked_add(number(lengths)?)?;
-        let value = name_end.checked_add(1)?;
-        let value_end = value.checked_add(number(lengths.checked_add(4)?)?)?;
-        headers.push(bytes.get(at..name_end)?, bytes.get(value..value_end)?);
-        at = value_end.checked_add(1)?;
-    }
-    Some(headers)
-}
-
-fn serialized(headers: &Headers) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(headers.len() * 10 + headers.byte_len() + 4);
-    let length = |text: &[u8]| u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
-    bytes.extend_from_slice(
-        &u32::try_from(headers.len())
-            .unwrap_or(u32::MAX)
-            .to_le_bytes(),
-    );
-    for (name, value) in headers.iter() {
-        bytes.extend_from_slice(&length(name));
-        bytes.extend_from_slice(&length(value));
-    }
-    for (name, value) in headers.iter() {
-        bytes.extend_from_slice(name);
-        bytes.push(0);
-        bytes.extend_from_slice(value);
-        bytes.push(0);
-    }
-    bytes
 }

@@ -75,7 +75,7 @@ impl Policy {
             }
             Some(Step::Forward(forward)) => {
                 self.mark();
-                host::set_headers(Map::Request, &forward.headers);
+                host::set_headers(Map::Request, forward.headers);
                 if let Some(body) = &forward.body {
                     host::set_bytes(Buffer::RequestBody, body);
                 }
@@ -86,12 +86,12 @@ impl Policy {
                 Action::Continue
             }
             Some(Step::Reply(reply)) => {
-                host::reply(reply.status, &reply.headers, &reply.body);
+                host::reply(reply.status, reply.headers, &reply.body);
                 Action::Pause
             }
             None => {
                 // The VM's state is not reachable: fail closed.
-                host::reply(500, &engine::headers::Headers::default(), b"");
+                host::reply(500, engine::headers::Headers::default(), b"");
                 Action::Pause
             }
         }
@@ -155,13 +155,13 @@ impl Policy {
         let step = vm::drive(exchange, |exchange, env| {
             exchange.on_answer_body(env, body, end)
         });
-        let Some(step) = step else {
+        let Some(mut step) = step else {
             return Action::Continue;
         };
         if step.hold {
             return Action::Pause;
         }
-        if let Some(headers) = &step.headers {
+        if let Some(headers) = step.headers.take() {
             host::set_headers(Map::Response, headers);
         }
         if let Some(body) = &step.body {
@@ -307,7 +307,7 @@ impl HttpContext for Policy {
         match step {
             Some(AnswerHead::Hold) => Action::Pause,
             Some(AnswerHead::Send(headers)) => {
-                host::set_headers(Map::Response, &headers);
+                host::set_headers(Map::Response, headers);
                 Action::Continue
             }
             Some(AnswerHead::Pass) | None => Action::Continue,

@@ -222,7 +222,7 @@ impl Root {
             if let Some(Step::Reply(reply)) = step {
                 log::error!("weir: no request body arrives; set allow_on_headers_stop_iteration");
                 host::enter(context);
-                host::reply(reply.status, &reply.headers, &reply.body);
+                host::reply(reply.status, reply.headers, &reply.body);
             }
         }
     }

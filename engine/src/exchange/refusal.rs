@@ -2,6 +2,7 @@
 
 use super::{Exchange, Reply, State, Step};
 use crate::dialect;
+use crate::digits::Decimal;
 use crate::headers::Headers;
 use crate::ingress::Ingress;
 use crate::period;
@@ -156,14 +157,14 @@ impl Exchange {
             let Some(state) = state else {
                 continue;
             };
-            headers.push(limit, state.limit.to_string());
-            headers.push(remaining, state.remaining.to_string());
+            headers.push(limit, Decimal::of(state.limit));
+            headers.push(remaining, Decimal::of(state.remaining));
             headers.push(reset, duration(state.reset_ms));
             if self.client_form() == Some(Ingress::Messages) {
                 // A whole second, not before the instant that is meant.
                 let at_s = self.rate_ms.saturating_add(state.reset_ms).div_ceil(1_000);
-                headers.push(their_limit, state.limit.to_string());
-                headers.push(their_remaining, state.remaining.to_string());
+                headers.push(their_limit, Decimal::of(state.limit));
+                headers.push(their_remaining, Decimal::of(state.remaining));
                 headers.push(their_reset, period::rfc3339(at_s.saturating_mul(1_000)));
             }
         }
@@ -172,24 +173,27 @@ impl Exchange {
 
 /// A duration as OpenAI writes it: `12ms`, `1s`, `6m0s`, `1h0m0s`.
 fn duration(ms: u64) -> String {
+    let mut text = String::with_capacity(12);
+    let mut add = |number: u64, unit: &str| {
+        text.push_str(Decimal::of(number).as_str());
+        text.push_str(unit);
+    };
     match ms {
-        0..=999 => format!("{ms}ms"),
+        0..=999 => add(ms, "ms"),
+        1000..=59_999 if (ms / 100).is_multiple_of(10) => add(ms / 1000, "s"),
         1000..=59_999 => {
-            let tenths = ms / 100;
-            if tenths.is_multiple_of(10) {
-                format!("{}s", tenths / 10)
-            } else {
-                format!("{}.{}s", tenths / 10, tenths % 10)
-            }
+            add(ms / 1000, ".");
+            add(ms % 1000 / 100, "s");
         }
-        60_000..=3_599_999 => format!("{}m{}s", ms / 60_000, ms % 60_000 / 1000),
-        _ => format!(
-            "{}h{}m{}s",
-            ms / 3_600_000,
-            ms % 3_600_000 / 60_000,
-            ms % 60_000 / 1000
-        ),
+        _ => {
+            if ms >= 3_600_000 {
+                add(ms / 3_600_000, "h");
+            }
+            add(ms % 3_600_000 / 60_000, "m");
+            add(ms % 60_000 / 1000, "s");
+        }
     }
+    text
 }
 
 #[cfg(test)]

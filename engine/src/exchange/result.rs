@@ -3,10 +3,14 @@
 use super::Exchange;
 use super::upstream::stays_behind;
 use crate::dialect;
+use crate::digits::Decimal;
 use crate::headers::Headers;
 use crate::json::{self, Edits, Kind};
 use crate::price;
 use crate::usage::{NanoUsd, Usage};
+
+/// Bytes of a usual `metadata`.
+const METADATA_BYTES: usize = 128;
 
 impl Exchange {
     /// Head of an answer: the provider's own, less what stays behind, and ours.
@@ -23,7 +27,7 @@ impl Exchange {
                 && (length.is_none() || name != b"content-type")
                 && !(ours && name.starts_with(b"x-ratelimit-"))
         });
-        headers.push(":status", self.answer.status.to_string());
+        headers.push(":status", Decimal::of(self.answer.status));
         let foreign = |kind: &[u8]| {
             dialect::is_stream(kind) && !kind.starts_with(dialect::EVENT_STREAM.as_bytes())
         };
@@ -33,7 +37,7 @@ impl Exchange {
         }
         if let Some(length) = length {
             headers.push("content-type", "application/json");
-            headers.push("content-length", length.to_string());
+            headers.push("content-length", Decimal::of_len(length));
         }
         self.push_common(&mut headers);
         if let Some(target) = self.target() {
@@ -43,9 +47,9 @@ impl Exchange {
             headers.push("x-weir-guardrails-held", self.holding_checks().join(","));
         }
         if result.is_none() && self.tokens_in > 0 {
-            headers.push("x-weir-tokens-in", self.tokens_in.to_string());
+            headers.push("x-weir-tokens-in", Decimal::of(self.tokens_in));
         }
-        headers.push("x-weir-attempts", self.progress.attempts.to_string());
+        headers.push("x-weir-attempts", Decimal::of(self.progress.attempts));
         headers
     }
 }
@@ -60,21 +64,24 @@ pub(super) fn push_result(
     headers.push("x-weir-model", model);
     if let Some((cost, usage)) = result {
         headers.push("x-weir-cost-usd", price::usd(cost));
-        headers.push("x-weir-tokens-in", usage.input.to_string());
-        headers.push("x-weir-tokens-out", usage.output.to_string());
+        headers.push("x-weir-tokens-in", Decimal::of(usage.input));
+        headers.push("x-weir-tokens-out", Decimal::of(usage.output));
     }
 }
 
 pub(super) fn metadata(hit: bool, provider: &str, cost: NanoUsd, usage: Option<Usage>) -> String {
-    let mut out = format!("{{\"cache_hit\":{hit},\"provider\":\"").into_bytes();
+    let mut out = Vec::with_capacity(METADATA_BYTES);
+    out.extend_from_slice(b"{\"cache_hit\":");
+    out.extend_from_slice(if hit { b"true" } else { b"false" });
+    out.extend_from_slice(b",\"provider\":\"");
     json::escape_into(provider, &mut out);
-    out.extend_from_slice(format!("\",\"cost_usd\":{}", price::usd(cost)).as_bytes());
+    out.extend_from_slice(b"\",\"cost_usd\":");
+    out.extend_from_slice(price::usd(cost).as_bytes());
     if let Some(usage) = usage {
-        let tokens = format!(
-            ",\"tokens_in\":{},\"tokens_out\":{}",
-            usage.input, usage.output
-        );
-        out.extend_from_slice(tokens.as_bytes());
+        out.extend_from_slice(b",\"tokens_in\":");
+        out.extend_from_slice(Decimal::of(usage.input).as_ref());
+        out.extend_from_slice(b",\"tokens_out\":");
+        out.extend_from_slice(Decimal::of(usage.output).as_ref());
     }
     out.push(b'}');
     String::from_utf8(out).unwrap_or_default()

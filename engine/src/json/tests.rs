@@ -277,7 +277,7 @@ fn an_edit_inside_a_removed_member_does_not_bring_it_back() {
     assert_eq!(edits.apply(body), br#"{"a":1,"b":2}"#);
 }
 
-fn jsonish() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn jsonish() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
         "{",
         "}",
@@ -312,7 +312,7 @@ fn jsonish() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat().into_bytes())
 }
 
-fn json_value() -> impl Strategy<Value = serde_json::Value> {
+pub(super) fn json_value() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
         any::<bool>().prop_map(Into::into),

@@ -34,12 +34,7 @@ pub fn document(body: &[u8]) -> Result<Span, Malformed> {
             what: "not UTF-8",
         });
     }
-    let mut scan = Scan {
-        body,
-        at: 0,
-        open: 0,
-        depth: 0,
-    };
+    let mut scan = Scan::new(body);
     scan.space();
     let start = scan.at;
     scan.value_tree()?;
@@ -51,17 +46,32 @@ pub fn document(body: &[u8]) -> Result<Span, Malformed> {
     Ok(Span { start, end })
 }
 
-struct Scan<'a> {
-    body: &'a [u8],
-    at: usize,
+/// A cursor that finds every fault of what it passes, but for bytes that are not UTF-8.
+#[derive(Clone, Debug)]
+pub(super) struct Scan<'a> {
+    pub(super) body: &'a [u8],
+    pub(super) at: usize,
     /// Open containers, the innermost in the lowest bit: 1 for an object.
     open: u128,
-    depth: usize,
+    pub(super) depth: usize,
+    /// Containers that are open around the value that is being passed.
+    floor: usize,
 }
 
-impl Scan<'_> {
+impl<'a> Scan<'a> {
+    pub(super) fn new(body: &'a [u8]) -> Scan<'a> {
+        Scan {
+            body,
+            at: 0,
+            open: 0,
+            depth: 0,
+            floor: 0,
+        }
+    }
+
     /// One value with all that it contains.
-    fn value_tree(&mut self) -> Result<(), Malformed> {
+    pub(super) fn value_tree(&mut self) -> Result<(), Malformed> {
+        self.floor = self.depth;
         loop {
             let opened = self.leaf_or_open()?;
             if opened && !self.closes_empty()? {
@@ -76,7 +86,9 @@ impl Scan<'_> {
     /// Passes a scalar, or opens a container and says so.
     fn leaf_or_open(&mut self) -> Result<bool, Malformed> {
         match self.peek() {
-            Some(b'"') => self.string()?,
+            Some(b'"') => {
+                self.string()?;
+            }
             Some(b'{') => return self.push(1),
             Some(b'[') => return self.push(0),
             Some(b't') => self.word(b"true")?,
@@ -89,7 +101,7 @@ impl Scan<'_> {
         Ok(false)
     }
 
-    fn push(&mut self, kind: u128) -> Result<bool, Malformed> {
+    pub(super) fn push(&mut self, kind: u128) -> Result<bool, Malformed> {
         if self.depth >= JSON_DEPTH_MAX {
             return Err(self.malformed("nested too deeply"));
         }
@@ -99,7 +111,7 @@ impl Scan<'_> {
         Ok(true)
     }
 
-    fn pop(&mut self) {
+    pub(super) fn pop(&mut self) {
         self.depth -= 1;
         self.open >>= 1;
         self.at += 1;
@@ -125,7 +137,7 @@ impl Scan<'_> {
 
     /// Behind a value: passes closing brackets and one comma. `false` when the document is whole.
     fn next_in_container(&mut self) -> Result<bool, Malformed> {
-        while self.depth > 0 {
+        while self.depth > self.floor {
             self.space();
             match (self.peek(), self.in_object()) {
                 (Some(b','), true) => {
@@ -162,16 +174,21 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn string(&mut self) -> Result<(), Malformed> {
+    /// Passes a string, and says whether it holds escapes.
+    pub(super) fn string(&mut self) -> Result<bool, Malformed> {
         self.at += 1;
+        let mut escaped = false;
         loop {
             self.at += plain_run(self.body.get(self.at..).unwrap_or_default());
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(());
+                    return Ok(escaped);
                 }
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') => {
+                    self.escape()?;
+                    escaped = true;
+                }
                 Some(_) => return Err(self.malformed("control character in a string")),
                 None => return Err(self.malformed("the document ends inside a string")),
             }
@@ -208,7 +225,7 @@ impl Scan<'_> {
     fn numbers(&mut self) -> Result<(), Malformed> {
         self.number()?;
         while let Some([b',', b'-' | b'0'..=b'9']) = self.body.get(self.at..self.at + 2)
-            && self.depth > 0
+            && self.depth > self.floor
             && !self.in_object()
         {
             self.at += 1;
@@ -252,7 +269,7 @@ impl Scan<'_> {
     }
 
     #[inline]
-    fn space(&mut self) {
+    pub(super) fn space(&mut self) {
         // Compact documents have none: the common case is one compare.
         if self.peek().is_some_and(is_space) {
             self.at = skip_space(self.body, self.at);
@@ -260,7 +277,7 @@ impl Scan<'_> {
     }
 
     #[inline]
-    fn peek(&self) -> Option<u8> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.body.get(self.at).copied()
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::members::{Fault, OF_MESSAGE, OF_REQUEST, Seen};
 use super::{CHOICES_MAX, ChatRequest, Message, OUTSIDE_MESSAGES, Place, RequestError, Role};
-use crate::json::{self, Kind, Span, Walk};
+use crate::json::{self, Checked, Kind, Span};
 use crate::limits::MESSAGES_MAX;
 use crate::reply::Code;
 
@@ -14,15 +14,16 @@ mod values;
 pub(super) use call::read as read_call;
 
 pub(super) fn read(body: &[u8]) -> Result<ChatRequest, RequestError> {
-    let mut reader = Reader::new(body)?;
-    reader.request()?;
+    let mut reader = Reader::new(body);
+    let read = reader.request();
+    reader.finish(read)?;
     let mut found = reader.found;
     found.output_cap = reader.max_completion_tokens.or(reader.max_tokens);
     Ok(found)
 }
 
 struct Reader<'a> {
-    walk: Walk<'a>,
+    walk: Checked<'a>,
     body: &'a [u8],
     found: ChatRequest,
     max_completion_tokens: Option<u64>,
@@ -32,27 +33,26 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Stands in front of the first member of a valid document.
-    fn new(body: &'a [u8]) -> Result<Reader<'a>, RequestError> {
-        let root = json::document(body).map_err(|malformed| RequestError {
-            code: Code::InvalidJson,
-            param: None,
-            message: format!("The request body is not valid JSON: {malformed}"),
-        })?;
-        let mut reader = Reader {
-            walk: Walk::new(body, root),
+    /// Stands in front of a document that nobody has looked at.
+    fn new(body: &'a [u8]) -> Reader<'a> {
+        Reader {
+            walk: Checked::new(body),
             body,
             found: ChatRequest {
-                root,
                 choices: 1,
                 ..ChatRequest::default()
             },
             max_completion_tokens: None,
             max_tokens: None,
             message: OUTSIDE_MESSAGES,
-        };
-        if reader.walk.enter(b'{') {
-            return Ok(reader);
+        }
+    }
+
+    /// Steps into the document.
+    fn open(&mut self) -> Result<(), RequestError> {
+        self.found.root.start = self.walk.position();
+        if self.walk.enter(b'{') {
+            return Ok(());
         }
         Err(RequestError {
             code: Code::InvalidRequest,
@@ -61,7 +61,27 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// What was read counts once the whole document turns out to be one, and so does what is wrong
+    /// with it.
+    fn finish(&mut self, read: Result<(), RequestError>) -> Result<(), RequestError> {
+        self.found.root.end = self.walk.passed();
+        if read.is_ok() && self.walk.finish() {
+            return Ok(());
+        }
+        let malformed = match (json::document(self.body), read) {
+            (Ok(_), Err(error)) => return Err(error),
+            (document, _) => document.err(),
+        };
+        let why = malformed.map_or_else(String::new, |malformed| format!(": {malformed}"));
+        Err(RequestError {
+            code: Code::InvalidJson,
+            param: None,
+            message: format!("The request body is not valid JSON{why}"),
+        })
+    }
+
     fn request(&mut self) -> Result<(), RequestError> {
+        self.open()?;
         let mut seen = Seen::default();
         while let Some(key) = self.walk.key() {
             let name = &*name(self.body, key);
