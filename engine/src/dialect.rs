@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::Edits;
+use crate::json::{Edits, Span};
 use crate::request::{ChatRequest, RequestError};
 use crate::usage::Usage;
 use crate::wire::{Dialect, ParameterRules};
@@ -168,6 +168,8 @@ pub struct Answer {
     pub usage: Option<Usage>,
     /// The delivered text for counting; filled only when `usage` is `None`.
     pub text: String,
+    /// The object that the body is, where it is known to have no member `metadata`.
+    pub bare_root: Option<Span>,
 }
 
 /// Why a `200` is no answer.

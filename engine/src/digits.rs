@@ -54,6 +54,14 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     text
 }
 
+/// Appends the last `count` hexadecimal digits of a number.
+pub(crate) fn push_hex(text: &mut String, number: u64, count: u32) {
+    for place in (0..count).rev() {
+        let digit = (number >> (4 * place)) & 15;
+        text.push(char::from_digit(digit as u32, 16).unwrap_or('0'));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +74,8 @@ mod tests {
             assert_eq!(hex(&bytes), format!("{number:016x}"));
         }
         assert_eq!(Decimal::of_len(42).as_str(), "42");
+        let mut text = String::from("x");
+        push_hex(&mut text, 0x1_00ab, 4);
+        assert_eq!(text, "x00ab");
     }
 }

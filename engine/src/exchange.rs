@@ -30,7 +30,10 @@ mod attempt;
 mod bound;
 mod counting;
 mod decoding;
+mod document;
+mod failing;
 mod guarding;
+mod id;
 mod judging;
 mod membership;
 mod models;
@@ -44,6 +47,7 @@ mod report;
 mod request;
 mod result;
 mod stream;
+mod streaming;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -171,7 +175,8 @@ pub struct AnswerBody {
 pub struct Exchange {
     id: String,
     started_ms: u64,
-    trace_id: String,
+    /// The caller's own, when it is not the exchange's.
+    trace_id: Option<String>,
     state: State,
     /// Unknown until a path was found that there is.
     endpoint: Option<Endpoint>,
@@ -197,7 +202,7 @@ pub struct Exchange {
     untranslatable: Option<RequestError>,
     /// The chat completion that was asked for, by the client or by the translation.
     request: Option<ChatRequest>,
-    plan: Plan,
+    plan: Rc<Plan>,
     progress: attempt::Progress,
     held_nano: NanoUsd,
     bound: bound::Bound,
@@ -315,8 +320,8 @@ impl Exchange {
     /// Begins an exchange. `id` must be unique over all workers and replicas.
     pub fn new(id: String, now_ms: u64) -> Exchange {
         Exchange {
-            trace_id: id.clone(),
             id,
+            trace_id: None,
             started_ms: now_ms,
             state: State::Receiving,
             endpoint: None,
@@ -334,7 +339,7 @@ impl Exchange {
             translated: None,
             untranslatable: None,
             request: None,
-            plan: Plan::default(),
+            plan: Rc::default(),
             progress: attempt::Progress::default(),
             held_nano: 0,
             bound: bound::Bound::default(),

@@ -81,7 +81,12 @@ impl Headers {
 
     /// Appends a field; several of one name are kept.
     pub fn push(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
-        let (name, value) = (name.as_ref(), value.as_ref());
+        self.push_bytes(name.as_ref(), value.as_ref());
+    }
+
+    // One copy of it stays in the caches, where one at each place would not.
+    #[inline(never)]
+    fn push_bytes(&mut self, name: &[u8], value: &[u8]) {
         self.note(name.len(), value.len());
         self.buffer.extend_from_slice(name);
         self.buffer.push(0);
@@ -89,7 +94,15 @@ impl Headers {
         self.buffer.push(0);
     }
 
+    /// Appends all fields of another head.
+    pub fn extend(&mut self, other: &Headers) {
+        for field in other.fields() {
+            self.append(field);
+        }
+    }
+
     /// The first value of a field.
+    #[inline(never)]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.iter()
             .find(|(key, _)| *key == name.as_bytes())
@@ -122,10 +135,8 @@ impl Headers {
         let room = self.count.saturating_add(ROOM / 2);
         let mut kept = Headers::with_capacity(room, self.buffer.len().max(TEXT_BYTES));
         for field in self.fields() {
-            let (name, value) = field.parts();
-            if keep(name) {
-                kept.note(name.len(), value.len());
-                kept.buffer.extend_from_slice(field.text);
+            if keep(field.parts().0) {
+                kept.append(field);
             }
         }
         kept
@@ -138,6 +149,12 @@ impl Headers {
             lengths: self.buffer.get(lengths).unwrap_or_default(),
             texts: self.buffer.get(self.texts..).unwrap_or_default(),
         }
+    }
+
+    fn append(&mut self, field: Field<'_>) {
+        let (name, value) = field.parts();
+        self.note(name.len(), value.len());
+        self.buffer.extend_from_slice(field.text);
     }
 
     /// Notes the lengths of a field whose text is to follow.
@@ -267,6 +284,9 @@ mod tests {
             kept.iter().map(|(_, v)| v.len()).collect::<Vec<_>>(),
             [2, 1]
         );
+        headers.extend(&kept);
+        assert_eq!(headers.len(), 5);
+        assert!(headers.iter().skip(3).eq(kept.iter()));
     }
 
     #[test]

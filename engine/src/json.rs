@@ -206,6 +206,16 @@ pub fn is_named(body: &[u8], key: Span, name: &str) -> bool {
     raw == name.as_bytes() || (raw.contains(&b'\\') && unescape(raw) == name)
 }
 
+/// The bytes of a member's name, escapes resolved.
+pub(crate) fn name(body: &[u8], key: Span) -> Cow<'_, [u8]> {
+    let raw = key.of(body);
+    if raw.contains(&b'\\') {
+        Cow::Owned(unescape(raw).into_bytes())
+    } else {
+        Cow::Borrowed(raw)
+    }
+}
+
 /// The text of a string value, escapes resolved; `None` for any other value.
 pub fn string(body: &[u8], value: Span) -> Option<Cow<'_, str>> {
     let raw = value.of(body).strip_prefix(b"\"")?.strip_suffix(b"\"")?;

@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 
 use crate::ledger::{self, Ask};
 use crate::usage::NanoUsd;
-use crate::wire::{Admit, Grant, LeaseGrant, LeaseState, RateState, Rates};
+use crate::wire::{Admit, Grant, LeaseGrant, LeaseState, Quote, RateState, Rates};
 
 mod grant;
 
@@ -55,25 +55,60 @@ struct Lease {
     kept: Option<(NanoUsd, u64)>,
 }
 
-impl Leases {
-    /// Admits an exchange under a lease for such as it: the lease's id and the permission. `None` when
-    /// there is none, or not enough is left, or the sidecar has to look into its cache.
-    pub fn admit(&mut self, admit: &Admit, now_ms: u64) -> Option<(String, Grant)> {
-        if admit.cache.is_some() {
-            return None;
-        }
-        let lease = self.current.get_mut(&admit.sharing)?;
-        if now_ms >= lease.granted.until_ms {
-            return None;
-        }
-        let ask = Ask {
-            exchange: &admit.exchange,
-            key: &admit.key,
-            scopes: &[],
+/// What a lease has to know of a request; as in [`Admit`].
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// [`Admit::sharing`].
+    pub sharing: &'a str,
+    /// [`Admit::targets`], which need no names here.
+    pub quotes: &'a [Quote],
+    /// [`Admit::output_cap`].
+    pub output_cap: Option<u64>,
+    /// [`Admit::choices`].
+    pub choices: u32,
+    /// [`Admit::tokens_in`].
+    pub tokens_in: u64,
+    /// Whether the exact cache is to be asked first.
+    pub is_cached: bool,
+}
+
+impl<'a> From<&'a Admit> for Wanted<'a> {
+    fn from(admit: &'a Admit) -> Wanted<'a> {
+        Wanted {
+            sharing: &admit.sharing,
             quotes: &admit.targets,
             output_cap: admit.output_cap,
             choices: admit.choices,
             tokens_in: admit.tokens_in,
+            is_cached: admit.cache.is_some(),
+        }
+    }
+}
+
+impl Leases {
+    /// Admits an exchange under a lease for such as it: the lease's id and the permission. `None` when
+    /// there is none, or not enough is left, or the sidecar has to look into its cache.
+    pub fn admit<'a>(
+        &mut self,
+        wanted: impl Into<Wanted<'a>>,
+        now_ms: u64,
+    ) -> Option<(String, Grant)> {
+        let wanted = wanted.into();
+        if wanted.is_cached {
+            return None;
+        }
+        let lease = self.current.get_mut(wanted.sharing)?;
+        if now_ms >= lease.granted.until_ms {
+            return None;
+        }
+        let ask = Ask {
+            exchange: "",
+            key: "",
+            scopes: &[],
+            quotes: wanted.quotes,
+            output_cap: wanted.output_cap,
+            choices: wanted.choices,
+            tokens_in: wanted.tokens_in,
             user: "",
             tags: &[],
             slice_tokens: None,
@@ -89,7 +124,7 @@ impl Leases {
             return None;
         }
         let requests = less(lease.requests, 1)?;
-        let tokens = less(lease.tokens, admit.tokens_in)?;
+        let tokens = less(lease.tokens, wanted.tokens_in)?;
         (lease.requests, lease.tokens) = (requests, tokens);
         lease.left_nano = lease.left_nano.saturating_sub(hold_nano);
         lease.running = lease.running.saturating_add(1);

@@ -1,17 +1,22 @@
 //! From route configuration, key and policy to an ordered list of targets.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use crate::endpoint::Through;
+use crate::headers::Headers;
 use crate::limits;
 use crate::policy::PolicyIndex;
 use crate::reply::Code;
 use crate::route::{CacheRule, ErrorRules, Node, Strategy};
 use crate::wire::{KeyRecord, Price, Provider};
 
+mod memo;
 mod passage;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use memo::Plans;
 
 /// Output tokens held for a model whose limit nobody stated.
 pub const OUTPUT_TOKENS_UNSTATED: u64 = 32_768;
@@ -49,6 +54,20 @@ pub struct Target {
     pub fall_on: ErrorRules,
     /// Milliseconds an attempt may take (a stream: be silent), 0 for no limit.
     pub timeout_ms: u64,
+    /// What a request's head says of the way to it.
+    pub(crate) ways: Ways,
+}
+
+/// Parts of request heads that are the same each time, for requests without and with a stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ways([OnceCell<Headers>; 2]);
+
+impl Ways {
+    /// The part for such requests, which `make` makes once.
+    pub(crate) fn get(&self, stream: bool, make: impl FnOnce() -> Headers) -> Option<&Headers> {
+        let way = self.0.get(usize::from(stream))?;
+        Some(way.get_or_init(make))
+    }
 }
 
 /// Why there is no plan.
@@ -102,6 +121,7 @@ impl Inherited {
             retry_on: self.retry_on.clone(),
             fall_on: self.fall_on.clone(),
             timeout_ms: self.timeout_ms,
+            ways: Ways::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use hashbrown::HashMap;
 
 use crate::guard::{self, Detectors};
+use crate::plan::Plans;
 use crate::wire::{Defaults, Model, Policy, Provider};
 
 /// A [`Policy`] with its indexes. Immutable: a new policy is a new value.
@@ -20,6 +21,7 @@ pub struct PolicyIndex {
     detectors: Rc<Detectors>,
     /// Secrets of tenants that were asked for.
     tenant_keys: RefCell<HashMap<String, [u8; 32]>>,
+    plans: Plans,
 }
 
 /// Tenants whose secrets are remembered. At the cap all are forgotten.
@@ -98,6 +100,11 @@ impl PolicyIndex {
     /// Models that `/v1/models` shows, in configuration order.
     pub fn listed(&self) -> impl Iterator<Item = &Rc<Model>> {
         self.models.iter().filter(|model| model.listed)
+    }
+
+    /// Plans of requests that bring no route.
+    pub(crate) fn plans(&self) -> &Plans {
+        &self.plans
     }
 
     /// What finds personal data: the built-in detectors and the operator's own.

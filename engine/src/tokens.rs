@@ -58,7 +58,8 @@ impl Encoding {
     /// estimated; their own `usage` settles what they cost. A maker's prefix (`openai/`) and
     /// `ft:` are passed over.
     pub fn of_model(model: &str) -> Encoding {
-        let name = model.rsplit('/').next().unwrap_or(model);
+        let slash = model.bytes().rposition(|byte| byte == b'/');
+        let name = slash.and_then(|at| model.get(at + 1..)).unwrap_or(model);
         let name = name.strip_prefix("ft:").unwrap_or(name);
         let is = |family: &str| {
             name.strip_prefix(family)

@@ -113,12 +113,7 @@ pub(crate) fn begin() -> Option<Shared> {
     with(|vm| {
         vm.counter = vm.counter.wrapping_add(1);
         let now_ms = host::now_ms();
-        let id = format!(
-            "wr-{:011x}{:016x}{:06x}",
-            now_ms,
-            vm.seed,
-            vm.counter & 0xff_ffff
-        );
+        let id = Exchange::id_of(now_ms, vm.seed, vm.counter);
         let exchange = Rc::new(RefCell::new(Exchange::new(id.clone(), now_ms)));
         vm.live.insert(id, exchange.clone());
         exchange

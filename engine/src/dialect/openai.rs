@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::{Answer, DecodeError, Encoded, Target, failure};
-use crate::json::{self, Edits, Kind, Member, Span, Writer};
+use crate::json::{self, Checked, Edits, Member, Span, Writer};
 use crate::request::ChatRequest;
 use crate::usage::Usage;
 use crate::wire::Dialect;
@@ -100,7 +100,8 @@ fn rename_old_cap(model: &str, request: &ChatRequest, body: &[u8], edits: &mut E
 
 /// The model's name without the maker that some providers put before it.
 fn bare_name(model: &str) -> &str {
-    model.rsplit('/').next().unwrap_or(model)
+    let slash = model.bytes().rposition(|byte| byte == b'/');
+    slash.and_then(|at| model.get(at + 1..)).unwrap_or(model)
 }
 
 fn is_o_series(name: &str) -> bool {
@@ -114,17 +115,25 @@ fn quoted(text: &str) -> Vec<u8> {
 }
 
 pub(super) fn decode_answer(body: Vec<u8>) -> Result<Answer, DecodeError> {
-    let root = json::document(&body).map_err(|_| DecodeError::Invalid)?;
-    if json::kind(&body, root) != Some(Kind::Object) {
+    let mut walk = Checked::new(&body);
+    let start = walk.position();
+    if !walk.enter(b'{') {
         return Err(DecodeError::Invalid);
     }
-    let (mut error, mut used) = (None, None);
-    for member in json::members(&body, root) {
-        if json::is_named(&body, member.key, "usage") {
-            used = Some(member.value);
-        } else if json::is_named(&body, member.key, "error") {
-            error = Some(member.value);
+    let (mut error, mut used, mut metadata) = (None, None, None);
+    while let Some(key) = walk.key() {
+        match &*json::name(&body, key) {
+            b"usage" => used = counts(&body, &mut walk),
+            b"error" => error = walk.skip(),
+            b"metadata" => metadata = walk.skip(),
+            _ => {
+                walk.skip();
+            }
         }
+    }
+    let end = walk.passed();
+    if !walk.finish() {
+        return Err(DecodeError::Invalid);
     }
     if let Some(error) = error
         && let Some(error) = failure::from_error(&body, error)
@@ -134,12 +143,18 @@ pub(super) fn decode_answer(body: Vec<u8>) -> Result<Answer, DecodeError> {
             &error,
         )));
     }
-    let usage = used.and_then(|value| usage(&body, value));
+    let usage = used.and_then(|counts| counts.usage(&body));
     let mut text = String::new();
     if usage.is_none() {
         chunk::look(&body, &mut text);
     }
-    Ok(Answer { body, usage, text })
+    let root = Some(Span { start, end });
+    Ok(Answer {
+        body,
+        usage,
+        text,
+        bare_root: root.filter(|_| metadata.is_none()),
+    })
 }
 
 /// Reads a `usage` object; `None` for anything that counts nothing.
@@ -151,30 +166,21 @@ pub(crate) fn usage(body: &[u8], value: Span) -> Option<Usage> {
     for member in json::members(body, value) {
         found.note(body, member);
     }
-    let prompt = found.prompt.or(found.input);
-    let completion = found.completion.or(found.output);
-    if prompt.is_none() && completion.is_none() {
+    found.usage(body)
+}
+
+/// The same of a document that is being read; the value is passed.
+fn counts(body: &[u8], walk: &mut Checked<'_>) -> Option<Counts> {
+    if !walk.enter(b'{') {
+        walk.skip();
         return None;
     }
-    let input = prompt.unwrap_or_default();
-    let total = found.total.unwrap_or_default();
-    let detail = |group: Option<Span>, name: &str| {
-        let count = group.and_then(|group| json::member(body, group, name));
-        count.and_then(|count| json::number_u64(body, count))
-    };
-    Some(Usage {
-        input,
-        cached_input: detail(found.prompt_details, "cached_tokens")
-            .or(found.cache_hit)
-            .unwrap_or_default(),
-        cache_write: detail(found.prompt_details, "cache_write_tokens").unwrap_or_default(),
-        output: completion
-            .unwrap_or_default()
-            .max(total.saturating_sub(input)),
-        reasoning: detail(found.completion_details, "reasoning_tokens")
-            .or(found.reasoning)
-            .unwrap_or_default(),
-    })
+    let mut found = Counts::default();
+    while let Some(key) = walk.key() {
+        let value = walk.skip()?;
+        found.note(body, Member { key, value });
+    }
+    Some(found)
 }
 
 /// Members of a `usage` object; of several that have one name the last.
@@ -192,23 +198,47 @@ struct Counts {
 }
 
 impl Counts {
-    fn note(&mut self, body: &[u8], member: Member) {
-        let Some(name) = json::unescaped(member.key.of(body)) else {
-            return;
+    fn usage(&self, body: &[u8]) -> Option<Usage> {
+        let prompt = self.prompt.or(self.input);
+        let completion = self.completion.or(self.output);
+        if prompt.is_none() && completion.is_none() {
+            return None;
+        }
+        let input = prompt.unwrap_or_default();
+        let total = self.total.unwrap_or_default();
+        let detail = |group: Option<Span>, name: &str| {
+            let count = group.and_then(|group| json::member(body, group, name));
+            count.and_then(|count| json::number_u64(body, count))
         };
-        let place = match name.as_ref() {
-            "prompt_tokens" => &mut self.prompt,
-            "input_tokens" => &mut self.input,
-            "completion_tokens" => &mut self.completion,
-            "output_tokens" => &mut self.output,
-            "total_tokens" => &mut self.total,
-            "prompt_cache_hit_tokens" => &mut self.cache_hit,
-            "reasoning_tokens" => &mut self.reasoning,
-            "prompt_tokens_details" => {
+        Some(Usage {
+            input,
+            cached_input: detail(self.prompt_details, "cached_tokens")
+                .or(self.cache_hit)
+                .unwrap_or_default(),
+            cache_write: detail(self.prompt_details, "cache_write_tokens").unwrap_or_default(),
+            output: completion
+                .unwrap_or_default()
+                .max(total.saturating_sub(input)),
+            reasoning: detail(self.completion_details, "reasoning_tokens")
+                .or(self.reasoning)
+                .unwrap_or_default(),
+        })
+    }
+
+    fn note(&mut self, body: &[u8], member: Member) {
+        let place = match &*json::name(body, member.key) {
+            b"prompt_tokens" => &mut self.prompt,
+            b"input_tokens" => &mut self.input,
+            b"completion_tokens" => &mut self.completion,
+            b"output_tokens" => &mut self.output,
+            b"total_tokens" => &mut self.total,
+            b"prompt_cache_hit_tokens" => &mut self.cache_hit,
+            b"reasoning_tokens" => &mut self.reasoning,
+            b"prompt_tokens_details" => {
                 self.prompt_details = Some(member.value);
                 return;
             }
-            "completion_tokens_details" => {
+            b"completion_tokens_details" => {
                 self.completion_details = Some(member.value);
                 return;
             }

@@ -40,7 +40,12 @@ pub fn decode_answer(body: Vec<u8>) -> Result<Answer, DecodeError> {
     if usage.is_none() {
         delivered(&body, root, &mut text);
     }
-    Ok(Answer { body, usage, text })
+    Ok(Answer {
+        body,
+        usage,
+        text,
+        bare_root: None,
+    })
 }
 
 /// Judges a stream by all its bytes so far; `end` says that no more will come.

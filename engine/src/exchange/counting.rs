@@ -5,7 +5,7 @@
 use super::{Endpoint, Env, Exchange};
 use crate::plan::Plan;
 use crate::tokens::Encoding;
-use crate::wire::Admit;
+use crate::wire::Quote;
 
 /// Body of a request that may be counted later: it is kept until its answer is there.
 const LATER_BYTES_MAX: usize = 16 * 1024;
@@ -50,13 +50,12 @@ impl Exchange {
     }
 
     /// The same for a request that no lease took at its bound.
-    pub(super) fn count_for(&mut self, env: &mut Env<'_>, admit: &mut Admit) -> bool {
+    pub(super) fn count_for(&mut self, env: &mut Env<'_>, quotes: &mut Vec<Quote>) -> bool {
         if !self.count_prompt(env) {
             return false;
         }
-        admit.tokens_in = self.tokens_in;
         let targets = self.plan.targets.iter();
-        admit.targets = targets.map(|it| self.quote(it, self.tokens_in)).collect();
+        *quotes = targets.map(|it| self.quote(it, self.tokens_in)).collect();
         true
     }
 

@@ -31,7 +31,11 @@ impl Exchange {
             Form::Native(_) if self.endpoint == Some(Endpoint::CountTokens) => count(body),
             Form::Native(Ingress::Messages) => {
                 let read = dialect::decode_answer(dialect, model, created_s, body.clone())?;
-                Ok(dialect::Answer { body, ..read })
+                Ok(dialect::Answer {
+                    body,
+                    bare_root: None,
+                    ..read
+                })
             }
             Form::Native(Ingress::Responses) => dialect::responses::decode_answer(body),
             Form::Native(_) => dialect::decode_answer(Dialect::Openai, model, created_s, body),
@@ -39,6 +43,7 @@ impl Exchange {
                 body,
                 usage: None,
                 text: String::new(),
+                bare_root: None,
             }),
         }
     }
@@ -123,5 +128,6 @@ fn count(body: Vec<u8>) -> Result<dialect::Answer, DecodeError> {
         body,
         usage: Some(Usage::default()),
         text: String::new(),
+        bare_root: None,
     })
 }

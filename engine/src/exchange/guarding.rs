@@ -42,25 +42,29 @@ impl Exchange {
         &mut self,
         policy: &PolicyIndex,
         key: &KeyRecord,
-        asked: &Guardrails,
+        asked: Option<&Guardrails>,
     ) -> Result<(), Box<Step>> {
         let defaults = policy.defaults();
-        let places = [&defaults.guardrails, &key.guardrails, asked];
-        if places.iter().all(|rules| rules.is_empty()) {
+        let places = [Some(&defaults.guardrails), Some(&key.guardrails), asked];
+        let places = places.into_iter().flatten();
+        let places = || places.clone();
+        if places().all(|rules| rules.is_empty()) {
             return Ok(());
         }
-        let known = asked.check_types(policy.detectors());
-        let known = known.and_then(|()| asked.check_judges(defaults.judges.iter()));
-        if let Err(error) = known {
-            return Err(self.refuse_rules(&error));
+        if let Some(asked) = asked {
+            let known = asked.check_types(policy.detectors());
+            let known = known.and_then(|()| asked.check_judges(defaults.judges.iter()));
+            if let Err(error) = known {
+                return Err(self.refuse_rules(&error));
+            }
         }
         let rules = |of: fn(&Guardrails) -> &[PiiRule]| {
-            let rules = places.iter().flat_map(|place| of(place));
+            let rules = places().flat_map(of);
             Actions::of(rules, Some(policy.detectors()))
         };
         let checks = |of: fn(&Guardrails) -> &[Check]| -> Vec<Check> {
             let mut checks: Vec<Check> = Vec::new();
-            for check in places.iter().flat_map(|place| of(place)) {
+            for check in places().flat_map(of) {
                 let check = resolved(check, &defaults.judges);
                 if !checks.contains(&check) {
                     checks.push(check);
@@ -81,10 +85,8 @@ impl Exchange {
             detectors,
             key: policy.tenant_key(&key.tenant),
             // Each place that has rules has a say, and the strictest holds.
-            allow_unread: places
-                .iter()
-                .all(|place| place.is_empty() || place.allow_unread),
-            report: places.iter().any(|place| place.report),
+            allow_unread: places().all(|place| place.is_empty() || place.allow_unread),
+            report: places().any(|place| place.report),
             input_checks: checks(|place| &place.input.checks),
             output_checks: checks(|place| &place.output.checks),
             judges: defaults.judges.iter().cloned().map(Rc::new).collect(),

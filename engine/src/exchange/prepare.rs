@@ -1,10 +1,13 @@
 //! Everything that is decided about a request before the sidecar is asked.
 
+use std::rc::Rc;
+
 use super::{Endpoint, Env, Exchange, Step};
 use crate::cache_key::{WITHOUT_INFLUENCE, cache_key};
 use crate::dialect::{Form, embeddings};
 use crate::json::{self, Span};
-use crate::plan::{self, Plan, Target};
+use crate::plan::{self, Plan, PlanError, Target};
+use crate::policy::PolicyIndex;
 use crate::price;
 use crate::reply::Code;
 use crate::request::RequestError;
@@ -17,25 +20,19 @@ use crate::wire::{Admit, CacheAsk, CacheStatus, KeyRecord, Price, Quote};
 const STATES: [&str; 2] = ["container", "conversation"];
 
 impl Exchange {
-    /// What to ask the sidecar for, or the answer when it needs not be asked.
-    pub(super) fn prepare(&mut self, env: &mut Env<'_>) -> Result<Admit, Box<Step>> {
+    /// Plans the request, or answers it when nobody needs to be asked. Gives what each target costs,
+    /// without names.
+    pub(super) fn prepare(&mut self, env: &mut Env<'_>) -> Result<Vec<Quote>, Box<Step>> {
         let Some((policy, key)) = env.policy.zip(self.key.clone()) else {
             return Err(Box::new(self.refuse(Code::StateUnavailable, None)));
         };
         let config = self.route_config(key.config.as_deref())?;
         self.budget_status = policy.defaults().budget_status;
-        self.watch(policy, &key, &config.guardrails)?;
+        let asked = config.as_ref().map(|config| &config.guardrails);
+        self.watch(policy, &key, asked)?;
         self.read()?;
         self.unread_output()?;
-        let model = self.model_asked().to_owned();
-        let ask = plan::Request {
-            model: &model,
-            key: &key,
-            policy,
-            random: env.random,
-            through: self.through(),
-        };
-        let mut plan = match Plan::new(&config.root, &ask) {
+        let mut plan = match self.planned(env, policy, &key, config.as_ref()) {
             Ok(plan) => plan,
             Err(error) => return Err(Box::new(self.refuse(error.code, Some(error.message)))),
         };
@@ -44,7 +41,7 @@ impl Exchange {
             self.plan_count(env, &mut plan)?;
         }
         if !self.makes_something() {
-            for target in &mut plan.targets {
+            for target in &mut Rc::make_mut(&mut plan).targets {
                 target.price.per_call = 0;
             }
         }
@@ -52,17 +49,24 @@ impl Exchange {
         self.sharing = self.sharing_of(&key, &policy.defaults().governed, &plan);
         let quotes = self.quotes(env, &plan);
         self.check_input()?;
-        self.plan_cache(&plan, &key, &model);
-        let choices = self.request.as_ref().map_or(1, |request| request.choices);
-        let admit = Admit {
+        self.plan_cache(&plan, &key);
+        self.plan = plan;
+        Ok(quotes)
+    }
+
+    /// The question to the sidecar about a request that was prepared.
+    pub(super) fn asking(&self, mut quotes: Vec<Quote>) -> Admit {
+        for (quote, target) in quotes.iter_mut().zip(&self.plan.targets) {
+            quote.provider.clone_from(&target.provider.name);
+            quote.model.clone_from(&target.model);
+        }
+        Admit {
             exchange: self.id.clone(),
-            key: key.id.clone(),
+            key: self.key_id().to_owned(),
             at_ms: self.started_ms,
             targets: quotes,
-            output_cap: self
-                .output_asked()
-                .map(|cap| cap.saturating_mul(choices.into())),
-            choices,
+            output_cap: self.output_wanted(),
+            choices: self.choices(),
             stream: self.streams() && !self.holds_streams(),
             tokens_in: self.tokens_in,
             cache: self.cache_key.clone().map(|key| CacheAsk {
@@ -73,12 +77,37 @@ impl Exchange {
             tags: self.tags.clone(),
             address: self.address.clone(),
             sharing: self.sharing.clone(),
-        };
-        self.plan = plan;
-        Ok(admit)
+        }
     }
 
-    fn route_config(&mut self, of_key: Option<&str>) -> Result<RouteConfig, Box<Step>> {
+    /// Output tokens that the request itself allows, over all choices.
+    pub(super) fn output_wanted(&self) -> Option<u64> {
+        let cap = self.output_asked()?;
+        Some(cap.saturating_mul(self.choices().into()))
+    }
+
+    fn planned(
+        &self,
+        env: &Env<'_>,
+        policy: &PolicyIndex,
+        key: &Rc<KeyRecord>,
+        config: Option<&RouteConfig>,
+    ) -> Result<Rc<Plan>, PlanError> {
+        let ask = plan::Request {
+            model: self.model_asked(),
+            key,
+            policy,
+            random: env.random,
+            through: self.through(),
+        };
+        match config {
+            None => policy.plans().plan(key, &ask),
+            Some(config) => Plan::new(&config.root, &ask).map(Rc::new),
+        }
+    }
+
+    /// The route configuration of the request, else the key's.
+    fn route_config(&mut self, of_key: Option<&str>) -> Result<Option<RouteConfig>, Box<Step>> {
         let sent = self.wishes.config.take();
         let text = match &sent {
             Some(bytes) => match std::str::from_utf8(bytes) {
@@ -91,9 +120,9 @@ impl Exchange {
             None => of_key,
         };
         let Some(text) = text else {
-            return Ok(RouteConfig::default());
+            return Ok(None);
         };
-        RouteConfig::parse(text).map_err(|error| {
+        RouteConfig::parse(text).map(Some).map_err(|error| {
             let message = error.to_string();
             Box::new(self.refuse_param(Code::ConfigInvalid, Some(message), Some(error.member)))
         })
@@ -101,9 +130,15 @@ impl Exchange {
 
     /// Takes targets off the plan that cannot carry this request. When none is left the first
     /// one's reason is the answer.
-    fn drop_impossible(&mut self, plan: &mut Plan) -> Result<(), Box<Step>> {
+    fn drop_impossible(&mut self, plan: &mut Rc<Plan>) -> Result<(), Box<Step>> {
         let mut reason = None;
-        plan.targets.retain(|target| match self.encodable(target) {
+        if let [target] = plan.targets.as_slice()
+            && self.encodable(target).is_ok()
+        {
+            return Ok(());
+        }
+        let targets = &mut Rc::make_mut(plan).targets;
+        targets.retain(|target| match self.encodable(target) {
             Ok(()) => true,
             Err(error) => {
                 reason.get_or_insert(error);
@@ -122,13 +157,17 @@ impl Exchange {
 
     /// Looking at what is there, ending it or removing it is no call to pay for.
     fn makes_something(&self) -> bool {
+        if self.through().is_none() {
+            return true;
+        }
         let path = self.head.text(":path").unwrap_or_default();
         let path = path.split('?').next().unwrap_or_default();
         self.head.get(":method") == Some(b"POST") && !path.ends_with("/cancel")
     }
 
     /// Whoever counts for a price of its own is asked; the others' tokens are counted here.
-    fn plan_count(&mut self, env: &mut Env<'_>, plan: &mut Plan) -> Result<(), Box<Step>> {
+    fn plan_count(&mut self, env: &mut Env<'_>, plan: &mut Rc<Plan>) -> Result<(), Box<Step>> {
+        let plan = Rc::make_mut(plan);
         let Some(first) = plan.targets.first_mut() else {
             return Ok(());
         };
@@ -196,6 +235,7 @@ impl Exchange {
         quotes
     }
 
+    /// What a target costs; its names are added where somebody asks for them.
     pub(super) fn quote(&self, target: &Target, tokens: u64) -> Quote {
         let answers = matches!(
             self.endpoint,
@@ -203,8 +243,8 @@ impl Exchange {
         );
         let input = price::worst_input(&target.price, tokens);
         Quote {
-            provider: target.provider.name.clone(),
-            model: target.model.clone(),
+            provider: String::new(),
+            model: String::new(),
             input_nano: input.saturating_add(target.price.per_call),
             output_nano_per_mtok: if answers {
                 price::worst_output_per_mtok(&target.price, tokens)
@@ -215,7 +255,7 @@ impl Exchange {
         }
     }
 
-    fn plan_cache(&mut self, plan: &Plan, key: &KeyRecord, model: &str) {
+    fn plan_cache(&mut self, plan: &Plan, key: &KeyRecord) {
         let wanted = self.wishes.cache_read || self.wishes.cache_store;
         let Some(_) = plan.cache_ttl_s.filter(|_| wanted) else {
             return;
@@ -228,7 +268,7 @@ impl Exchange {
         };
         let scope = format!("{rules}{form}{}\n{}", key.tenant, key.id);
         let of = (self.body.as_slice(), root);
-        let name = cache_key(&scope, &plan.identity, model, of, without);
+        let name = cache_key(&scope, &plan.identity, self.model_asked(), of, without);
         self.cache_key = Some(name);
         self.outcome.cache = if self.wishes.cache_read {
             CacheStatus::Miss

@@ -48,13 +48,9 @@ impl Exchange {
         }
         Some(UsageRecord {
             exchange: self.id.clone(),
-            trace_id: self.trace_id.clone(),
+            trace_id: self.trace_id.as_ref().unwrap_or(&self.id).clone(),
             endpoint: self.endpoint.map_or("", Endpoint::name).to_owned(),
-            key: self
-                .key
-                .as_ref()
-                .map(|key| key.id.clone())
-                .unwrap_or_default(),
+            key: self.key_id().to_owned(),
             user: self.user().unwrap_or_default().to_owned(),
             tags: std::mem::take(&mut self.tags),
             at_ms: self.started_ms,
@@ -158,6 +154,11 @@ impl Exchange {
     fn was_served(&self, usage: &Usage) -> bool {
         *usage != Usage::default()
             || (self.answer.mode == AnswerMode::Through && self.progress.was_tried())
+    }
+
+    /// Public id of the key; empty when none was recognised.
+    pub(super) fn key_id(&self) -> &str {
+        self.key.as_ref().map_or("", |key| key.id.as_str())
     }
 
     /// The end user that the request names.

@@ -1,13 +1,16 @@
 //! From the request's head to the moment it goes on or is answered here.
 
+use std::rc::Rc;
+
 use super::judging::Admitted;
 use super::{Ask, Endpoint, Env, Exchange, Forward, State, Step, Wishes};
 use crate::address;
 use crate::cache_key::sha256_hex;
 use crate::headers::Headers;
 use crate::keys::{Presented, Standing, presented};
+use crate::lease::Wanted;
 use crate::reply::Code;
-use crate::wire::{self, Admission, Admit, Grant, KeyAnswer, KeyLookup};
+use crate::wire::{self, Admission, Grant, KeyAnswer, KeyLookup, Quote};
 
 const CONFIG_HEADERS: [&str; 2] = ["x-weir-config", "x-portkey-config"];
 
@@ -21,7 +24,7 @@ impl Exchange {
     /// The request's head. Whatever is refused here is refused before a body is read.
     pub fn on_head(&mut self, env: &mut Env<'_>, headers: Headers, end: bool) -> Step {
         self.head = headers;
-        self.trace_id = trace_id(&self.head).unwrap_or_else(|| self.id.clone());
+        self.trace_id = trace_id(&self.head);
         let method = self.head.get(":method").unwrap_or_default();
         match Endpoint::of(method, self.head.get(":path").unwrap_or_default()) {
             Ok(endpoint) => self.endpoint = Some(endpoint),
@@ -101,16 +104,16 @@ impl Exchange {
         }
         self.body = body;
         match self.prepare(env) {
-            Ok(admit) => self.admit(env, admit),
+            Ok(quotes) => self.admit(env, quotes),
             Err(step) => *step,
         }
     }
 
     /// Admits the request under a lease, or asks.
-    fn admit(&mut self, env: &mut Env<'_>, mut admit: Admit) -> Step {
-        let mut leased = env.leases.admit(&admit, env.now_ms);
-        if leased.is_none() && self.count_for(env, &mut admit) {
-            leased = env.leases.admit(&admit, env.now_ms);
+    fn admit(&mut self, env: &mut Env<'_>, mut quotes: Vec<Quote>) -> Step {
+        let mut leased = self.leased(env, &quotes);
+        if leased.is_none() && self.count_for(env, &mut quotes) {
+            leased = self.leased(env, &quotes);
         }
         match leased {
             Some((lease, grant)) => {
@@ -119,9 +122,21 @@ impl Exchange {
             }
             None => {
                 self.state = State::Admitting;
-                Step::Ask(ask(wire::PATH_ADMIT, &admit))
+                Step::Ask(ask(wire::PATH_ADMIT, &self.asking(quotes)))
             }
         }
+    }
+
+    fn leased(&self, env: &mut Env<'_>, quotes: &[Quote]) -> Option<(String, Grant)> {
+        let wanted = Wanted {
+            sharing: &self.sharing,
+            quotes,
+            output_cap: self.output_wanted(),
+            choices: self.choices(),
+            tokens_in: self.tokens_in,
+            is_cached: self.cache_key.is_some(),
+        };
+        env.leases.admit(wanted, env.now_ms)
     }
 
     /// Envoy has brought no body for so long that it never will.
@@ -163,8 +178,11 @@ impl Exchange {
         if skipped.len() >= self.plan.targets.len() {
             return;
         }
+        if skipped.is_empty() {
+            return;
+        }
         let mut place = 0..;
-        self.plan
+        Rc::make_mut(&mut self.plan)
             .targets
             .retain(|_| place.next().is_none_or(|place| !skipped.contains(&place)));
     }
@@ -237,7 +255,8 @@ fn wishes(head: &Headers) -> Wishes {
         cache_read: true,
         cache_store: true,
     };
-    for word in head.text("x-weir-cache").unwrap_or_default().split(',') {
+    let words = head.text("x-weir-cache").into_iter();
+    for word in words.flat_map(|words| words.split(',')) {
         match word.trim().to_ascii_lowercase().as_str() {
             "no-cache" | "refresh" => wishes.cache_read = false,
             "no-store" => wishes.cache_store = false,

@@ -6,6 +6,7 @@ use super::{
     Endpoint, Env, Exchange, HEADER_EXCHANGE, HEADER_IDLE, HEADER_RETRY, HEADER_TARGET, TARGET_NONE,
 };
 use crate::dialect::{self, Form, NativeCall};
+use crate::digits::Decimal;
 use crate::headers::Headers;
 use crate::ingress::Ingress;
 use crate::json::Edits;
@@ -141,31 +142,29 @@ impl Exchange {
         if form == Form::Chat && self.call.is_some() {
             headers = headers.filtered(|name| !name.starts_with(b"anthropic-"));
         }
-        let path = if provider.chat_path.is_empty() || form != Form::Chat {
-            encoded.path
-        } else {
-            Cow::Borrowed(provider.chat_path.as_str())
-        };
-        headers.push(":path", format!("{}{path}", provider.base_path));
-        headers.push(":authority", &provider.authority);
         let own = self
             .credentials
             .iter()
             .find(|(name, _)| *name == provider.name);
-        if let Some(secret) = own.map(|(_, secret)| secret).or(provider.api_key.as_ref()) {
-            headers.push(
-                &provider.auth_header,
-                format!("{}{secret}", provider.auth_prefix),
-            );
-        }
-        for (name, value) in &encoded.headers {
-            headers.push(name, value);
-        }
-        for (name, value) in &provider.headers {
-            headers.push(name, value);
+        let own = own.map(|(_, secret)| secret.as_str());
+        // What a client of OpenAI asks of OpenAI goes the same way each time.
+        let is_usual = !self.has_adapter()
+            && own.is_none()
+            && self.endpoint == Some(Endpoint::Chat)
+            && provider.dialect == Dialect::Openai;
+        let make = || {
+            let mut way = Headers::default();
+            push_way(&mut way, provider, form, &encoded, own);
+            self.push_direct(&mut way);
+            way
+        };
+        let way = is_usual.then(|| target.ways.get(self.streams(), make));
+        match way.flatten() {
+            Some(way) => headers.extend(way),
+            None => push_way(&mut headers, provider, form, &encoded, own),
         }
         if !encoded.body.is_empty() {
-            headers.push("content-length", encoded.body.len().to_string());
+            headers.push("content-length", Decimal::of_len(encoded.body.len()));
         }
         if form == Form::Chat && self.translated.is_some() || form == Form::Embeddings {
             headers = headers.filtered(|name| name != b"content-type");
@@ -180,17 +179,20 @@ impl Exchange {
         if self.has_adapter() {
             headers.push(HEADER_TARGET, self.next_target());
             headers.push(HEADER_EXCHANGE, &self.id);
-        } else {
-            let target = self
-                .target()
-                .map(|t| t.provider.name.clone())
-                .unwrap_or_default();
-            headers.push(HEADER_TARGET, format!("{target}/direct"));
-            self.push_retries(&mut headers);
+        } else if !is_usual {
+            self.push_direct(&mut headers);
         }
         self.outcome.dropped = dropped;
         self.progress.attempt_started(env.now_ms);
         Ok((headers, body))
+    }
+
+    /// Headers that send a request to its only target.
+    fn push_direct(&self, headers: &mut Headers) {
+        let name = self.target().map(|target| target.provider.name.as_str());
+        let name = name.unwrap_or_default();
+        headers.push(HEADER_TARGET, format!("{name}/direct"));
+        self.push_retries(headers);
     }
 
     /// Headers that send a request of several targets to the first one's adapter.
@@ -202,7 +204,7 @@ impl Exchange {
             }
         }
         if !self.body.is_empty() {
-            headers.push("content-length", self.body.len().to_string());
+            headers.push("content-length", Decimal::of_len(self.body.len()));
         }
         let first = self
             .plan
@@ -271,6 +273,35 @@ impl Exchange {
             let limit = tries.saturating_add(waits).to_string();
             headers.push("x-envoy-upstream-rq-timeout-ms", limit);
         }
+    }
+}
+
+/// Where a provider is called, and as whom.
+fn push_way(
+    headers: &mut Headers,
+    provider: &Provider,
+    form: Form,
+    encoded: &dialect::Encoded<'_>,
+    own: Option<&str>,
+) {
+    let path = if provider.chat_path.is_empty() || form != Form::Chat {
+        &*encoded.path
+    } else {
+        provider.chat_path.as_str()
+    };
+    headers.push(":path", [&provider.base_path, path].concat());
+    headers.push(":authority", &provider.authority);
+    if let Some(secret) = own.or(provider.api_key.as_deref()) {
+        headers.push(
+            &provider.auth_header,
+            [&provider.auth_prefix, secret].concat(),
+        );
+    }
+    for (name, value) in &encoded.headers {
+        headers.push(name, value);
+    }
+    for (name, value) in &provider.headers {
+        headers.push(name, value);
     }
 }
 

@@ -100,7 +100,12 @@ enum What {
 impl Inspector<'_> {
     fn text(&mut self, body: &[u8], text: &Text) {
         let raw = text.span.of(body);
-        let Some(unescaped) = json::unescaped(raw) else {
+        let unescaped = if text.escaped {
+            Some(Cow::Owned(json::unescape(raw)))
+        } else {
+            std::str::from_utf8(raw).ok().map(Cow::Borrowed)
+        };
+        let Some(unescaped) = unescaped else {
             return;
         };
         let replacements = match text.place {

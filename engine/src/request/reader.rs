@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::members::{Fault, OF_MESSAGE, OF_REQUEST, Seen};
 use super::{CHOICES_MAX, ChatRequest, Message, OUTSIDE_MESSAGES, Place, RequestError, Role};
-use crate::json::{self, Checked, Kind, Span};
+use crate::json::{self, Checked, Kind, Span, name};
 use crate::limits::MESSAGES_MAX;
 use crate::reply::Code;
 
@@ -401,14 +401,4 @@ fn repeated(member: String, fault: Fault) -> RequestError {
         Fault::Case => format!("'{member}' must be written in lower case"),
     };
     RequestError::invalid(member, message)
-}
-
-/// The bytes of a member's name, escapes resolved.
-fn name(body: &[u8], key: Span) -> Cow<'_, [u8]> {
-    let raw = key.of(body);
-    if raw.contains(&b'\\') {
-        Cow::Owned(json::unescape(raw).into_bytes())
-    } else {
-        Cow::Borrowed(raw)
-    }
 }

@@ -66,6 +66,7 @@ pub(in crate::dialect) fn decode_answer(
         body: out,
         usage,
         text,
+        bare_root: None,
     })
 }
 

@@ -56,6 +56,7 @@ pub(in crate::dialect) fn decode_answer(
         body: completion::write(&id, created_s, model_asked, &[choice], usage.as_ref()),
         usage,
         text: delivered,
+        bare_root: None,
     })
 }
 

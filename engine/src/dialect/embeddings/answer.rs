@@ -59,6 +59,7 @@ pub(super) fn decode(
         body,
         usage,
         text: String::new(),
+        bare_root: None,
     })
 }
 

@@ -57,6 +57,7 @@ pub(in crate::dialect) fn decode_answer(
         ),
         usage,
         text: delivered,
+        bare_root: None,
     })
 }
 

@@ -66,6 +66,7 @@ pub(in crate::dialect) fn decode_answer(
         body: out,
         usage,
         text: delivered,
+        bare_root: None,
     })
 }
 
