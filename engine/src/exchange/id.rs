@@ -21,7 +21,7 @@ mod tests {
 
     #[test]
     fn an_id_has_the_time_the_worker_and_a_number() {
-        let id = Exchange::id_of(1_750_000_000_000, 0xab, 0x1_00_0012);
+        let id = Exchange::id_of(1_750_000_000_000, 0xab, 0x0100_0012);
         assert_eq!(id, "wr-1977420dc0000000000000000ab000012");
     }
 }
