@@ -7,6 +7,7 @@ use super::*;
 use crate::request::ChatRequest;
 use crate::wire::PiiAction;
 
+mod borders;
 mod native;
 
 fn guard(rules: &Value, pseudonyms: Pseudonyms) -> AnswerGuard {
