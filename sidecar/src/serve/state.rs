@@ -1,24 +1,22 @@
 //! What the two interfaces and the writer share: everything that decides, behind one lock.
 
+mod policy;
 mod reply;
+mod spent;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use engine::cache_key::sha256_hex;
-use engine::guard::{GuardConfig, Judge};
 use engine::ledger::{Answer, Ask, Ledger, Scope, ScopeId};
 use engine::limit::Limits;
 use engine::period::Period;
 use engine::reply::Code;
 use engine::usage::NanoUsd;
 use engine::wire::{
-    Admission, Admit, Grant, Grow, KeyAnswer, Policy, PolicyAnswer, PolicyPoll, Quote, Rates,
-    Refused, Renew, Renewed, UsageRecord,
+    Admission, Admit, Grant, Grow, KeyAnswer, Quote, Rates, Refused, Renew, Renewed,
 };
-use serde_json::value::RawValue;
 
 use super::cache::Cache;
 use super::journal::Journal;
@@ -29,14 +27,11 @@ use super::membership::{Party, Rules, Targets};
 use super::metrics::{Gauges, Metrics};
 use super::shared::replica::Replica;
 use super::store::counted::Counted;
-use reply::{CachedReply, PolicyReply, rate_refusal, refuse, refused};
+use reply::{CachedReply, rate_refusal, refuse, refused};
 
+pub(crate) use policy::CompiledPolicy;
 pub(crate) use reply::AdmitReply;
-
-/// Filter VMs remembered for `/health`. Above it the list starts anew.
-const VMS_MAX: usize = 1_024;
-/// How long a VM counts as seen, in milliseconds.
-const VM_SEEN_MS: u64 = 5_000;
+pub(crate) use spent::Spent;
 
 /// What the threads of the service share.
 pub(crate) struct Shared {
@@ -77,65 +72,6 @@ pub(crate) struct Core {
     /// Output tokens per choice that the first hold of a stream covers at most.
     slice_tokens: Option<u64>,
     vms: HashMap<String, u64>,
-}
-
-/// Spend, as far as it tells whose it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Spent<'a> {
-    pub(crate) key: &'a str,
-    pub(crate) user: &'a str,
-    pub(crate) tags: &'a [String],
-    pub(crate) provider: &'a str,
-    pub(crate) model: &'a str,
-}
-
-impl<'a> Spent<'a> {
-    pub(crate) fn of(record: &'a UsageRecord) -> Spent<'a> {
-        Spent {
-            key: &record.key,
-            user: &record.user,
-            tags: &record.tags,
-            provider: &record.provider,
-            model: &record.model,
-        }
-    }
-}
-
-/// The policy as it is sent.
-pub(crate) struct CompiledPolicy {
-    /// Changes when the policy does, restarts included: it is taken from the content.
-    pub(crate) version: u64,
-    /// JSON of `policy`.
-    pub(crate) json: Box<RawValue>,
-    /// What was compiled.
-    policy: Policy,
-}
-
-impl CompiledPolicy {
-    /// Errors: it cannot be written as JSON.
-    pub(crate) fn new(policy: Policy) -> Result<CompiledPolicy, serde_json::Error> {
-        let json: Box<RawValue> = serde_json::value::to_raw_value(&policy)?;
-        let version = u64::try_from(number(json.get())).unwrap_or(1);
-        Ok(CompiledPolicy {
-            version: version.max(1),
-            json,
-            policy,
-        })
-    }
-
-    /// What rules of guardrails may name.
-    pub(crate) fn guard_names(&self) -> (GuardConfig, Vec<Judge>) {
-        let defaults = &self.policy.defaults;
-        (defaults.detectors.clone(), defaults.judges.clone())
-    }
-}
-
-/// 52 bits that stand for a text, so that the number is exact in every JSON reader.
-pub(crate) fn number(text: &str) -> i64 {
-    let hash = sha256_hex(text.as_bytes());
-    hash.get(..13)
-        .and_then(|hex| i64::from_str_radix(hex, 16).ok())
-        .unwrap_or(1)
 }
 
 impl Shared {
@@ -202,51 +138,6 @@ impl Core {
             slice_tokens,
             vms,
         }
-    }
-
-    /// Puts a policy in force; what its requests have to say of themselves follows from the rules.
-    pub(crate) fn set_policy(&mut self, mut policy: Policy) -> Result<(), serde_json::Error> {
-        let governed = &mut policy.defaults.governed;
-        *governed = self.rules.governed();
-        self.counted.govern(governed);
-        self.limit_rules.govern(governed);
-        if policy.defaults.guard_key.is_empty() {
-            // No configuration has it.
-            let known = &self.policy.policy.defaults.guard_key;
-            policy.defaults.guard_key.clone_from(known);
-        }
-        self.policy = CompiledPolicy::new(policy)?;
-        Ok(())
-    }
-
-    /// Puts other budgets in force.
-    pub(crate) fn set_rules(&mut self, rules: Rules) -> Result<(), serde_json::Error> {
-        self.rules = rules;
-        for (scope, id) in self.ledger.scopes_with_budgets() {
-            if !matches!(scope, Scope::Key(_)) {
-                // The tier of a user is known with the next request.
-                let budgets = self.rules.budgets(&scope, None);
-                self.ledger.set_budgets(id, budgets);
-            }
-        }
-        let global = self.rules.global();
-        self.ledger.set_budgets(self.global, global);
-        self.open_named();
-        self.set_policy(self.policy.policy.clone())
-    }
-
-    /// A number that changes when other scopes are counted, or in another calendar.
-    pub(crate) fn basis(&self) -> i64 {
-        number(&format!(
-            "{}{:?}",
-            self.rules.basis(),
-            self.ledger.calendar()
-        ))
-    }
-
-    /// A number that changes with the calendar.
-    pub(crate) fn calendar_basis(&self) -> i64 {
-        number(&format!("{:?}", self.ledger.calendar()))
     }
 
     /// Opens what budgets name.
@@ -423,31 +314,6 @@ impl Core {
         grown
     }
 
-    /// What has changed for a filter.
-    pub(crate) fn policy(&mut self, poll: &PolicyPoll, now_ms: u64) -> PolicyReply<'_> {
-        if self.vms.len() >= VMS_MAX && !self.vms.contains_key(&poll.vm) {
-            self.vms.clear();
-        }
-        match self.vms.get_mut(&poll.vm) {
-            Some(seen_ms) => *seen_ms = now_ms,
-            None => {
-                self.vms.insert(poll.vm.clone(), now_ms);
-            }
-        }
-        let policy = (poll.version != self.policy.version).then_some(&*self.policy.json);
-        PolicyReply {
-            version: self.policy.version,
-            keys_version: self.keys_version,
-            policy,
-        }
-    }
-
-    /// Filter VMs that asked for the policy lately.
-    pub(crate) fn vms(&self, now_ms: u64) -> usize {
-        let recent = |seen_ms: &&u64| seen_ms.saturating_add(VM_SEEN_MS) >= now_ms;
-        self.vms.values().filter(recent).count()
-    }
-
     /// What `/metrics` shows of the present.
     pub(crate) fn gauges(&mut self, now_ms: u64) -> Gauges {
         let spend = self.ledger.spend(self.global, Period::Monthly, now_ms);
@@ -461,44 +327,6 @@ impl Core {
             held_nano: spend.held_nano,
             ..Gauges::default()
         }
-    }
-
-    /// Scopes that spend of this kind counts in, everybody's and the key's own among them.
-    pub(crate) fn scopes(&self, spent: &Spent<'_>) -> Vec<Scope> {
-        let mut scopes = vec![Scope::Global];
-        let Some(entry) = self.keys.by_id(spent.key) else {
-            return scopes;
-        };
-        scopes.push(Scope::Key(spent.key.to_owned()));
-        let served = Targets::Served(spent.provider, spent.model);
-        let party = Party::of(&entry.key, spent.user, spent.tags, served);
-        scopes.extend(self.rules.scopes(&party));
-        for scope in self.counted.scopes(&party) {
-            if !scopes.contains(&scope) {
-                scopes.push(scope);
-            }
-        }
-        scopes
-    }
-
-    /// The same, opened in the ledger.
-    pub(crate) fn scope_ids(&mut self, spent: &Spent<'_>) -> Vec<ScopeId> {
-        let key = self.keys.by_id(spent.key);
-        let tier = key.and_then(|entry| entry.key.membership.tier.clone());
-        let more = self.scopes(spent).split_off(1);
-        let mut ids = vec![self.global];
-        // Of too many scopes the further ones are not counted.
-        for scope in more {
-            if let Scope::Key(_) = scope {
-                ids.push(self.ledger.open(scope));
-            } else if let Some(opened) =
-                self.rules
-                    .open(vec![scope], tier.as_deref(), &mut self.ledger)
-            {
-                ids.extend(opened);
-            }
-        }
-        ids
     }
 }
 
@@ -520,6 +348,3 @@ fn chosen<'a>(
     let left: Vec<Quote> = left.map(|(_, quote)| quote.clone()).collect();
     (left.into(), skipped)
 }
-
-// The reply types must keep saying what the wire says.
-const _: fn(PolicyAnswer) -> (u64, u64) = |answer| (answer.version, answer.keys_version);
