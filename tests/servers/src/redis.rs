@@ -157,29 +157,30 @@ fn log(folder: &std::path::Path) -> PathBuf {
     folder.join("redis.log")
 }
 
-/// Redis Cluster of a few masters without replicas.
+/// Redis Cluster of a few masters.
 pub struct Cluster {
-    /// Its nodes.
+    /// Its nodes: the masters, then what was added.
     pub nodes: Vec<Redis>,
+    /// Where each talks to the others.
+    buses: Vec<String>,
 }
+
+const CLUSTERED: [&str; 6] = [
+    "--save",
+    "",
+    "--appendonly",
+    "no",
+    "--cluster-enabled",
+    "yes",
+];
 
 impl Cluster {
     /// Starts `count` masters that share the slots.
     pub fn start(count: usize) -> Cluster {
-        let settings = [
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-            "--cluster-enabled",
-            "yes",
-        ];
         let (mut nodes, mut buses) = (Vec::new(), Vec::new());
         for _ in 0..count {
-            // Where nodes talk to each other.
-            let bus = free_port().to_string();
-            let own = ["--cluster-port", bus.as_str()];
-            nodes.push(Redis::start_with(&[&settings[..], &own].concat()));
+            let (node, bus) = clustered();
+            nodes.push(node);
             buses.push(bus);
         }
         let said = |answer: Result<String, String>| answer.expect("a cluster's node answers");
@@ -201,13 +202,62 @@ impl Cluster {
                 works.then_some(()).ok_or(nodes)
             });
         }
-        Cluster { nodes }
+        Cluster { nodes, buses }
+    }
+
+    /// Adds a node that copies the first master, and has what that has.
+    pub fn add_replica(&mut self) {
+        let (node, bus) = clustered();
+        let first = &self.nodes[0];
+        let said = |answer: Result<String, String>| answer.expect("a cluster's node answers");
+        let name = said(first.command("CLUSTER MYID"));
+        said(node.command(&format!(
+            "CLUSTER MEET 127.0.0.1 {} {}",
+            first.port, self.buses[0]
+        )));
+        eventually("the replica", &node.process.log, || {
+            node.command(&format!("CLUSTER REPLICATE {name}"))
+        });
+        eventually("the copy", &node.process.log, || {
+            let (ours, theirs) = (node.command("DBSIZE")?, first.command("DBSIZE")?);
+            (ours == theirs).then_some(()).ok_or(ours)
+        });
+        self.nodes.push(node);
+        self.buses.push(bus);
+    }
+
+    /// The first master is killed, and the replica that was added last takes over without what was written
+    /// while `lost` ran.
+    pub async fn fail_over(&mut self, lost: impl Future<Output = ()>) {
+        let last = self.nodes.len() - 1;
+        let said = |answer: Result<String, String>| answer.expect("a cluster's node answers");
+        self.nodes[last].freeze();
+        // What waits on an open connection would be read after all.
+        said(self.nodes[0].command("CLIENT KILL TYPE replica"));
+        lost.await;
+        self.nodes[0].kill();
+        let replica = &self.nodes[last];
+        replica.thaw();
+        eventually("the failover", &replica.process.log, || {
+            replica.command("CLUSTER FAILOVER TAKEOVER")
+        });
+        eventually("the cluster", &replica.process.log, || {
+            let info = replica.command("CLUSTER INFO")?;
+            info.contains("cluster_state:ok").then_some(()).ok_or(info)
+        });
     }
 
     /// The address of one node, which tells of the others.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.nodes[0].port)
     }
+}
+
+/// A node of a cluster, and the port of its bus.
+fn clustered() -> (Redis, String) {
+    let bus = free_port().to_string();
+    let own = ["--cluster-port", bus.as_str()];
+    (Redis::start_with(&[&CLUSTERED[..], &own].concat()), bus)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::*;
 
 mod again;
 mod endings;
+mod failover;
 mod roll;
 mod sequences;
 
@@ -84,7 +85,10 @@ impl World {
     async fn new(server: &Redis, layout: Layout) -> World {
         server.command("FLUSHALL").unwrap();
         let client = Client::new(&server.url(), false, LONG_PATIENCE);
-        let counters = Counters::new(client, layout, "me");
+        World::of(Counters::new(client, layout, "me")).await
+    }
+
+    async fn of(counters: Counters) -> World {
         let scopes = vec![
             Scope::Global,
             Scope::Key("key_a".into()),

@@ -11,7 +11,8 @@
 local call, num = redis.call, tonumber
 local known = call('GET', KEYS[1])
 local server = string.match(call('INFO', 'server'), 'run_id:(%w+)') or ''
-server = string.sub(server, 1, 12)
+local node = redis.pcall('CLUSTER', 'MYID')
+server = string.sub(server .. string.rep('0', 12), 1, 12) .. (type(node) == 'string' and string.sub(node, 1, 8) or '')
 if not known or string.sub(known, 14) ~= server then
   known = ARGV[3] .. server
   call('SET', KEYS[1], known)

@@ -1,7 +1,8 @@
 -- What every script begins with. KEYS[1] is the group's epoch, ARGV[1] what its keys begin with,
 -- ARGV[2] the present in Unix milliseconds, ARGV[3] the version of what is counted, as the asker knows it.
 -- Keys of a group share one hash tag, so all of them are where KEYS[1] is. It says:
---   13 digits of the instant from which on the epoch admits, then what tells it from others
+--   13 digits of the instant from which on the epoch admits, then 12 characters of the server that it was
+--   begun on, and 8 of its name in a cluster
 -- and all others have it in their name, so that nothing of one epoch is in another:
 --   b:SCOPE       g: version that these sums are of; v: how much of each service's records they held when
 --                 they were read; T, W<start>, M<start>, Q<start>, Y<start>: settled money
@@ -22,6 +23,12 @@
 local call, num, text = redis.call, tonumber, string.format
 local epoch = call('GET', KEYS[1])
 if not epoch then return {-3} end
+-- A node that has taken over from another may lack the last that was counted there.
+local node = string.sub(epoch, 26)
+if node ~= '' then
+  local here = redis.pcall('CLUSTER', 'MYID')
+  if type(here) == 'string' and string.sub(here, 1, 8) ~= node then return {-3} end
+end
 local P, now = ARGV[1] .. epoch .. ':', num(ARGV[2])
 local version = num(ARGV[3])
 local at = 3
