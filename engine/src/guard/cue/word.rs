@@ -61,7 +61,7 @@ pub(super) enum Ending {
 }
 
 /// Reads the word that ends at `end`. A capital before a small letter begins one.
-#[inline]
+#[inline(always)]
 fn ending(text: &[u8], end: usize) -> Ending {
     let group = match text.get(..end).and_then(<[u8]>::last_chunk) {
         Some(last) => u64::from_le_bytes(*last),
@@ -102,20 +102,29 @@ fn ending(text: &[u8], end: usize) -> Ending {
 }
 
 /// Reads the word that ends at `end` with a letter, or with a character beyond ASCII.
-#[inline]
+#[inline(always)]
 pub(super) fn any(text: &str, end: usize, last: Mark) -> Ending {
     if matches!(last, Mark::Letter) {
-        return match ending(text.as_bytes(), end) {
-            Ending::Other => accented(text, end),
-            read => read,
-        };
+        match ending(text.as_bytes(), end) {
+            Ending::Other => {}
+            read => return read,
+        }
     }
-    match (accented(text, end), ideograph(text.as_bytes(), end)) {
-        (Ending::Other, Some(hash)) => Ending::Word {
-            hash,
-            start: end - 3,
+    wide(text, end)
+}
+
+/// The same for a word that has letters beyond ASCII.
+#[inline(never)]
+fn wide(text: &str, end: usize) -> Ending {
+    match accented(text, end) {
+        Ending::Other => match ideograph(text.as_bytes(), end) {
+            Some(hash) => Ending::Word {
+                hash,
+                start: end - 3,
+            },
+            None => Ending::Other,
         },
-        (read, _) => read,
+        read => read,
     }
 }
 
@@ -178,19 +187,22 @@ fn long(text: &[u8], mut end: usize, mut group: u64) -> Ending {
     }
 }
 
-/// Start of the digits that end at `end`; `end` when they are part of another word.
-pub(super) fn number(text: &[u8], end: usize) -> usize {
-    let head = text.get(..end).unwrap_or_default();
-    let last = head.iter().rev().take(WORD_BYTES_MAX);
-    let digits = last.take_while(|byte| byte.is_ascii_digit()).count();
-    if digits == WORD_BYTES_MAX {
-        return end;
+/// Start of the word of digits and ASCII letters that ends at `end`; nothing when it is more than one
+/// word, or has other letters too.
+pub(super) fn value(text: &[u8], end: usize) -> Option<usize> {
+    let low = end.saturating_sub(WORD_BYTES_MAX);
+    let mut small = false;
+    for (at, byte) in text.get(low..end)?.iter().enumerate().rev() {
+        match byte {
+            b'0'..=b'9' => small = false,
+            b'a'..=b'z' => small = true,
+            b'A'..=b'Z' if small => return None,
+            b'A'..=b'Z' => {}
+            0x80.. => return None,
+            _ => return Some(low + at + 1),
+        }
     }
-    let start = end - digits;
-    match start.checked_sub(1).and_then(|before| text.get(before)) {
-        Some(byte) if byte.is_ascii_alphabetic() || *byte >= 0x80 => end,
-        _ => start,
-    }
+    (low == 0).then_some(0)
 }
 
 /// Hash of the ideograph or kana that ends at `end`, which is a word.

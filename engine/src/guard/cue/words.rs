@@ -93,9 +93,16 @@ impl<'a> Words<'a> {
             let (hash, start) = match Mark::of(last) {
                 mark @ (Mark::Letter | Mark::Wide) => match word::any(self.text, end, mark) {
                     Ending::Word { hash, start } => (hash, start),
-                    _ => break,
+                    Ending::Value => match word::value(text, end) {
+                        Some(start) => (0, start),
+                        None => break,
+                    },
+                    Ending::Other => break,
                 },
-                Mark::Digit => (0, word::number(text, end)),
+                Mark::Digit => match word::value(text, end) {
+                    Some(start) => (0, start),
+                    None => break,
+                },
                 mark => {
                     let plain = match mark {
                         Mark::Plain => true,
@@ -116,7 +123,7 @@ impl<'a> Words<'a> {
                     continue;
                 }
             };
-            if start <= border && start > 0 || start == end {
+            if start <= border && start > 0 {
                 break;
             }
             self.add(hash);
