@@ -4,6 +4,9 @@
 //! the values of the JSON document inside the string. What is not replaced stays byte for byte:
 //! only the escaped form of each finding is spliced, never the text around it.
 
+mod label;
+mod offsets;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -14,6 +17,10 @@ use crate::json::{self, Edits, Span};
 use crate::request::attached::{self, Content};
 use crate::request::{Place, Text};
 use crate::wire::PiiAction;
+use label::labelled;
+
+pub(super) use label::{LABEL_BYTES_MAX, is_label};
+pub(super) use offsets::Offsets;
 
 /// What to do with findings.
 #[derive(Clone, Debug)]
@@ -354,30 +361,6 @@ pub(super) fn add(counts: &mut Vec<(Kind, u32)>, kind: Kind) {
 
 /// No number with fewer digits is personal.
 pub(super) const NUMBER_BYTES_MIN: usize = 8;
-/// Longest name given to the scanner before its value.
-pub(super) const LABEL_BYTES_MAX: usize = 48;
-
-/// `value` after its name, so that the name counts as context, and the length of that prefix. The
-/// name is left out when it holds data itself: it is reported where it stands.
-fn labelled<'a>(document: &[u8], label: Span, value: &'a str) -> (Cow<'a, str>, usize) {
-    let plain = Cow::Borrowed(value);
-    let name = label.of(document);
-    match std::str::from_utf8(name) {
-        Ok(name) if is_label(name.as_bytes()) => {
-            let text = format!("{name}: {value}");
-            let prefix = text.len() - value.len();
-            (Cow::Owned(text), prefix)
-        }
-        _ => (plain, 0),
-    }
-}
-
-/// Whether a name may be given to the scanner with its value.
-pub(super) fn is_label(name: &[u8]) -> bool {
-    let is_odd = |byte: &u8| matches!(byte, b'\\' | b'@' | b'0'..=b'9');
-    !name.is_empty() && name.len() <= LABEL_BYTES_MAX && !name.iter().any(is_odd)
-}
-
 /// Past the closing quote of the string that opens at `at`.
 fn string_end(document: &[u8], at: usize) -> usize {
     let mut end = at + 1;
@@ -399,45 +382,4 @@ fn is_name(document: &[u8], end: usize) -> bool {
 
 const fn is_number(byte: u8) -> bool {
     matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')
-}
-
-/// Where the bytes of an unescaped text stand in its escaped form, asked for in rising order.
-pub(super) struct Offsets<'a> {
-    raw: &'a [u8],
-    raw_at: usize,
-    text_at: usize,
-}
-
-impl<'a> Offsets<'a> {
-    pub(super) const fn new(raw: &'a [u8]) -> Self {
-        Self {
-            raw,
-            raw_at: 0,
-            text_at: 0,
-        }
-    }
-
-    /// Offset in the escaped form of byte `text` of the unescaped one.
-    pub(super) fn raw(&mut self, text: usize) -> usize {
-        while self.text_at < text {
-            let rest = self.raw.get(self.raw_at..).unwrap_or_default();
-            let plain = rest
-                .iter()
-                .position(|byte| *byte == b'\\')
-                .unwrap_or(rest.len());
-            if plain > 0 {
-                let step = plain.min(text - self.text_at);
-                self.raw_at += step;
-                self.text_at += step;
-                continue;
-            }
-            if rest.is_empty() {
-                break;
-            }
-            let (letter, width) = json::escape(rest);
-            self.raw_at += width;
-            self.text_at += letter.len_utf8();
-        }
-        self.raw_at.min(self.raw.len())
-    }
 }
