@@ -73,7 +73,7 @@ soak: setup build servers ## three Envoys and services, killed under load: SEED 
 	  WEIR_SOAK_SEED=$(or $(SEED),7) WEIR_SOAK_SECONDS=$(or $(SOAK_SECONDS),180) \
 	  WEIR_SOAK_CLIENTS=$(or $(CLIENTS),500) cargo test -q -p e2e --test e2e -- --nocapture soak::
 
-fuzz: ## random inputs for the engine's readers, FUZZ_SECONDS (60) for each of twelve
+fuzz: ## random inputs for the engine's readers, FUZZ_SECONDS (60) for each of thirteen
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
 
 bench-engine: ## the engine's parts and whole exchanges, natively

@@ -24,6 +24,7 @@ pub mod lease;
 pub mod ledger;
 mod lenient;
 pub mod limit;
+pub mod outbox;
 pub mod period;
 pub mod plan;
 pub mod policy;

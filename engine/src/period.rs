@@ -10,7 +10,8 @@ mod instant;
 pub use calendar::{Calendar, Offset};
 pub use instant::{day, parse, rfc3339, sql};
 
-const DAY_MS: u64 = 86_400_000;
+/// Milliseconds of a day.
+pub const DAY_MS: u64 = 86_400_000;
 /// 9999-12-31T23:59:59.999Z: later instants are read as this one, so that a year has four digits.
 const INSTANT_MS_MAX: u64 = 253_402_300_799_999;
 

@@ -1,5 +1,6 @@
-//! The internal API between filter and sidecar: JSON over HTTP/1.1 on a socket that clients can
-//! not reach. Golden tests pin the shapes; [`VERSION`] changes when one breaks.
+//! The internal API between filter and sidecar: HTTP/1.1 on a socket that clients can not reach, with
+//! JSON but for settlements, which have a form of their own ([`Parcel`]). Golden tests pin the shapes;
+//! [`VERSION`] changes when one breaks.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +8,10 @@ use crate::guard::Guardrails;
 use crate::usage::{NanoUsd, Usage};
 
 mod policy;
+mod settlement;
 
 pub use policy::{Defaults, Dialect, Governed, Model, ParameterRules, Policy, Price, Provider};
+pub use settlement::Parcel;
 
 /// Version of these messages, the first segment of each path.
 pub const VERSION: u32 = 1;
@@ -17,7 +20,8 @@ pub const VERSION: u32 = 1;
 pub const PATH_KEY: &str = "/internal/v1/key";
 /// `POST`: [`Admit`] to [`Admission`].
 pub const PATH_ADMIT: &str = "/internal/v1/admit";
-/// `POST`: [`Settle`] to [`Settled`], answered once every record is durable.
+/// `POST`: [`Settle`], from a filter as [`Parcel::body`], to [`Settled`], answered once every record is
+/// durable.
 pub const PATH_SETTLE: &str = "/internal/v1/settle";
 /// `POST`: [`Renew`] to [`Renewed`].
 pub const PATH_RENEW: &str = "/internal/v1/renew";
@@ -556,4 +560,39 @@ pub struct PolicyAnswer {
     /// The policy, when `version` differs from the one held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+}
+
+/// A record, for tests.
+#[cfg(test)]
+pub(crate) fn sample_record() -> UsageRecord {
+    UsageRecord {
+        exchange: "wr".into(),
+        trace_id: "wr".into(),
+        endpoint: "chat".into(),
+        key: "key_a".into(),
+        user: String::new(),
+        tags: Vec::new(),
+        at_ms: 128,
+        duration_ms: 7,
+        first_byte_ms: Some(6),
+        provider: "bench".into(),
+        model: "gpt-4".into(),
+        status: 200,
+        code: String::new(),
+        ending: Ending::Done,
+        stream: false,
+        attempts: 1,
+        usage: Usage {
+            input: 10,
+            output: 5,
+            ..Usage::default()
+        },
+        metered: false,
+        cost_nano: 100,
+        cache: CacheStatus::Off,
+        pii: Vec::new(),
+        pii_action: None,
+        guard: Vec::new(),
+        lease: Some("l1".into()),
+    }
 }

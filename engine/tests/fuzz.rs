@@ -220,4 +220,4 @@ macro_rules! smoke {
     };
 }
 
-smoke!(json request sse stream_openai stream_anthropic answer ingress route guard tokens watch rules);
+smoke!(json request sse stream_openai stream_anthropic answer ingress route guard tokens watch rules settlement);

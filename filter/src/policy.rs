@@ -352,7 +352,7 @@ impl HttpContext for Policy {
             vm.live.remove(exchange.borrow().id());
             vm.cuts.retain(|(context, _)| *context != self.context);
             if let Some(record) = record.flatten() {
-                vm.record(record);
+                vm.outbox.push(record);
             }
         });
         root::settle_soon();

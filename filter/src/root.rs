@@ -1,6 +1,5 @@
 //! The root context: keeps the policy current, settles what has ended, renews what runs.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,9 +8,7 @@ use engine::limits;
 use engine::policy::PolicyIndex;
 use engine::tokens::Encoding;
 use engine::usage::NanoUsd;
-use engine::wire::{
-    self, LeaseState, PolicyAnswer, PolicyPoll, Renew, Settle, Settled, UsageRecord,
-};
+use engine::wire::{self, LeaseState, Parcel, PolicyAnswer, PolicyPoll, Renew, Settled};
 use hashbrown::HashMap;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
@@ -73,7 +70,7 @@ pub(crate) struct Root {
 enum Call {
     Poll,
     Renew,
-    Settle(VecDeque<UsageRecord>, Vec<LeaseState>),
+    Settle(Parcel, Vec<LeaseState>),
 }
 
 impl Root {
@@ -84,9 +81,12 @@ impl Root {
     }
 
     fn post<T: serde::Serialize>(&self, path: &str, message: &T) -> Option<u32> {
+        self.post_bytes(path, &serde_json::to_vec(message).ok()?)
+    }
+
+    fn post_bytes(&self, path: &str, body: &[u8]) -> Option<u32> {
         let cluster = &self.settings.as_ref()?.internal_cluster;
-        let body = serde_json::to_vec(message).ok()?;
-        host::post(cluster, path, &body, CALL_TIMEOUT)
+        host::post(cluster, path, body, CALL_TIMEOUT)
     }
 
     fn is_calling(&self, which: fn(&Call) -> bool) -> bool {
@@ -122,29 +122,25 @@ impl Root {
         }
         let batch = vm::with(|vm| {
             vm.flushing_soon = false;
-            let count = vm.records.len().min(limits::RECORDS_PER_SETTLE_MAX);
-            let records: Vec<_> = vm.records.drain(..count).collect();
-            vm.settled = count;
+            let parcel = vm.outbox.take().unwrap_or_default();
+            vm.settled = parcel.len();
             // What a lease still needs is true only once everything charged to it has been told.
-            let leases = if vm.records.is_empty() {
+            let leases = if vm.outbox.is_empty() {
                 vm.leases.states(now_ms)
             } else {
                 Vec::new()
             };
-            Settle { records, leases }
+            (parcel, leases)
         });
-        let Some(settle) =
-            batch.filter(|batch| !batch.records.is_empty() || !batch.leases.is_empty())
+        let Some((parcel, leases)) =
+            batch.filter(|(parcel, leases)| !parcel.is_empty() || !leases.is_empty())
         else {
             host::tick_every_ms(TICK_IDLE_MS);
             return;
         };
-        match self.post(wire::PATH_SETTLE, &settle) {
-            Some(token) => {
-                let call = Call::Settle(settle.records.into(), settle.leases);
-                self.calls.push((token, call));
-            }
-            None => give_back(settle.records.into()),
+        match self.post_bytes(wire::PATH_SETTLE, &parcel.body(&leases)) {
+            Some(token) => self.calls.push((token, Call::Settle(parcel, leases))),
+            None => give_back(parcel),
         }
     }
 
@@ -247,7 +243,7 @@ impl Root {
 /// Makes the root context settle soon: calls made where an exchange ends would lose their answer.
 pub(crate) fn settle_soon() {
     let armed = vm::with(|vm| {
-        let waits = !vm.records.is_empty();
+        let waits = !vm.outbox.is_empty();
         (waits && !std::mem::replace(&mut vm.flushing_soon, true)).then_some(vm.settled)
     });
     if let Some(settled) = armed.flatten() {
@@ -260,13 +256,9 @@ pub(crate) fn settle_soon() {
     }
 }
 
-/// Puts unacknowledged records back at the head of the queue. The sidecar knows those it has
-/// seen, so sending one twice does no harm; losing one would.
-fn give_back(mut records: VecDeque<UsageRecord>) {
-    vm::with(|vm| {
-        records.append(&mut vm.records);
-        vm.records = records;
-    });
+/// The sidecar has not acknowledged these: they are told again.
+fn give_back(parcel: Parcel) {
+    vm::with(|vm| vm.outbox.give_back(parcel));
     host::tick_every_ms(TICK_IDLE_MS);
 }
 
@@ -280,12 +272,15 @@ impl Context for Root {
         match call {
             Call::Poll => Root::on_policy(&body),
             Call::Renew => {}
-            Call::Settle(records, leases) => {
+            Call::Settle(parcel, leases) => {
                 let settled = serde_json::from_slice::<Settled>(&body).ok();
-                if settled.is_none_or(|settled| (settled.durable as usize) < records.len()) {
-                    give_back(records);
+                if settled.is_none_or(|settled| (settled.durable as usize) < parcel.len()) {
+                    give_back(parcel);
                 } else {
-                    vm::with(|vm| vm.leases.told(&leases));
+                    vm::with(|vm| {
+                        vm.outbox.settled(parcel);
+                        vm.leases.told(&leases);
+                    });
                 }
             }
         }

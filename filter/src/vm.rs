@@ -2,7 +2,6 @@
 //! here is the only record of money: the sidecar has the holds.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 
@@ -10,9 +9,9 @@ use engine::exchange::{Env, Exchange};
 use engine::keys::KeyTable;
 use engine::lease::Leases;
 use engine::limits;
+use engine::outbox::Outbox;
 use engine::policy::PolicyIndex;
 use engine::tokens::Tokenizers;
-use engine::wire::UsageRecord;
 use hashbrown::HashMap;
 
 use crate::host;
@@ -48,8 +47,8 @@ pub(crate) struct Vm {
     pub(crate) flushing_soon: bool,
     /// Records of the last settlement.
     pub(crate) settled: usize,
-    /// Records that the sidecar has not acknowledged.
-    pub(crate) records: VecDeque<UsageRecord>,
+    /// Records that the sidecar has not acknowledged, but for those that it is just being told of.
+    pub(crate) outbox: Outbox,
     pub(crate) body_bytes_max: usize,
     /// Envoy's histogram of how long admissions took, in microseconds.
     pub(crate) admit_us: Option<u32>,
@@ -74,7 +73,7 @@ impl Vm {
             cuts: Vec::new(),
             flushing_soon: false,
             settled: 0,
-            records: VecDeque::new(),
+            outbox: Outbox::default(),
             body_bytes_max: limits::REQUEST_BODY_BYTES_MAX,
             admit_us: None,
         }
@@ -86,20 +85,6 @@ impl Vm {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
-    }
-
-    /// Keeps a record until it is settled.
-    pub(crate) fn record(&mut self, record: UsageRecord) {
-        if self.records.len() >= limits::RECORDS_QUEUED_MAX {
-            // Refusals cost nothing: of what must go, they go first.
-            let at = self
-                .records
-                .iter()
-                .position(|queued| queued.cost_nano == 0)
-                .unwrap_or(0);
-            self.records.remove(at);
-        }
-        self.records.push_back(record);
     }
 }
 

@@ -11,12 +11,13 @@ use engine::dialect::{self, StreamDecoder};
 use engine::guard;
 use engine::ingress::{Context, Ingress, StreamEncoder};
 use engine::json::{self, Edits, Kind, Span};
+use engine::limits;
 use engine::request::{ChatRequest, Place};
 use engine::route::RouteConfig;
 use engine::sse::Splitter;
 use engine::tokens::{Encoding, Tokenizers};
 use engine::usage::Usage;
-use engine::wire::{Dialect, PiiAction};
+use engine::wire::{Dialect, Parcel, PiiAction, Settle};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ use serde_json::Value;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("json", json),
     ("request", request),
     ("sse", sse),
@@ -37,6 +38,7 @@ pub const TARGETS: [Target; 12] = [
     ("tokens", tokens),
     ("watch", watch),
     ("rules", rules),
+    ("settlement", settlement),
 ];
 
 /// Deeper documents are refused by either reader, each at a depth of its own.
@@ -551,4 +553,18 @@ pub fn rules(data: &[u8]) {
         }
         Err(error) => assert!(!error.message.is_empty()),
     }
+}
+
+/// A settlement is read or refused; what was read is the same after a journey.
+pub fn settlement(data: &[u8]) {
+    let Some(settle) = Settle::read(data) else {
+        return;
+    };
+    if settle.records.len() > limits::RECORDS_PER_SETTLE_MAX {
+        return;
+    }
+    let mut parcel = Parcel::default();
+    let records = settle.records.iter().cloned();
+    records.for_each(|record| parcel.push(record));
+    assert_eq!(Settle::read(&parcel.body(&settle.leases)), Some(settle));
 }

@@ -52,7 +52,7 @@ struct Line<'a> {
 /// The line of one exchange.
 #[derive(Serialize)]
 struct ExchangeLine<'a> {
-    timestamp: String,
+    timestamp: &'a str,
     level: Level,
     trace_id: &'a str,
     msg: &'static str,
@@ -111,7 +111,7 @@ impl Log {
     }
 
     /// Adds the line of a finished exchange to `out`, for [`emit`].
-    pub(crate) fn exchange(&self, record: &UsageRecord, now_ms: u64, out: &mut Vec<u8>) {
+    pub(crate) fn exchange(&self, record: &UsageRecord, timestamp: &str, out: &mut Vec<u8>) {
         let level = match record.status {
             _ if record.ending == Ending::UpstreamCut => Level::Error,
             500.. => Level::Error,
@@ -122,7 +122,7 @@ impl Log {
             return;
         }
         let line = ExchangeLine {
-            timestamp: period::rfc3339(now_ms),
+            timestamp,
             level,
             trace_id: &record.trace_id,
             msg: message(record),
@@ -195,7 +195,7 @@ mod tests {
         let record: UsageRecord = serde_json::from_value(record).unwrap();
         let mut line = Vec::new();
         let level = Level::Debug;
-        Log { level }.exchange(&record, 0, &mut line);
+        Log { level }.exchange(&record, "", &mut line);
         let line: Map<String, Value> = serde_json::from_slice(&line).unwrap();
         let mut fields: Vec<&str> = line.keys().map(String::as_str).collect();
 

@@ -54,6 +54,18 @@ impl Db {
         }
     }
 
+    /// Runs a statement once for each row of values: the number of rows that each has changed.
+    pub(crate) fn execute_each<'v, V: AsRef<[Value<'v>]>>(
+        &mut self,
+        sql: &str,
+        rows: impl Iterator<Item = V>,
+    ) -> Result<Vec<u64>, DbError> {
+        match self {
+            Db::Sqlite(db) => sqlite::execute_each(db, sql, rows),
+            Db::Postgres(session) => rows.map(|row| session.execute(sql, row.as_ref())).collect(),
+        }
+    }
+
     /// Runs a statement that gives rows, and makes something of each.
     pub(crate) fn query<T>(
         &mut self,

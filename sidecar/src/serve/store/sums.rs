@@ -26,6 +26,17 @@ pub(crate) struct Sums {
     /// Requests, errors, cost, tokens of prompts, of completions.
     usage: BTreeMap<Kind, [i64; 5]>,
     spend: BTreeMap<(String, u64), NanoUsd>,
+    run: Option<Run>,
+}
+
+/// Records that follow each other and are of one kind.
+struct Run {
+    /// Days since 1970-01-01.
+    day: u64,
+    key: String,
+    provider: String,
+    model: String,
+    sums: [i64; 5],
 }
 
 impl Sums {
@@ -67,15 +78,28 @@ impl Sums {
     }
 
     fn add(&mut self, key: &str, provider: &str, model: &str, at_ms: u64, change: [i64; 5]) {
-        let kind = (
-            period::day(at_ms),
-            key.into(),
-            provider.into(),
-            model.into(),
-        );
-        let sums = self.usage.entry(kind).or_default();
-        for (sum, change) in sums.iter_mut().zip(change) {
-            *sum = sum.saturating_add(change);
+        let day = at_ms / period::DAY_MS;
+        let is_same = |run: &Run| {
+            run.day == day && run.key == key && run.provider == provider && run.model == model
+        };
+        if !self.run.as_ref().is_some_and(is_same) {
+            self.end_run();
+        }
+        let run = self.run.get_or_insert_with(|| Run {
+            day,
+            key: key.to_owned(),
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+            sums: [0; 5],
+        });
+        plus(&mut run.sums, change);
+    }
+
+    fn end_run(&mut self) {
+        if let Some(run) = self.run.take() {
+            let day = period::day(run.day.saturating_mul(period::DAY_MS));
+            let kind = (day, run.key, run.provider, run.model);
+            plus(self.usage.entry(kind).or_default(), run.sums);
         }
     }
 
@@ -88,7 +112,8 @@ impl Sums {
     }
 
     /// Adds them to the tables.
-    pub(crate) fn write(self, step: &mut Db) -> Result<(), DbError> {
+    pub(crate) fn write(mut self, step: &mut Db) -> Result<(), DbError> {
+        self.end_run();
         const USAGE: Upsert = Upsert {
             table: "usage_daily",
             key: &["day", "key_id", "provider", "model"],
@@ -128,6 +153,12 @@ impl Sums {
         let spend =
             spend.map(|((scope, day_ms), cost)| vec![scope.into(), day_ms.into(), cost.into()]);
         SPEND.run(step, spend.collect())
+    }
+}
+
+fn plus(sums: &mut [i64; 5], changes: [i64; 5]) {
+    for (sum, change) in sums.iter_mut().zip(changes) {
+        *sum = sum.saturating_add(change);
     }
 }
 

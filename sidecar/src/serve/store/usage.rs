@@ -53,6 +53,9 @@ const COLUMNS: &str = "exchange_id, timestamp, key_id, user_id, provider, model,
     endpoint, tags, guardrails";
 const COLUMN_COUNT: usize = 26;
 
+/// The statement for one record.
+static ONE: LazyLock<String> = LazyLock::new(|| insert(1));
+
 /// Writes one record, charged at `charged_ms`; what it changes in the daily sums goes to `sums`.
 pub(crate) fn write(
     step: &mut Db,
@@ -60,7 +63,6 @@ pub(crate) fn write(
     charged_ms: u64,
     sums: &mut Sums,
 ) -> Result<Written, DbError> {
-    static ONE: LazyLock<String> = LazyLock::new(|| insert(1));
     let sql = ONE.as_str();
     if step.execute(sql, &values(record, charged_ms))? == 1 {
         sums.record(record, charged_ms);
@@ -82,7 +84,27 @@ pub(crate) fn write(
     Ok(Written::Replaced { old, charged_ms })
 }
 
-/// The same for many records: those of exchanges that are new go together.
+/// The same for many records, one after the other: for a database that is near.
+pub(crate) fn write_each(
+    step: &mut Db,
+    records: &[(&UsageRecord, u64)],
+    sums: &mut Sums,
+) -> Result<Vec<Written>, DbError> {
+    let rows = records.iter();
+    let rows = rows.map(|(record, charged_ms)| values(record, *charged_ms));
+    let new = step.execute_each(&ONE, rows)?;
+    let all = records.iter().zip(new);
+    all.map(|((record, charged_ms), new)| {
+        if new == 1 {
+            sums.record(record, *charged_ms);
+            return Ok(Written::New);
+        }
+        write(step, record, *charged_ms, sums)
+    })
+    .collect()
+}
+
+/// The same with few statements, for one that is far: those of exchanges that are new go together.
 pub(crate) fn write_all(
     step: &mut Db,
     records: &[(UsageRecord, u64)],
@@ -164,9 +186,10 @@ fn values(record: &UsageRecord, charged_ms: u64) -> [Value<'_>; COLUMN_COUNT] {
         (&record.trace_id).into(),
         pii.into(),
         (&record.endpoint).into(),
-        serde_json::to_string(&record.tags)
-            .unwrap_or_default()
-            .into(),
+        match record.tags.as_slice() {
+            [] => "[]".into(),
+            tags => serde_json::to_string(tags).unwrap_or_default().into(),
+        },
         guardrails.into(),
     ]
 }

@@ -260,13 +260,13 @@ impl Thread {
     fn gather(&self, job: Job, batches: &mut Vec<Batch>) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         match job {
-            Job::Settle(body, reply) => match serde_json::from_slice::<Settle>(&body) {
-                Ok(settle) => batches.push(Batch {
+            Job::Settle(body, reply) => match Settle::read(&body) {
+                Some(settle) => batches.push(Batch {
                     records: settle.records,
                     leases: settle.leases,
                     reply: Some(reply),
                 }),
-                Err(_) => {
+                None => {
                     let _gone = reply.send(Err(Failure::Malformed));
                 }
             },

@@ -50,6 +50,16 @@ pub(super) fn execute(
     Ok(changed as u64)
 }
 
+pub(super) fn execute_each<'v, V: AsRef<[Value<'v>]>>(
+    db: &mut Connection,
+    sql: &str,
+    rows: impl Iterator<Item = V>,
+) -> Result<Vec<u64>, DbError> {
+    let mut statement = db.prepare_cached(&numbered(sql))?;
+    rows.map(|row| Ok(statement.execute(params_from_iter(row.as_ref()))? as u64))
+        .collect()
+}
+
 pub(super) fn query<T>(
     db: &mut Connection,
     sql: &str,

@@ -1,6 +1,7 @@
 //! What is durable changes counters, metrics and the log.
 
 use engine::ledger::ScopeId;
+use engine::period;
 use engine::wire::{LeaseState, UsageRecord};
 
 use super::super::super::log::{self, Level};
@@ -60,6 +61,7 @@ impl Thread {
     }
 
     fn tell<'a>(&self, all: impl Iterator<Item = Settled<'a>>, now_ms: u64) {
+        let timestamp = period::rfc3339(now_ms);
         let mut lines = Vec::new();
         let mut metrics = self.shared.metrics();
         for (record, _, written) in all {
@@ -71,7 +73,7 @@ impl Thread {
                 }
                 Written::Known => continue,
             }
-            self.shared.log.exchange(record, now_ms, &mut lines);
+            self.shared.log.exchange(record, &timestamp, &mut lines);
         }
         drop(metrics);
         log::emit(&lines);

@@ -35,13 +35,16 @@ impl Thread {
         let (written, kept, spooled, gone) = self.db.transaction(|step| {
             let mut written = Vec::with_capacity(records.len());
             let (mut sums, mut spooled) = (Sums::default(), 0_u64);
+            let all = records.iter().copied().zip(charged.iter().copied());
+            let kept: Vec<_> = all.filter(|(record, _)| !record.key.is_empty()).collect();
+            let mut results = usage::write_each(step, &kept, &mut sums)?.into_iter();
             for (record, charged_ms) in records.iter().zip(charged) {
-                if record.key.is_empty() {
+                let charges = !record.key.is_empty();
+                let Some(result) = charges.then(|| results.next()).flatten() else {
                     // Nobody to charge: it is counted and logged only.
                     written.push((Written::New, 0));
                     continue;
-                }
-                let result = usage::write(step, record, *charged_ms, &mut sums)?;
+                };
                 let mut seq = 0;
                 if let Some(spool) = spool.filter(|_| result != Written::Known) {
                     seq = spool::add(step, record, *charged_ms, !spool.counted_elsewhere)?;
