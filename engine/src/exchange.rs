@@ -46,6 +46,7 @@ mod replay;
 mod report;
 mod request;
 mod result;
+mod retrying;
 mod stream;
 mod streaming;
 #[cfg(test)]
@@ -54,14 +55,17 @@ mod upstream;
 
 pub use attempt::AttemptStep;
 pub use bound::GROWTH_OUTPUT_TOKENS;
-pub use upstream::IDLE_TIERS_S;
+pub use retrying::{IDLE_TIERS_S, RETRY_ON_DIRECT, RouteTries, idle_tier_s};
 
 /// Request header whose value selects the cluster; Envoy re-reads it before each attempt.
 pub const HEADER_TARGET: &str = "x-weir-target";
 /// Request header by which the adapter finds its exchange.
 pub const HEADER_EXCHANGE: &str = "x-weir-exchange";
-/// Request header that selects the route with the wanted idle timeout.
+/// Request header that selects the route with the wanted idle timeout. Without it a request takes the
+/// route of [`RouteTries`].
 pub const HEADER_IDLE: &str = "x-weir-idle";
+/// Request header that becomes the host name towards the provider, once a route is chosen.
+pub const HEADER_HOST: &str = "x-weir-host";
 /// Response header that makes Envoy try again.
 pub const HEADER_RETRY: &str = "x-weir-retry";
 /// A target that no cluster answers to: Envoy then ends the exchange itself.
@@ -221,6 +225,7 @@ pub struct Exchange {
     rate_ms: u64,
     /// Whence it came, as limits count it; empty when none asks.
     address: String,
+    route_tries: Option<Rc<RouteTries>>,
     /// Tokens of the prompt; a bound of them while they are `uncounted`.
     tokens_in: u64,
     /// The vocabulary to count them in, should they be asked for.
@@ -352,6 +357,7 @@ impl Exchange {
             rate: Rates::default(),
             rate_ms: now_ms,
             address: String::new(),
+            route_tries: None,
             tokens_in: 0,
             uncounted: None,
             cache_key: None,

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use crate::endpoint::Through;
+use crate::exchange::RouteTries;
 use crate::headers::Headers;
 use crate::limits;
 use crate::policy::PolicyIndex;
@@ -60,13 +61,28 @@ pub struct Target {
 
 /// Parts of request heads that are the same each time, for requests without and with a stream.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ways([OnceCell<Headers>; 2]);
+pub(crate) struct Ways([OnceCell<Way>; 2]);
+
+#[derive(Clone, Debug)]
+struct Way {
+    route: Option<Rc<RouteTries>>,
+    headers: Headers,
+}
 
 impl Ways {
-    /// The part for such requests, which `make` makes once.
-    pub(crate) fn get(&self, stream: bool, make: impl FnOnce() -> Headers) -> Option<&Headers> {
-        let way = self.0.get(usize::from(stream))?;
-        Some(way.get_or_init(make))
+    /// The part for such requests on such a route, which `make` makes once; absent for a route that is
+    /// another than the first one's.
+    pub(crate) fn get(
+        &self,
+        stream: bool,
+        route: Option<&Rc<RouteTries>>,
+        make: impl FnOnce() -> Headers,
+    ) -> Option<&Headers> {
+        let way = self.0.get(usize::from(stream))?.get_or_init(|| Way {
+            route: route.cloned(),
+            headers: make(),
+        });
+        (way.route.as_ref() == route).then_some(&way.headers)
     }
 }
 

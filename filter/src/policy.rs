@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use engine::exchange::{AnswerHead, Ask, Step};
+use engine::exchange::{AnswerHead, Ask, RouteTries, Step};
 use engine::ingress::Ingress;
 use engine::wire::{self, CachePut};
 use proxy_wasm::traits::{Context, HttpContext};
@@ -263,10 +263,14 @@ impl HttpContext for Policy {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
         let headers = host::headers(Map::Request);
         let peer = peer();
+        let tries = route_tries();
         let step = self.exchange.as_ref().and_then(|exchange| {
             vm::drive(exchange, |exchange, env| {
                 if let Some(peer) = &peer {
                     exchange.on_peer(peer);
+                }
+                if let Some(tries) = tries {
+                    exchange.on_route(tries);
                 }
                 exchange.on_head(env, headers, end)
             })
@@ -375,6 +379,13 @@ fn peer() -> Option<Vec<u8>> {
         return None;
     }
     host::property(&["source", "address"])
+}
+
+/// How the request's route tries by itself, when it says so. Asked for each request: nothing but the
+/// route itself knows whether it is one that `weir render` has written.
+fn route_tries() -> Option<Rc<RouteTries>> {
+    let text = host::property(&["xds", "route_metadata", "filter_metadata", "weir", "tries"])?;
+    vm::with(|vm| vm.route_tries(text)).flatten()
 }
 
 fn code_details() -> Option<String> {

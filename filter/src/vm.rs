@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 
-use engine::exchange::{Env, Exchange};
+use engine::exchange::{Env, Exchange, RouteTries};
 use engine::keys::KeyTable;
 use engine::lease::Leases;
 use engine::limits;
@@ -50,6 +50,8 @@ pub(crate) struct Vm {
     /// Records that the sidecar has not acknowledged, but for those that it is just being told of.
     pub(crate) outbox: Outbox,
     pub(crate) body_bytes_max: usize,
+    /// What the route of the last request said of its tries, as text and as read.
+    route_tries: (Vec<u8>, Option<Rc<RouteTries>>),
     /// Envoy's histogram of how long admissions took, in microseconds.
     pub(crate) admit_us: Option<u32>,
 }
@@ -75,6 +77,7 @@ impl Vm {
             settled: 0,
             outbox: Outbox::default(),
             body_bytes_max: limits::REQUEST_BODY_BYTES_MAX,
+            route_tries: (Vec::new(), None),
             admit_us: None,
         }
     }
@@ -85,6 +88,15 @@ impl Vm {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+
+    /// What a route's text says of its tries; requests after each other mostly have the same.
+    pub(crate) fn route_tries(&mut self, text: Vec<u8>) -> Option<Rc<RouteTries>> {
+        if self.route_tries.0 != text {
+            let read = serde_json::from_slice(&text).ok().map(Rc::new);
+            self.route_tries = (text, read);
+        }
+        self.route_tries.1.clone()
     }
 }
 

@@ -4,17 +4,17 @@
 use std::net::SocketAddr;
 
 use engine::dialect::error_body;
-use engine::exchange::IDLE_TIERS_S;
 use engine::ingress::Ingress;
-use engine::limits;
 use engine::reply::Code;
 
-use crate::config::{Address, AwsCredentials, Config, Endpoint, Host, ProviderConfig, Signing};
+use crate::config::{Address, AwsCredentials, Config, Endpoint, Host, Signing};
 
 mod piece;
+mod routes;
 pub mod snippet;
 
 use piece::Piece;
+use routes::{service_routes, target_matcher, target_routes};
 
 /// Clients connected at once. Further connections are closed.
 const DOWNSTREAM_CONNECTIONS_MAX: u32 = 50_000;
@@ -23,8 +23,6 @@ const DOWNSTREAM_CONNECTIONS_MAX: u32 = 50_000;
 const CLUSTER_REQUESTS_MAX: u32 = 100_000;
 /// Above the filter's cap on bodies, so that its answer comes before Envoy's.
 const BUFFER_MARGIN_BYTES: u32 = 1024 * 1024;
-/// A stream on which nothing moves in either direction for so long is ended.
-const STREAM_IDLE_S: u32 = 3600;
 /// Where Debian and Envoy's own image keep the certificates of public authorities.
 pub const SYSTEM_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -130,70 +128,6 @@ fn filter(role: &str, config: &Config, options: &Options) -> String {
         .value("request_body_bytes", config.limits.request_body_bytes)
         .text("wasm", &options.wasm)
         .finish()
-}
-
-fn target_matcher(config: &Config) -> String {
-    let target = |name: &str, cluster: &str| {
-        Piece::new(include_str!("render/target.yaml"))
-            .text("target", name)
-            .text("cluster", cluster)
-            .finish()
-    };
-    let targets: String = config
-        .providers
-        .iter()
-        .flat_map(|ProviderConfig { name, .. }| {
-            [
-                target(name, &format!("provider/{name}")),
-                target(&format!("{name}/direct"), &format!("direct/{name}")),
-            ]
-        })
-        .collect();
-    Piece::new(include_str!("render/matcher.yaml"))
-        .block("targets", &targets)
-        .finish()
-}
-
-/// Routes to the state service, past the filter.
-fn service_routes() -> String {
-    let routes = [
-        ("{path: /health}", "5s"),
-        ("{path: /metrics}", "10s"),
-        ("{path_separated_prefix: /admin}", "60s"),
-    ];
-    let route = |(path, timeout): (&str, &str)| {
-        Piece::new(include_str!("render/service_route.yaml"))
-            .value("match", path)
-            .value("timeout", timeout)
-            .finish()
-    };
-    routes.into_iter().map(route).collect()
-}
-
-/// Routes to providers: one for each limit on silence, and the one without.
-fn target_routes(config: &Config) -> String {
-    let route = |path: String, idle: Option<u64>| {
-        let mut text = Piece::new(include_str!("render/route.yaml"))
-            .value("match", path)
-            .value("idle_timeout_s", STREAM_IDLE_S)
-            .value("backoff_base", seconds(config.defaults.backoff_base_ms))
-            .value("backoff_max", seconds(config.defaults.backoff_max_ms))
-            .value("retry_after_max", seconds(limits::RETRY_WAIT_MS_MAX))
-            .finish();
-        if let Some(idle) = idle {
-            text.push_str(&format!("      per_try_idle_timeout: {idle}s\n"));
-        }
-        text
-    };
-    let tiers = IDLE_TIERS_S.iter().map(|tier| {
-        let path = format!(
-            "{{prefix: /, headers: [{{name: x-weir-idle, string_match: {{exact: \"{tier}\"}}}}]}}"
-        );
-        route(path, Some(*tier))
-    });
-    tiers
-        .chain([route("{prefix: /}".to_owned(), None)])
-        .collect()
 }
 
 fn service_clusters(config: &Config) -> String {

@@ -35,9 +35,9 @@ static_resources:
 @plugins@
             virtual_hosts:
             - name: existing
-              domains: ["*"]
+              domains: ["127.0.0.1:@port@"]
               include_attempt_count_in_response: true
-              request_headers_to_remove: [x-forwarded-for, x-forwarded-proto, x-envoy-external-address, x-request-id, x-weir-idle]
+              request_headers_to_remove: [x-forwarded-for, x-forwarded-proto, x-envoy-external-address, x-request-id, x-weir-idle, x-weir-host]
               routes:
               - match: {path: /own}
                 direct_response: {status: 200, body: {inline_string: "own"}}

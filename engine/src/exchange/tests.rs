@@ -14,6 +14,7 @@ mod counting;
 mod forms;
 mod holds;
 mod membership;
+mod tries;
 
 struct World {
     policy: PolicyIndex,
@@ -21,6 +22,7 @@ struct World {
     tokenizers: Tokenizers,
     leases: Leases,
     now_ms: u64,
+    route: Option<Rc<RouteTries>>,
 }
 
 impl World {
@@ -82,6 +84,7 @@ impl World {
             tokenizers: Tokenizers::default(),
             leases: Leases::default(),
             now_ms: 1_000_000,
+            route: None,
         }
     }
 
@@ -113,6 +116,9 @@ impl World {
         grant: Grant,
     ) -> (Exchange, Forward) {
         let mut exchange = Exchange::new("wr-1".into(), self.now_ms);
+        if let Some(tries) = &self.route {
+            exchange.on_route(tries.clone());
+        }
         let head = head("POST", "/v1/chat/completions", extra);
         if let Step::Ask(_) = exchange.on_head(&mut self.env(), head, false) {
             let known = KeyAnswer::Known(KeyRecord {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Endpoint, Env, Exchange, HEADER_EXCHANGE, HEADER_IDLE, HEADER_RETRY, HEADER_TARGET, TARGET_NONE,
+    Endpoint, Env, Exchange, HEADER_EXCHANGE, HEADER_HOST, HEADER_RETRY, HEADER_TARGET, TARGET_NONE,
 };
 use crate::dialect::{self, Form, NativeCall};
 use crate::digits::Decimal;
@@ -11,14 +11,9 @@ use crate::headers::Headers;
 use crate::ingress::Ingress;
 use crate::json::Edits;
 use crate::keys::KEY_HEADERS;
-use crate::limits;
 use crate::plan::Target;
 use crate::request::RequestError;
 use crate::wire::{Dialect, Provider};
-
-/// Seconds of silence after which a stream's attempt fails, as Envoy's routes offer them: the
-/// smallest that is not shorter than what was asked for is taken.
-pub const IDLE_TIERS_S: [u64; 9] = [1, 2, 5, 10, 30, 60, 120, 300, 600];
 
 /// Request headers that end here: ours, the client's credentials, and what would make a provider
 /// answer in a form nobody can read on the way (compressed) or with the wrong length.
@@ -142,6 +137,15 @@ impl Exchange {
         if form == Form::Chat && self.call.is_some() {
             headers = headers.filtered(|name| !name.starts_with(b"anthropic-"));
         }
+        // A virtual host may be chosen by the name that clients use, and the route is chosen once more.
+        let host = if self.has_adapter() || self.route_tries.is_none() {
+            ":authority"
+        } else {
+            if let Some(client) = self.head.get(":authority") {
+                headers.push(":authority", client);
+            }
+            HEADER_HOST
+        };
         let own = self
             .credentials
             .iter()
@@ -154,14 +158,20 @@ impl Exchange {
             && provider.dialect == Dialect::Openai;
         let make = || {
             let mut way = Headers::default();
-            push_way(&mut way, provider, form, &encoded, own);
+            push_way(&mut way, host, provider, form, &encoded, own);
             self.push_direct(&mut way);
             way
         };
-        let way = is_usual.then(|| target.ways.get(self.streams(), make));
-        match way.flatten() {
+        let way = is_usual.then(|| {
+            target
+                .ways
+                .get(self.streams(), self.route_tries.as_ref(), make)
+        });
+        let way = way.flatten();
+        let is_said = way.is_some();
+        match way {
             Some(way) => headers.extend(way),
-            None => push_way(&mut headers, provider, form, &encoded, own),
+            None => push_way(&mut headers, host, provider, form, &encoded, own),
         }
         if !encoded.body.is_empty() {
             headers.push("content-length", Decimal::of_len(encoded.body.len()));
@@ -179,7 +189,7 @@ impl Exchange {
         if self.has_adapter() {
             headers.push(HEADER_TARGET, self.next_target());
             headers.push(HEADER_EXCHANGE, &self.id);
-        } else if !is_usual {
+        } else if !is_said {
             self.push_direct(&mut headers);
         }
         self.outcome.dropped = dropped;
@@ -221,64 +231,12 @@ impl Exchange {
         self.head
             .filtered(|name| !ends_here(name) && !replaced(name))
     }
-
-    /// Envoy's own retry machinery, told by request headers.
-    fn push_retries(&self, headers: &mut Headers) {
-        let targets = &self.plan.targets;
-        let attempts: u32 = targets
-            .iter()
-            .map(|target| target.retries.saturating_add(1))
-            .sum();
-        let attempts = attempts.clamp(1, limits::ATTEMPTS_MAX);
-        let retries = attempts - 1;
-        headers.push("x-envoy-max-retries", retries.to_string());
-        if self.has_adapter() {
-            headers.push(
-                "x-envoy-retry-on",
-                "retriable-headers,connect-failure,reset",
-            );
-        } else {
-            headers.push(
-                "x-envoy-retry-on",
-                "retriable-status-codes,connect-failure,reset",
-            );
-            if let Some(target) = targets.first() {
-                let statuses: Vec<String> = target.retry_on.iter().map(u16::to_string).collect();
-                headers.push("x-envoy-retriable-status-codes", statuses.join(","));
-            }
-        }
-        let timeout_ms = targets
-            .iter()
-            .map(|target| target.timeout_ms)
-            .max()
-            .unwrap_or(0);
-        if timeout_ms == 0 {
-            return;
-        }
-        // The limit of one attempt ends with the answer's head; silence after it is another matter.
-        let seconds = timeout_ms.div_ceil(1000);
-        let tier = IDLE_TIERS_S.iter().find(|tier| **tier >= seconds);
-        if let Some(tier) = tier.or(IDLE_TIERS_S.last()) {
-            headers.push(HEADER_IDLE, tier.to_string());
-        }
-        if !self.streams() {
-            let limit = timeout_ms.to_string();
-            headers.push("x-envoy-upstream-rq-per-try-timeout-ms", limit);
-        }
-        // Without an adapter the answer's head passes before its body, and Envoy drops both limits
-        // of the attempt when the first of them ends after a head. What is left is one on it all.
-        if !self.streams() && !self.has_adapter() {
-            let tries = timeout_ms.saturating_mul(u64::from(attempts));
-            let waits = limits::RETRY_WAIT_MS_MAX.saturating_mul(u64::from(retries));
-            let limit = tries.saturating_add(waits).to_string();
-            headers.push("x-envoy-upstream-rq-timeout-ms", limit);
-        }
-    }
 }
 
-/// Where a provider is called, and as whom.
+/// Where a provider is called, with its name in the header `host`, and as whom.
 fn push_way(
     headers: &mut Headers,
+    host: &str,
     provider: &Provider,
     form: Form,
     encoded: &dialect::Encoded<'_>,
@@ -290,7 +248,7 @@ fn push_way(
         provider.chat_path.as_str()
     };
     headers.push(":path", [&provider.base_path, path].concat());
-    headers.push(":authority", &provider.authority);
+    headers.push(host, &provider.authority);
     if let Some(secret) = own.or(provider.api_key.as_deref()) {
         headers.push(
             &provider.auth_header,
