@@ -357,7 +357,10 @@ async fn provider_sees_its_own_credentials_only(gateway: Arc<Gateway>) {
         for (name, _) in &seen.headers {
             let ours = name.starts_with("x-weir-") || name.starts_with("x-portkey-");
             let internal = name.starts_with("x-envoy-") || name.starts_with("x-forwarded-");
-            let allowed = matches!(name.as_str(), "x-weir-target" | "x-weir-exchange");
+            let allowed = matches!(
+                name.as_str(),
+                "x-weir-target" | "x-weir-exchange" | "x-weir-host"
+            );
             assert!(
                 allowed || !(ours || internal),
                 "{name} went to the provider: {all}"

@@ -37,7 +37,7 @@ static_resources:
             - name: existing
               domains: ["127.0.0.1:@port@"]
               include_attempt_count_in_response: true
-              request_headers_to_remove: [x-forwarded-for, x-forwarded-proto, x-envoy-external-address, x-request-id, x-weir-idle, x-weir-host]
+              request_headers_to_remove: [x-forwarded-for, x-forwarded-proto, x-envoy-external-address, x-request-id, x-weir-idle]
               routes:
               - match: {path: /own}
                 direct_response: {status: 200, body: {inline_string: "own"}}
@@ -82,8 +82,9 @@ async fn the_pieces_work_in_an_envoy_that_is_already_there() {
 
     let own = reqwest::get(format!("{url}/own")).await.expect("own");
     assert_eq!(own.text().await.expect("text"), "own");
+    let mark = marker();
     let chat = |config: Option<serde_json::Value>| {
-        let body = prompt("gpt-4o-mini", &marker()).to_string();
+        let body = prompt("gpt-4o-mini", &mark).to_string();
         let builder = reqwest::Client::new()
             .post(format!("{url}/v1/chat/completions"))
             .body(body);
@@ -91,6 +92,10 @@ async fn the_pieces_work_in_an_envoy_that_is_already_there() {
         Ask { builder }.key(KEY).config(&config).send()
     };
     chat(None).await.good();
+    let host = gateway.provider.url("");
+    for seen in gateway.provider.requests(&mark).await {
+        assert_eq!(seen.header("host"), host.strip_prefix("http://"));
+    }
     let fallback = json!({"strategy": "fallback", "targets": [
         {"provider": "openai", "model": "fault-500"}, {"provider": "anthropic", "model": "claude-3-sonnet"}]});
     let answer = chat(Some(fallback)).await;
