@@ -64,6 +64,9 @@ struct Storm {
 }
 
 /// Eight clients that ask as fast as they can until `span` is over or one of them is refused thrice.
+/// Answers to one client of a storm that the store may miss.
+const AWAY_MAX: usize = 3;
+
 async fn storm(gateway: &Arc<Gateway>, key: &str, stream: bool, span: Duration) -> Storm {
     let started = Instant::now();
     let mut running = JoinSet::new();
@@ -77,12 +80,16 @@ async fn storm(gateway: &Arc<Gateway>, key: &str, stream: bool, span: Duration) 
                 good: 0,
                 refused: 0,
             };
+            let mut away = 0;
             while started.elapsed() < span && storm.refused < 3 {
                 match gateway.chat_as(&key, &body).send().await.status {
                     200 => storm.good += 1,
-                    429 | 503 => storm.refused += 1,
+                    429 => storm.refused += 1,
+                    // A disk that others keep busy can hold a store up for longer than admissions wait.
+                    503 => away += 1,
                     status => panic!("{status}"),
                 }
+                assert!(away <= AWAY_MAX, "{} were good", storm.good);
             }
             storm
         });
