@@ -40,8 +40,9 @@ async fn a_busy_key_goes_on_while_the_state_service_restarts(store: Store) {
     loop {
         // A lease lasts for five seconds: the last one before the end covers some of them.
         let warm = storm(&gateway, &key, false, Duration::from_secs(2)).await;
-        // A Redis that is slow on a busy machine may refuse some.
-        assert!(warm.refused == 0 || store == Store::Shared);
+        assert_eq!(warm.refused, 0);
+        // A Redis that is slow on a busy machine may miss some.
+        assert!(warm.missed == 0 || store == Store::Shared);
         gateway.kill_sidecar();
         let away = storm(&gateway, &key, false, Duration::from_millis(400)).await;
         gateway.restart_sidecar();
@@ -60,13 +61,13 @@ async fn a_busy_key_goes_on_while_the_state_service_restarts(store: Store) {
 
 struct Storm {
     good: usize,
+    /// By a limit.
     refused: usize,
+    /// For want of an answer from the state.
+    missed: usize,
 }
 
-/// Eight clients that ask as fast as they can until `span` is over or one of them is refused thrice.
-/// Answers to one client of a storm that the store may miss.
-const AWAY_MAX: usize = 3;
-
+/// Eight clients that ask as fast as they can until `span` is over, or they get no answer thrice.
 async fn storm(gateway: &Arc<Gateway>, key: &str, stream: bool, span: Duration) -> Storm {
     let started = Instant::now();
     let mut running = JoinSet::new();
@@ -79,17 +80,16 @@ async fn storm(gateway: &Arc<Gateway>, key: &str, stream: bool, span: Duration) 
             let mut storm = Storm {
                 good: 0,
                 refused: 0,
+                missed: 0,
             };
-            let mut away = 0;
-            while started.elapsed() < span && storm.refused < 3 {
+            while started.elapsed() < span && storm.refused + storm.missed < 3 {
                 match gateway.chat_as(&key, &body).send().await.status {
                     200 => storm.good += 1,
                     429 => storm.refused += 1,
                     // A disk that others keep busy can hold a store up for longer than admissions wait.
-                    503 => away += 1,
+                    503 => storm.missed += 1,
                     status => panic!("{status}"),
                 }
-                assert!(away <= AWAY_MAX, "{} were good", storm.good);
             }
             storm
         });
@@ -98,6 +98,7 @@ async fn storm(gateway: &Arc<Gateway>, key: &str, stream: bool, span: Duration) 
     Storm {
         good: storms.iter().map(|storm| storm.good).sum(),
         refused: storms.iter().map(|storm| storm.refused).sum(),
+        missed: storms.iter().map(|storm| storm.missed).sum(),
     }
 }
 
