@@ -56,11 +56,12 @@ fn total_ms(timeout_ms: u64, retries: u32) -> u64 {
         .saturating_add(waits)
 }
 
-/// The tier for a limit in milliseconds, in seconds.
+/// The tier for a limit in milliseconds, in seconds; none for 0, which is no limit.
 pub fn idle_tier_s(timeout_ms: u64) -> Option<u64> {
     let seconds = timeout_ms.div_ceil(1000);
     let tier = IDLE_TIERS_S.iter().find(|tier| **tier >= seconds);
-    tier.or(IDLE_TIERS_S.last()).copied()
+    let tier = tier.or(IDLE_TIERS_S.last()).copied();
+    tier.filter(|_| seconds > 0)
 }
 
 impl Exchange {
@@ -103,14 +104,12 @@ impl Exchange {
             .map(|target| target.timeout_ms)
             .max()
             .unwrap_or(0);
-        if timeout_ms == 0 {
+        let Some(tier) = idle_tier_s(timeout_ms) else {
             headers.push(HEADER_IDLE, NO_TIER);
             return;
-        }
+        };
         // The limit of one attempt ends with the answer's head; silence after it is another matter.
-        if let Some(tier) = idle_tier_s(timeout_ms) {
-            headers.push(HEADER_IDLE, tier.to_string());
-        }
+        headers.push(HEADER_IDLE, tier.to_string());
         if !self.streams() {
             let limit = timeout_ms.to_string();
             headers.push("x-envoy-upstream-rq-per-try-timeout-ms", limit);

@@ -88,6 +88,18 @@ impl World {
         }
     }
 
+    /// The same policy with other defaults.
+    fn change(&mut self, change: impl FnOnce(&mut Defaults)) {
+        let mut defaults = self.policy.defaults().clone();
+        change(&mut defaults);
+        let providers = self.policy.providers();
+        self.policy = PolicyIndex::new(Policy {
+            providers: providers.map(|it| Provider::clone(it)).collect(),
+            models: self.policy.listed().map(|it| Model::clone(it)).collect(),
+            defaults,
+        });
+    }
+
     fn env(&mut self) -> Env<'_> {
         Env {
             now_ms: self.now_ms,

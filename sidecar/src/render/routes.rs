@@ -108,7 +108,7 @@ fn usual_route(config: &Config) -> String {
     let path = format!(
         "{{prefix: /, headers: [{{name: {HEADER_IDLE}, present_match: true, invert_match: true}}]}}"
     );
-    let idle = idle_tier_s(tries.timeout_ms).filter(|_| tries.timeout_ms > 0);
+    let idle = idle_tier_s(tries.timeout_ms);
     let mut text = target_route(config, &path, &limits, &lines, idle);
     let said = serde_json::to_string(&tries).unwrap_or_default();
     text.push_str(&format!(

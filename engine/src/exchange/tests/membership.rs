@@ -6,19 +6,7 @@ use super::*;
 fn a_request_says_as_much_of_itself_as_limits_ask_for() {
     let mut world = World::new();
     let mut admitted = |governed: crate::wire::Governed, extra: &[(&str, &str)], body: &Value| {
-        let defaults = Defaults {
-            governed,
-            ..world.policy.defaults().clone()
-        };
-        world.policy = PolicyIndex::new(Policy {
-            providers: world
-                .policy
-                .providers()
-                .map(|it| Provider::clone(it))
-                .collect(),
-            models: world.policy.listed().map(|it| Model::clone(it)).collect(),
-            defaults,
-        });
+        world.change(|defaults| defaults.governed = governed);
         let mut exchange = Exchange::new("wr-1".into(), world.now_ms);
         let head = head("POST", "/v1/chat/completions", extra);
         exchange.on_peer(b"192.0.2.7:4711");

@@ -7,8 +7,6 @@ use serde_json::json;
 use super::{World, chat};
 use crate::exchange::{HEADER_HOST, HEADER_IDLE, RouteTries};
 use crate::headers::Headers;
-use crate::policy::PolicyIndex;
-use crate::wire::{Model, Policy, Provider};
 
 const SAID: [&str; 5] = [
     "x-envoy-max-retries",
@@ -84,17 +82,7 @@ fn every_other_wish_is_said_in_headers() {
 fn requests_without_a_limit_do_not_take_the_route_that_has_one() {
     let mut world = World::new();
     world.route = Some(Rc::new(usual()));
-    let mut defaults = world.policy.defaults().clone();
-    defaults.request_timeout_ms = 0;
-    world.policy = PolicyIndex::new(Policy {
-        providers: world
-            .policy
-            .providers()
-            .map(|it| Provider::clone(it))
-            .collect(),
-        models: world.policy.listed().map(|it| Model::clone(it)).collect(),
-        defaults,
-    });
+    world.change(|defaults| defaults.request_timeout_ms = 0);
     let (_, forward) = world.granted(&[], &chat("gpt-4o-mini"));
     assert_eq!(forward.headers.text(HEADER_IDLE), Some("0"));
     assert_eq!(said(&forward.headers), 3);
