@@ -43,6 +43,8 @@ const DEV_KEY_OTHER_NAME: &str = "dev-local";
 const CACHE_TTL_S: u64 = 3600;
 /// Records that may wait for the database when `store` names no number: some 1.5 GB.
 const SPOOL_RECORDS: u64 = 1_000_000;
+/// A disk that others keep busy holds a Redis that writes to it up for some hundred milliseconds.
+const REDIS_TIMEOUT_MS: u64 = 1_000;
 /// Request body cap when `limits` names none: the largest that can be asked for.
 const REQUEST_BODY_BYTES: u32 = 32 * 1024 * 1024;
 
@@ -176,6 +178,8 @@ pub struct StoreConfig {
     pub redis: Option<Secret>,
     /// Whether that is a Redis Cluster.
     pub redis_cluster: bool,
+    /// How long an admission waits for Redis, in milliseconds.
+    pub redis_timeout_ms: u64,
     /// Address of the PostgreSQL with keys, budgets and ledger. Alone it serves one state service.
     pub database: Option<Secret>,
     /// What provider keys are sealed with, 64 hexadecimal digits; `secret.key` in `data` when `None`.
@@ -394,6 +398,7 @@ impl Default for StoreConfig {
         StoreConfig {
             redis: None,
             redis_cluster: false,
+            redis_timeout_ms: REDIS_TIMEOUT_MS,
             database: None,
             secret_key: None,
             spool_records: SPOOL_RECORDS,

@@ -445,7 +445,8 @@ fn load(
             true => shared::Layout::Tenants,
             false => shared::Layout::One,
         };
-        let mut replica = Replica::new((redis.expose(), layout), sums, counting, who);
+        let patience = Duration::from_millis(config.store.redis_timeout_ms);
+        let mut replica = Replica::new((redis.expose(), layout, patience), sums, counting, who);
         replica.counts(core.counted.version);
         replica.take_over(&mut core, Journal::open(&path)?, held);
         return Ok(Shared::new(core, Metrics::new(&policy), log, Some(replica)));

@@ -189,7 +189,7 @@ async fn a_redis_that_fails_refuses_new_requests_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_redis_serves_or_refuses_in_time() {
     let mut drill = Drill::start(Store::Shared).await;
-    for stopped_ms in [60, 400] {
+    for stopped_ms in [200, 1_200] {
         let before = drill.good;
         let gateway = drill.gateway.clone();
         let slow = tokio::task::spawn_blocking(move || {
@@ -206,7 +206,7 @@ async fn a_slow_redis_serves_or_refuses_in_time() {
             drill.round(EITHER).await;
         }
         // A pause is shorter than an answer may take, or longer.
-        assert!(drill.good > before || stopped_ms > 250);
+        assert!(drill.good > before || stopped_ms > 1_000);
         slow.await.expect("the slowing down");
         drill.back().await;
         drill.whole().await;

@@ -43,8 +43,6 @@ use client::{Client, Fault};
 use homes::Homes;
 use script::Script;
 
-/// How long an admission waits for Redis.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
 /// How long what is not on a request's path waits for it.
 pub(crate) const LONG_PATIENCE: Duration = Duration::from_secs(2);
 /// How long Redis remembers that an exchange was settled, in milliseconds, whoever tells of it. What its

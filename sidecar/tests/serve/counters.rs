@@ -153,10 +153,13 @@ fn a_redis_that_freezes_is_not_waited_for() {
     ask(&service, "a", &key, 1_000);
     redis.freeze();
     for exchange in ["b", "c", "d"] {
+        let started = Instant::now();
         assert_eq!(
             code(&ask(&service, exchange, &key, 1_000)),
             "state_unavailable"
         );
+        // Filters wait for two seconds.
+        assert!(started.elapsed() < Duration::from_millis(1_900));
     }
     settle(&service, "a", &key, 700);
     // The filter tells of what was refused, which gives back what may be held all the same.

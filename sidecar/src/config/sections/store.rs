@@ -12,6 +12,8 @@ const DATABASE_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 const REDIS_SCHEMES: [&str; 2] = ["redis://", "rediss://"];
 /// Records of the longest spool: some terabytes.
 const SPOOL_RECORDS_MAX: u64 = 1_000_000_000;
+/// Filters wait two seconds for an admission, and what is refused has to reach them before.
+const REDIS_TIMEOUT_MS_MAX: u64 = 1_500;
 /// Bytes of the key that provider keys are sealed with, in hexadecimal digits.
 const KEY_DIGITS: usize = 64;
 
@@ -31,6 +33,12 @@ pub(super) fn store(top: &mut Object<'_>, reader: &mut Reader<'_>) -> StoreConfi
             .and_then(|field| reader.choice(&field, &[("true", true), ("false", false)]))
         {
             found.redis_cluster = is;
+        }
+        if let Some(ms) = object
+            .member("redis_timeout_ms")
+            .and_then(|field| reader.integer(&field, 1, REDIS_TIMEOUT_MS_MAX))
+        {
+            found.redis_timeout_ms = ms;
         }
         if let Some(field) = object.member("database") {
             database_named = true;

@@ -49,6 +49,9 @@ fn a_redis_alone_is_refused_and_so_are_other_addresses() {
     );
     let odd = refused("store: {secret_key: abc}\n", &[]);
     assert!(odd.contains("openssl rand -hex 32"), "{odd}");
-    let config = of("store: {spool_records: 7}\n", &[]).unwrap();
+    let config = of("store: {spool_records: 7, redis_timeout_ms: 40}\n", &[]).unwrap();
     assert_eq!(config.store.spool_records, 7);
+    assert_eq!(config.store.redis_timeout_ms, 40);
+    let odd = refused("store: {redis_timeout_ms: 1501}\n", &[]);
+    assert!(odd.contains("store.redis_timeout_ms"), "{odd}");
 }

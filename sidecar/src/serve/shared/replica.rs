@@ -22,9 +22,7 @@ use super::ledger::{Known, LedgerSums, Read};
 use super::own::{Kept, Own};
 use super::roll::{self, GRACE_MS, Roll};
 use super::sums::{Sum, Waits};
-use super::{
-    Charged, Counters, Ended, Group, Held, LONG_PATIENCE, Late, Layout, Owner, PATIENCE, Wish,
-};
+use super::{Charged, Counters, Ended, Group, Held, LONG_PATIENCE, Late, Layout, Owner, Wish};
 use crate::clock;
 
 mod epochs;
@@ -44,6 +42,8 @@ const SUMS_MAX: usize = 8;
 pub(crate) struct Replica {
     /// What requests wait for.
     fast: Counters,
+    /// How long an admission does.
+    patience: Duration,
     /// What they do not wait for.
     slow: Counters,
     pub(super) sums: LedgerSums,
@@ -67,17 +67,18 @@ pub(crate) struct Replica {
 
 impl Replica {
     pub(crate) fn new(
-        (url, layout): (&str, Layout),
+        (url, layout, patience): (&str, Layout, Duration),
         sums: LedgerSums,
         counting: Counting,
         who: &str,
     ) -> Replica {
         let cluster = layout == Layout::Tenants;
         let client = |patience| Client::new(url, cluster, patience);
-        let fast = Counters::new(client(PATIENCE), layout, who);
+        let fast = Counters::new(client(patience), layout, who);
         let slow = fast.beside(client(LONG_PATIENCE));
         Replica {
             fast,
+            patience,
             slow,
             sums,
             who: who.to_owned(),
@@ -127,7 +128,10 @@ impl Replica {
 
     /// Decides on an admission with what all replicas have counted.
     pub(crate) async fn admit(&self, shared: &Shared, admit: &Admit) -> AdmitReply {
-        let decided = self.heard(self.decide(shared, admit).await);
+        let decided = tokio::time::timeout(self.patience, self.decide(shared, admit)).await;
+        let late = || Err(Fault::Down("no answer in time".to_owned()));
+        let decided = self.heard(decided.unwrap_or_else(|_| late()));
+        // What is held though nobody waited any more, the refused request's record gives back.
         decided.unwrap_or_else(|_| AdmitReply::unavailable())
     }
 
