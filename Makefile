@@ -67,11 +67,12 @@ bench-state: setup wasm servers ## admissions: one service on one core, embedded
 	@ENVOY_BIN="$$(scripts/envoy.sh)" WEIR_BIN=$(CARGO_TARGET_DIR)/release/weir WEIR_WASM=$(WASM) \
 	  $(CARGO_TARGET_DIR)/release/weir-bench --state --seconds $(or $(BENCH_SECONDS),5)
 
-soak: setup build servers ## three Envoys and services, killed under load: SEED (7), SOAK_SECONDS (180), CLIENTS (500)
+soak: setup build servers ## three Envoys and services, killed under load: SEED (7), LEASES and CLUSTER (0, 1, or the seed's), SOAK_SECONDS (180), CLIENTS (500)
 	@cargo build -q -p e2e --bins
 	@ENVOY_BIN="$$(scripts/envoy.sh)" WEIR_BIN=$(CARGO_TARGET_DIR)/debug/weir WEIR_WASM=$(WASM) \
 	  WEIR_SOAK_SEED=$(or $(SEED),7) WEIR_SOAK_SECONDS=$(or $(SOAK_SECONDS),180) \
-	  WEIR_SOAK_CLIENTS=$(or $(CLIENTS),500) cargo test -q -p e2e --test e2e -- --nocapture soak::
+	  WEIR_SOAK_CLIENTS=$(or $(CLIENTS),500) WEIR_SOAK_LEASES=$(LEASES) WEIR_SOAK_CLUSTER=$(CLUSTER) \
+	  cargo test -q -p e2e --test e2e -- --nocapture soak::whatever
 
 fuzz: ## random inputs for the engine's readers, FUZZ_SECONDS (60) for each of thirteen
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)

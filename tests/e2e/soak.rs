@@ -1,6 +1,7 @@
 //! Three Envoys and their state services on one Redis and one PostgreSQL, with all of them killed,
 //! frozen and emptied while clients stream and leave: no limit is exceeded, and each exchange is
-//! charged once. `make soak` is the long one; `WEIR_SOAK_SEED` repeats the plan of a run, which is printed.
+//! charged once. `make soak` is the long one; `WEIR_SOAK_SEED` repeats the plan of a run, which is printed, and
+//! chooses whether there are leases and a Redis Cluster, unless `WEIR_SOAK_LEASES` and `WEIR_SOAK_CLUSTER` do.
 //! Bounds on time are wide: a machine that is busy with something else is no fault.
 
 mod audit;
@@ -8,28 +9,27 @@ mod client;
 mod harm;
 mod limits;
 mod plan;
+mod sums;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use e2e::behaviour::Behaviour;
 use e2e::client::streaming;
 use e2e::fleet::Fleet;
+use e2e::stores::Stores;
 
 use audit::{Evidence, Findings};
-use client::{Client, Noted};
-use limits::{FEW, FEW_AT_ONCE, Limited, Limits, money};
-use plan::Dice;
-use serde_json::Value;
+use client::{Client, Manner, Noted};
+use limits::{BUSY, FEW, FEW_AT_ONCE, Limited, Limits};
+use plan::{Dice, Variant};
+use sums::{quiet, sound, sums};
 
 const PLACES: usize = 3;
-/// Until everything is settled after the last client: holds of an Envoy that died take a minute.
-const QUIET_WITHIN: Duration = Duration::from_secs(240);
 /// Nobody may wait longer for a status, whatever happens.
 const STATUS_WITHIN: Duration = Duration::from_secs(20);
-/// Until what is asked again and again comes.
-const SOON: Duration = Duration::from_secs(60);
+/// How long places are asked for again and again.
+const PLACES_WITHIN: Duration = Duration::from_secs(60);
 /// What all clients together spend in a second, as far as limits are sized by it.
 const NANO_PER_SECOND: f64 = 800_000.0;
 /// The dearest word: three tokens of the dearer model.
@@ -38,25 +38,35 @@ const DEAREST_WORD_NANO: i64 = 3 * 15_000;
 /// each is metered with the one that it waits with, and charged without it when there is no room.
 const WAITING_WORDS: i64 = 4;
 
+/// With leases one of so many clients is busy.
+const BUSY_SHARE: u64 = 4;
+/// What busy clients ask for in a second, all together. A key that is leased asks 20 times at a place.
+const BUSY_PER_SECOND: u64 = 110;
+
 struct Size {
     seed: u64,
+    variant: Variant,
     clients: u64,
     span: Duration,
     pace_ms: (u64, u64),
 }
 
-fn setting(name: &str, default: u64) -> u64 {
-    let set = std::env::var(name).ok();
-    set.and_then(|text| text.parse().ok()).unwrap_or(default)
+fn set(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
 impl Size {
     fn of_environment() -> Size {
-        let clients = setting("WEIR_SOAK_CLIENTS", 40);
+        let clients = set("WEIR_SOAK_CLIENTS").unwrap_or(40);
+        let seed = set("WEIR_SOAK_SEED").unwrap_or(7);
+        let drawn = Variant::drawn(&mut Dice::new(seed).of(1));
+        let leases = set("WEIR_SOAK_LEASES").map_or(drawn.leases, |is| is != 0);
+        let cluster = set("WEIR_SOAK_CLUSTER").map_or(drawn.is_cluster(), |is| is != 0);
         Size {
-            seed: setting("WEIR_SOAK_SEED", 7),
+            seed,
+            variant: Variant::new(leases, cluster),
             clients,
-            span: Duration::from_secs(setting("WEIR_SOAK_SECONDS", 25)),
+            span: Duration::from_secs(set("WEIR_SOAK_SECONDS").unwrap_or(25)),
             // As many words a second whoever many there are: the machine is not what is tested.
             pace_ms: (clients / 8, clients / 3),
         }
@@ -70,18 +80,34 @@ impl Size {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_dies_each_exchange_is_charged_once_and_no_limit_exceeded() {
+    soak(Size::of_environment()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_where_the_seed_has_chosen_otherwise() {
     let size = Size::of_environment();
-    let dice = Dice::new(size.seed);
-    let plan = plan::plan(&mut dice.of(0), PLACES, size.span);
+    let variant = size.variant.other();
+    soak(Size { variant, ..size }).await;
+}
+
+async fn soak(size: Size) {
+    let (dice, variant) = (Dice::new(size.seed), size.variant);
+    let plan = plan::plan(&mut dice.of(0), PLACES, variant.masters, size.span);
     println!(
-        "seed {}, {} clients, {:?}",
-        size.seed, size.clients, size.span
+        "SEED={} {variant} CLIENTS={} SOAK_SECONDS={}",
+        size.seed,
+        size.clients,
+        size.span.as_secs()
     );
     for event in &plan {
         println!("{event}");
     }
     let limits = Limits::of(&size);
-    let fleet = Arc::new(Fleet::start(PLACES, || limits.setup()).await);
+    let stores = match variant.is_cluster() {
+        true => Stores::start_clustered(variant.masters),
+        false => Stores::start(),
+    };
+    let fleet = Arc::new(Fleet::start_on(stores, PLACES, || limits.setup()).await);
     let mut keys = Vec::new();
     for members in limits.keys() {
         keys.push(fleet.new_key(&members).await);
@@ -95,7 +121,7 @@ async fn whatever_dies_each_exchange_is_charged_once_and_no_limit_exceeded() {
         fleet.clone(),
         limited.clone(),
         findings.clone(),
-        dice.of(1),
+        dice.of(2),
     ));
     let streaming = stream(&fleet, &size, &keys, &dice, began);
     let harming = harm::all(&fleet, &plan, began);
@@ -118,8 +144,14 @@ async fn whatever_dies_each_exchange_is_charged_once_and_no_limit_exceeded() {
         plan,
         keys: ids,
     };
-    println!("{}", told(&evidence, streamed));
-    println!("{} looks at limits", findings.samples);
+    println!("{}", evidence.told(streamed));
+    println!(
+        "{} looks at limits, at least {} admitted under leases",
+        findings.samples, findings.leased
+    );
+    if (findings.leased > 0) != variant.leases {
+        findings.add("leases", format!("{} admitted under some", findings.leased));
+    }
     let (lost, words) = evidence.exchanges(&mut findings);
     let (expired, charged) = evidence.expired(DEAREST_WORD_NANO, &mut findings);
     println!(
@@ -149,16 +181,29 @@ async fn stream(
     began: Instant,
 ) -> (Vec<Noted>, Duration) {
     let mut running = tokio::task::JoinSet::new();
+    let busy = match size.variant.leases {
+        true => size.clients / BUSY_SHARE,
+        false => 0,
+    };
     for number in 0..size.clients {
-        let index = number as usize % keys.len();
+        let (index, manner) = if number < busy {
+            // One place has clients of the other busy key as well.
+            let spot = number as usize % (PLACES + 1);
+            let every = Duration::from_secs(busy) / BUSY_PER_SECOND as u32;
+            let place = spot % PLACES;
+            (BUSY + spot / PLACES, Manner::Busy { place, every })
+        } else {
+            let pace_ms = size.pace_ms;
+            (number as usize % BUSY, Manner::Slow { pace_ms })
+        };
         let client = Client {
             fleet: fleet.clone(),
             number,
             key: (keys[index].0.clone(), index),
-            dice: dice.of(2 + number),
+            dice: dice.of(3 + number),
             began,
             until: size.span,
-            pace_ms: size.pace_ms,
+            manner,
         };
         running.spawn(client.run());
     }
@@ -180,7 +225,13 @@ async fn sample(
         let Some(budgets) = fleet.shown(place, "/admin/budgets").await else {
             continue;
         };
-        findings.lock().expect("findings").samples += 1;
+        let leased = "weir_admissions_total{by=\"lease\"}";
+        let leased = fleet.metric(place, leased).await.unwrap_or(0.0);
+        {
+            let mut findings = findings.lock().expect("findings");
+            findings.samples += 1;
+            findings.leased = findings.leased.max(leased as u64);
+        }
         for limited in limited.iter() {
             let Some((spent, held)) = limited.shown(&budgets) else {
                 continue;
@@ -209,7 +260,7 @@ async fn places(fleet: &Fleet, key: &str, count: usize) -> Result<(), String> {
         if statuses.iter().all(|status| *status == 200) {
             return Ok(());
         }
-        if began.elapsed() > SOON {
+        if began.elapsed() > PLACES_WITHIN {
             return Err(format!("{statuses:?}"));
         }
     }
@@ -228,129 +279,4 @@ async fn all_at_once(fleet: &Fleet, key: &str, count: usize) -> Vec<u16> {
     });
     let answers = futures_util::future::join_all(asks).await;
     answers.iter().map(|answer| answer.status).collect()
-}
-
-/// Waits until nothing runs, waits or is held anywhere.
-async fn quiet(fleet: &Fleet) {
-    let began = Instant::now();
-    for place in 0..PLACES {
-        fleet.ready(place).await;
-    }
-    loop {
-        let mut open = Vec::new();
-        for place in 0..PLACES {
-            let health = fleet.shown(place, "/health").await.unwrap_or_default();
-            let spooled = &health["parts"]["spooled_records"];
-            let budgets = fleet.shown(place, "/admin/budgets").await;
-            let budgets = budgets.unwrap_or_default();
-            let held: Vec<String> = budgets["data"]
-                .as_array()
-                .map(Vec::as_slice)
-                .unwrap_or_default()
-                .iter()
-                .filter(|budget| money(budget, "held_usd") != 0)
-                .map(|budget| format!("{} {}", budget["scope"], budget["held_usd"]))
-                .collect();
-            let holds = fleet.metric(place, "weir_holds_open").await;
-            if *spooled != 0 || !held.is_empty() || budgets.is_null() || holds != Some(0.0) {
-                let what = format!("{spooled} spooled, {holds:?} holds, held {held:?}");
-                open.push(format!("place {place}: {what}"));
-            }
-        }
-        if open.is_empty() {
-            println!("quiet after {:.1?}", began.elapsed());
-            return;
-        }
-        let patient = began.elapsed() < QUIET_WITHIN;
-        assert!(patient, "never quiet: {open:#?}\n{}", fleet.logs(30));
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-}
-
-/// What clients got.
-fn told(evidence: &Evidence, streamed: Duration) -> String {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let mut slowest: BTreeMap<String, Duration> = BTreeMap::new();
-    for noted in &evidence.noted {
-        let kind = match (noted.status, noted.left, noted.broken.is_empty()) {
-            (None, true, _) => "left before a status".to_owned(),
-            (None, ..) => "no status".to_owned(),
-            (Some(200), true, _) => "200, left".to_owned(),
-            (Some(200), _, false) => "200, broken".to_owned(),
-            (Some(200), ..) => "200".to_owned(),
-            (Some(status), ..) => format!("{status} {}", noted.code),
-        };
-        let slow = slowest.entry(kind.clone()).or_default();
-        *slow = noted.waited.max(*slow);
-        *counts.entry(kind).or_default() += 1;
-    }
-    let lines = counts.iter().map(|(kind, count)| {
-        let slowest = slowest.get(kind).copied().unwrap_or_default();
-        format!("{count:7} {kind}, status within {slowest:.2?}")
-    });
-    let (all, seen) = (evidence.noted.len(), evidence.seen.len());
-    let rows = evidence.rows.len();
-    let head = format!("{all} requests in {streamed:.1?}, {seen} at the provider, {rows} rows");
-    std::iter::once(head)
-        .chain(lines)
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-/// Budgets as a place shows them, once it does.
-async fn budgets(fleet: &Fleet, place: usize) -> Value {
-    let began = Instant::now();
-    loop {
-        match fleet.shown(place, "/admin/budgets").await {
-            None if began.elapsed() < SOON => tokio::time::sleep(Duration::from_millis(200)).await,
-            budgets => return budgets.unwrap_or_default(),
-        }
-    }
-}
-
-/// Counters at each place, the ledger and its sums are the same money, within each limit.
-async fn sums(fleet: &Fleet, limited: &[Limited], findings: &mut Findings) {
-    for limited in limited {
-        let ledger = limited.ledger(fleet);
-        let share = ledger as f64 / limited.limit_nano as f64;
-        println!(
-            "{} {}: {ledger}, {share:.3} of its limit",
-            limited.scope, limited.name
-        );
-        if ledger > limited.limit_nano {
-            findings.add("spent beyond a limit", format!("{ledger}: {limited:?}"));
-        }
-        for place in 0..PLACES {
-            let shown = limited.shown(&budgets(fleet, place).await);
-            if shown != Some((ledger, 0)) {
-                let what = format!("place {place}: {shown:?}, ledger {ledger}: {limited:?}");
-                findings.add("counters are not the ledger", what);
-            }
-        }
-    }
-    let sql = "SELECT (SELECT SUM(cost_nano) FROM llm_usage_log), \
-               (SELECT SUM(cost_nano) FROM usage_daily), \
-               (SELECT SUM(cost_nano) FROM spend_daily WHERE scope = 'global'), \
-               (SELECT COUNT(*) FROM llm_usage_log WHERE ending <> 'refused'), \
-               (SELECT SUM(requests) FROM usage_daily)";
-    let sums = fleet.stores.postgres().sql(sql).expect("sums");
-    println!("ledger, usage_daily, spend_daily, rows, requests: {sums}");
-    let parts: Vec<&str> = sums.split('|').collect();
-    if parts[0] != parts[1] || parts[0] != parts[2] {
-        findings.add("sums are not the ledger", sums);
-    }
-}
-
-/// Nobody has panicked.
-fn sound(fleet: &Fleet, findings: &mut Findings) {
-    let bad = ["panicked", "wasm trap", "Proxy-Wasm plugin in-VM backtrace"];
-    for (index, place) in fleet.places.iter().enumerate() {
-        for output in [place.sidecar().output(), place.envoy().output()] {
-            for line in output.lines() {
-                if bad.iter().any(|word| line.contains(word)) {
-                    findings.add("a panic", format!("place {index}: {line}"));
-                }
-            }
-        }
-    }
 }

@@ -43,9 +43,13 @@ pub struct Place {
 impl Fleet {
     /// Starts `count` places with the same setup, one after the other, and waits until all answer.
     pub async fn start(count: usize, setup: impl Fn() -> Setup) -> Fleet {
+        Fleet::start_on(Stores::start(), count, setup).await
+    }
+
+    /// The same on these stores.
+    pub async fn start_on(stores: Stores, count: usize, setup: impl Fn() -> Setup) -> Fleet {
         let keep = tempfile::Builder::new().prefix("weir-fleet-").tempdir();
         let keep = keep.expect("temp dir");
-        let stores = Stores::start();
         let provider = FakeProvider::start(keep.path());
         let places = (0..count)
             .map(|index| {

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use serde_json::{Value, json};
 use test_servers::postgres::Postgres;
-use test_servers::redis::Redis;
+use test_servers::redis::{Cluster, Redis};
 
 /// The two deployments, which behave alike.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,17 +18,26 @@ pub enum Store {
 
 /// What state services share.
 pub struct Stores {
-    redis: Mutex<Redis>,
+    /// One, or the masters of a cluster.
+    redis: Vec<Mutex<Redis>>,
     postgres: Mutex<Postgres>,
 }
 
 impl Stores {
     /// Starts both, empty. Redis keeps what it is told when it is killed.
     pub fn start() -> Stores {
+        Stores::start_with(|| vec![Redis::start_durable()])
+    }
+
+    /// The same with a Redis Cluster of so many masters.
+    pub fn start_clustered(masters: usize) -> Stores {
+        Stores::start_with(|| Cluster::start_durable(masters).nodes)
+    }
+
+    fn start_with(redis: impl FnOnce() -> Vec<Redis>) -> Stores {
         let postgres = std::thread::spawn(Postgres::start);
-        let redis = Redis::start_durable();
         Stores {
-            redis: Mutex::new(redis),
+            redis: redis().into_iter().map(Mutex::new).collect(),
             postgres: Mutex::new(postgres.join().expect("PostgreSQL")),
         }
     }
@@ -37,14 +46,20 @@ impl Stores {
     pub fn config(&self) -> Value {
         json!({
             "redis": self.redis().url(),
+            "redis_cluster": self.redis.len() > 1,
             "database": self.postgres().url(),
             "secret_key": "ab".repeat(32),
         })
     }
 
-    /// Nobody else changes it meanwhile.
+    /// The first of a cluster; nobody else changes it meanwhile.
     pub fn redis(&self) -> MutexGuard<'_, Redis> {
-        self.redis.lock().expect("redis")
+        self.master(0)
+    }
+
+    /// One of a cluster; nobody else changes it meanwhile.
+    pub fn master(&self, index: usize) -> MutexGuard<'_, Redis> {
+        self.redis[index].lock().expect("redis")
     }
 
     /// Nobody else changes it meanwhile.

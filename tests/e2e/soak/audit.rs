@@ -34,6 +34,8 @@ pub(super) struct Findings {
     by_kind: BTreeMap<&'static str, Vec<String>>,
     /// Times that limits were looked at.
     pub(super) samples: u64,
+    /// The most that one place has told of exchanges under leases.
+    pub(super) leased: u64,
 }
 
 impl Findings {
@@ -125,6 +127,36 @@ pub(super) fn rows(fleet: &Fleet) -> Vec<Row> {
 }
 
 impl Evidence {
+    /// What clients got.
+    pub(super) fn told(&self, streamed: Duration) -> String {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        let mut slowest: BTreeMap<String, Duration> = BTreeMap::new();
+        for noted in &self.noted {
+            let kind = match (noted.status, noted.left, noted.broken.is_empty()) {
+                (None, true, _) => "left before a status".to_owned(),
+                (None, ..) => "no status".to_owned(),
+                (Some(200), true, _) => "200, left".to_owned(),
+                (Some(200), _, false) => "200, broken".to_owned(),
+                (Some(200), ..) => "200".to_owned(),
+                (Some(status), ..) => format!("{status} {}", noted.code),
+            };
+            let slow = slowest.entry(kind.clone()).or_default();
+            *slow = noted.waited.max(*slow);
+            *counts.entry(kind).or_default() += 1;
+        }
+        let lines = counts.iter().map(|(kind, count)| {
+            let slowest = slowest.get(kind).copied().unwrap_or_default();
+            format!("{count:7} {kind}, status within {slowest:.2?}")
+        });
+        let (all, seen) = (self.noted.len(), self.seen.len());
+        let rows = self.rows.len();
+        let head = format!("{all} requests in {streamed:.1?}, {seen} at the provider, {rows} rows");
+        std::iter::once(head)
+            .chain(lines)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
     /// Whether an exchange may have ended with its Envoy: that was killed while it ran, or before its
     /// record could be told.
     fn died(&self, noted: &Noted) -> bool {
@@ -132,7 +164,7 @@ impl Evidence {
         for event in &self.plan {
             let concerns = match event.part {
                 Part::Sidecar(place) => place == noted.place,
-                Part::Redis => true,
+                Part::Redis(_) => true,
                 Part::Envoy(_) | Part::Postgres => false,
             };
             if concerns && event.at <= told {

@@ -49,9 +49,22 @@ pub(super) struct Client {
     pub(super) dice: Dice,
     pub(super) began: Instant,
     pub(super) until: Duration,
-    /// Milliseconds between two words of the provider, at least and at most.
-    pub(super) pace_ms: (u64, u64),
+    pub(super) manner: Manner,
 }
+
+/// How a client asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Manner {
+    /// For anything anywhere, with so many milliseconds between two words of the provider, at least and at most.
+    Slow { pace_ms: (u64, u64) },
+    /// For something short at one place so often: keys of such clients get leases.
+    Busy { place: usize, every: Duration },
+}
+
+/// The longest answer that a busy client asks for, in words.
+const SHORT_WORDS: u64 = 10;
+/// Tokens of a word as Weir counts them, at most.
+const WORD_TOKENS: u64 = 3;
 
 /// When a client leaves.
 enum Leave {
@@ -67,22 +80,31 @@ impl Client {
         let mut noted = Vec::new();
         while self.began.elapsed() < self.until {
             let one = self.ask(&http, noted.len()).await;
-            let served = one.status == Some(200);
+            let (served, took) = (one.status == Some(200), one.ended.saturating_sub(one.sent));
             noted.push(one);
-            let pause_ms = match served {
-                true => self.dice.roll(40),
-                false => self.dice.between(200, 1_200),
+            let pause = match (served, self.manner) {
+                (false, _) => Duration::from_millis(self.dice.between(200, 1_200)),
+                (true, Manner::Slow { .. }) => Duration::from_millis(self.dice.roll(40)),
+                (true, Manner::Busy { every, .. }) => every.saturating_sub(took),
             };
-            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+            tokio::time::sleep(pause).await;
         }
         noted
     }
 
     async fn ask(&mut self, http: &reqwest::Client, count: usize) -> Noted {
         let dice = &mut self.dice;
-        let place = usize::try_from(dice.roll(self.fleet.places.len() as u64)).unwrap_or(0);
         let mark = format!("soak-{}-{count}-", self.number);
-        let (path, body) = request(dice, &mark, self.pace_ms);
+        let place = match self.manner {
+            Manner::Busy { place, .. } => place,
+            Manner::Slow { .. } => {
+                usize::try_from(dice.roll(self.fleet.places.len() as u64)).unwrap_or(0)
+            }
+        };
+        let (path, body) = match self.manner {
+            Manner::Busy { .. } => short_request(dice, &mark),
+            Manner::Slow { pace_ms } => request(dice, &mark, pace_ms),
+        };
         let leave = match dice.roll(100) {
             0..20 => Leave::AfterBytes(usize::try_from(dice.roll(8_000)).unwrap_or(0)),
             20..26 => Leave::After(Duration::from_millis(dice.roll(400))),
@@ -203,8 +225,42 @@ fn request(dice: &mut Dice, mark: &str, pace_ms: (u64, u64)) -> (&'static str, V
         _ => "gpt-4o-mini",
     };
     let stream = dice.roll(10) > 0;
+    let behaviour = ended(dice, behaviour, stream && model.starts_with("gpt"));
+    let mut body = body(
+        dice,
+        (model, stream),
+        &format!("{mark} {}", behaviour.directive()),
+    );
+    if body.0 == "/v1/messages" {
+        body.1["max_tokens"] = json!(4_000);
+    }
+    body
+}
+
+/// The same for something short.
+fn short_request(dice: &mut Dice, mark: &str) -> (&'static str, Value) {
+    let words = u32::try_from(dice.between(3, SHORT_WORDS)).unwrap_or(3);
+    let behaviour = Behaviour {
+        chunks: Some(words),
+        ..Behaviour::default()
+    };
+    let stream = dice.roll(2) == 0;
+    let behaviour = ended(dice, behaviour, stream);
+    let text = format!("{mark} {}", behaviour.directive());
+    let (path, mut body) = body(dice, ("gpt-4o-mini", stream), &text);
+    let cap = match path {
+        "/v1/responses" => "max_output_tokens",
+        _ => "max_tokens",
+    };
+    // Without a cap no lease would reach for what an answer can cost.
+    body[cap] = json!(SHORT_WORDS * WORD_TOKENS);
+    (path, body)
+}
+
+/// The same, or one that goes wrong. Only some may leave out what they used.
+fn ended(dice: &mut Dice, behaviour: Behaviour, may_not_tell: bool) -> Behaviour {
     let after_chunks = u32::try_from(dice.roll(20)).unwrap_or(0);
-    let behaviour = match dice.roll(25) {
+    match dice.roll(25) {
         0 => Behaviour {
             ending: Ending::Cut,
             after_chunks,
@@ -220,18 +276,21 @@ fn request(dice: &mut Dice, mark: &str, pace_ms: (u64, u64)) -> (&'static str, V
         },
         // Anthropic's format has counts in any case. A word is more than one token as Weir counts, so
         // whole answers would not keep to their caps.
-        3 if stream && model.starts_with("gpt") => Behaviour {
+        3 if may_not_tell => Behaviour {
             usage_absent: true,
             ..behaviour
         },
         _ => behaviour,
-    };
-    let text = format!("{mark} {}", behaviour.directive());
+    }
+}
+
+/// A prompt in one of three formats, and where it goes.
+fn body(dice: &mut Dice, (model, stream): (&str, bool), text: &str) -> (&'static str, Value) {
     let messages = json!([{"role": "user", "content": text}]);
     let (path, mut body) = match dice.roll(10) {
         0 => (
             "/v1/messages",
-            json!({"model": model, "messages": messages, "max_tokens": 4_000}),
+            json!({"model": model, "messages": messages}),
         ),
         1 => ("/v1/responses", json!({"model": model, "input": text})),
         _ => (

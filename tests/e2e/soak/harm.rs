@@ -56,18 +56,18 @@ fn once(fleet: &Fleet, event: Event) {
             pause();
             fleet.places[place].restart_envoy();
         }
-        (Part::Redis, Harm::Flush) => {
-            let flushed = fleet.stores.redis().command("FLUSHALL");
+        (Part::Redis(master), Harm::Flush) => {
+            let flushed = fleet.stores.master(master).command("FLUSHALL");
             flushed.expect("FLUSHALL");
         }
-        (Part::Redis, Harm::Freeze) => {
-            let redis = fleet.stores.redis();
+        (Part::Redis(master), Harm::Freeze) => {
+            let redis = fleet.stores.master(master);
             redis.freeze();
             pause();
             redis.thaw();
         }
-        (Part::Redis, harm) => {
-            let mut redis = fleet.stores.redis();
+        (Part::Redis(master), harm) => {
+            let mut redis = fleet.stores.master(master);
             redis.kill();
             pause();
             match harm {

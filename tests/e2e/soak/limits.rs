@@ -9,6 +9,8 @@ use super::Size;
 /// Index of the key that may ask so often at one time.
 pub(super) const FEW: usize = 7;
 pub(super) const FEW_AT_ONCE: usize = 8;
+/// Index of the key of clients that ask often, at every place; the next one is of those at one place.
+pub(super) const BUSY: usize = 10;
 
 fn usd(nano: i64) -> Value {
     json!(nano as f64 / 1e9)
@@ -20,6 +22,9 @@ pub(super) struct Limits {
     pool: i64,
     user: i64,
     key: i64,
+    /// Of the tenant of busy keys.
+    busy: i64,
+    leases: bool,
 }
 
 impl Limits {
@@ -29,19 +34,25 @@ impl Limits {
             pool: size.limit_nano(0.2, 0.6),
             user: size.limit_nano(0.2, 0.4),
             key: size.limit_nano(0.1, 0.3),
+            busy: size.limit_nano(2.0, 0.4),
+            leases: size.variant.leases,
         }
     }
 
+    /// What everybody starts with.
     pub(super) fn setup(&self) -> Setup {
         let budgets = json!([
             {"scope": "global", "limit_usd": 1000, "period": "none"},
             {"scope": "tenant", "name": "acme", "limit_usd": usd(self.tenant), "period": "none"},
+            {"scope": "tenant", "name": "busy", "limit_usd": usd(self.busy), "period": "none"},
             {"scope": "user", "name": "ann", "limit_usd": usd(self.user), "period": "none"},
             {"budget_id": "ai", "user_groups": ["red", "blue"], "total_budget": usd(self.pool),
              "reset_period": "none"},
         ]);
+        let leases = self.leases;
         Setup::default().workers(1).with(move |config| {
             config["budgets"] = budgets;
+            config["sidecar"]["leases"] = json!(leases);
             config["sidecar"]["hold_output_tokens"] = json!(64);
         })
     }
@@ -58,7 +69,11 @@ impl Limits {
             json!({"name": "small", "budget_limit_usd": usd(self.key), "budget_period": "total"}),
             json!({"name": "few", "max_concurrent": FEW_AT_ONCE}),
             json!({"name": "free-1"}),
-            json!({"name": "free-2"}),
+            json!({"name": "free-2", "tenant": "busy"}),
+            json!({"name": "busy", "tenant": "busy"}),
+            json!({"name": "busy-there", "tenant": "busy", "rate_limits": [
+                {"requests": 1_000_000, "tokens": 1_000_000_000, "concurrent": 10_000, "per": "hour"},
+            ]}),
         ]
     }
 
@@ -76,6 +91,7 @@ impl Limits {
         vec![
             limited("global", "", "true".to_owned(), 1_000_000_000_000),
             limited("tenant", "acme", of(&[0, 1, 5]), self.tenant),
+            limited("tenant", "busy", of(&[9, BUSY, BUSY + 1]), self.busy),
             limited("pool", "ai", of(&[2, 3]), self.pool),
             limited("user", "ann", of(&[4, 5]), self.user),
             limited("key", "small", of(&[6]), self.key),

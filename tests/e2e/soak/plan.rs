@@ -33,12 +33,54 @@ impl Dice {
     }
 }
 
+/// How a run is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Variant {
+    /// Whether workers get leases; some keys are busy then.
+    pub(super) leases: bool,
+    /// Masters of Redis; more than one are a cluster.
+    pub(super) masters: usize,
+}
+
+/// Masters of a cluster.
+const MASTERS: usize = 3;
+
+impl Variant {
+    pub(super) fn new(leases: bool, cluster: bool) -> Variant {
+        Variant {
+            leases,
+            masters: if cluster { MASTERS } else { 1 },
+        }
+    }
+
+    pub(super) fn drawn(dice: &mut Dice) -> Variant {
+        Variant::new(dice.roll(2) == 1, dice.roll(2) == 1)
+    }
+
+    /// The one that has nothing in common with it.
+    pub(super) fn other(self) -> Variant {
+        Variant::new(!self.leases, !self.is_cluster())
+    }
+
+    pub(super) fn is_cluster(self) -> bool {
+        self.masters > 1
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (leases, cluster) = (u8::from(self.leases), u8::from(self.is_cluster()));
+        write!(f, "LEASES={leases} CLUSTER={cluster}")
+    }
+}
+
 /// What can be harmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Sidecar(usize),
     Envoy(usize),
-    Redis,
+    /// One of its masters.
+    Redis(usize),
     Postgres,
 }
 
@@ -85,15 +127,15 @@ const PEACE_MS: u64 = 700;
 /// Everything that happens within `span`. Each kind of harm comes as often as its share says, the
 /// shortest run has all of them, and those to Envoys in its first half:
 /// what they held takes a minute to expire.
-pub(super) fn plan(dice: &mut Dice, places: usize, span: Duration) -> Vec<Event> {
+pub(super) fn plan(dice: &mut Dice, places: usize, masters: usize, span: Duration) -> Vec<Event> {
     let span_ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let (mut events, mut deck): (Vec<Event>, Vec<(Part, Harm)>) = (Vec::new(), Vec::new());
     let mut free_ms: Vec<(Part, u64)> = Vec::new();
-    let pause_ms = PAUSE_MS.min(span_ms / (deck_of(dice, places).len() as u64 + 1));
+    let pause_ms = PAUSE_MS.min(span_ms / (deck_of(dice, places, masters).len() as u64 + 1));
     let mut at_ms = pause_ms;
     loop {
         if deck.is_empty() {
-            deck = deck_of(dice, places);
+            deck = deck_of(dice, places, masters);
         }
         let Some((part, harm)) = deck.pop() else {
             break;
@@ -128,20 +170,20 @@ pub(super) fn plan(dice: &mut Dice, places: usize, span: Duration) -> Vec<Event>
     events
 }
 
-fn deck_of(dice: &mut Dice, places: usize) -> Vec<(Part, Harm)> {
-    let mut place = || usize::try_from(dice.roll(places as u64)).unwrap_or(0);
+fn deck_of(dice: &mut Dice, places: usize, masters: usize) -> Vec<(Part, Harm)> {
+    let mut one_of = |count: usize| usize::try_from(dice.roll(count as u64)).unwrap_or(0);
+    let redis = [Harm::Kill, Harm::KillAndEmpty, Harm::Flush, Harm::Freeze];
+    let redis = redis.map(|harm| (Part::Redis(one_of(masters)), harm));
+    let mut place = || one_of(places);
     let mut deck = vec![
         (Part::Sidecar(place()), Harm::Kill),
         (Part::Sidecar(place()), Harm::Kill),
         (Part::Sidecar(place()), Harm::Kill),
         (Part::Sidecar(place()), Harm::Freeze),
-        (Part::Redis, Harm::Kill),
-        (Part::Redis, Harm::KillAndEmpty),
-        (Part::Redis, Harm::Flush),
-        (Part::Redis, Harm::Freeze),
         (Part::Postgres, Harm::Kill),
         (Part::Postgres, Harm::Freeze),
     ];
+    deck.extend(redis);
     let envoy = (Part::Envoy(place()), Harm::Kill);
     for index in (1..deck.len()).rev() {
         let other = usize::try_from(dice.roll(index as u64 + 1)).unwrap_or(0);

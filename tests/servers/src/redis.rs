@@ -11,6 +11,8 @@ use crate::{eventually, program, signal};
 
 /// Hash slots of a cluster.
 const SLOTS: u32 = 16_384;
+const VOLATILE: [&str; 4] = ["--save", "", "--appendonly", "no"];
+const DURABLE: [&str; 6] = ["--save", "", "--appendonly", "yes", "--appendfsync", "no"];
 
 /// A running server; dropping it ends it.
 pub struct Redis {
@@ -23,13 +25,13 @@ pub struct Redis {
 impl Redis {
     /// Starts one that keeps nothing on disk.
     pub fn start() -> Redis {
-        Redis::start_with(&["--save", "", "--appendonly", "no"])
+        Redis::start_with(&VOLATILE)
     }
 
     /// Starts one that hands each change to the system before it answers: it survives `SIGKILL`, and a
     /// disk that others keep busy does not hold it up.
     pub fn start_durable() -> Redis {
-        Redis::start_with(&["--save", "", "--appendonly", "yes", "--appendfsync", "no"])
+        Redis::start_with(&DURABLE)
     }
 
     /// Starts one with these arguments, `--maxmemory 1mb` for example.
@@ -157,23 +159,24 @@ pub struct Cluster {
     pub nodes: Vec<Redis>,
     /// Where each talks to the others.
     buses: Vec<String>,
+    settings: &'static [&'static str],
 }
 
-const CLUSTERED: [&str; 6] = [
-    "--save",
-    "",
-    "--appendonly",
-    "no",
-    "--cluster-enabled",
-    "yes",
-];
-
 impl Cluster {
-    /// Starts `count` masters that share the slots.
+    /// Starts `count` masters that share the slots and keep nothing on disk.
     pub fn start(count: usize) -> Cluster {
+        Cluster::start_with(count, &VOLATILE)
+    }
+
+    /// The same with masters such as [`Redis::start_durable`] starts.
+    pub fn start_durable(count: usize) -> Cluster {
+        Cluster::start_with(count, &DURABLE)
+    }
+
+    fn start_with(count: usize, settings: &'static [&'static str]) -> Cluster {
         let (mut nodes, mut buses) = (Vec::new(), Vec::new());
         for _ in 0..count {
-            let (node, bus) = clustered();
+            let (node, bus) = clustered(settings);
             nodes.push(node);
             buses.push(bus);
         }
@@ -196,12 +199,16 @@ impl Cluster {
                 works.then_some(()).ok_or(nodes)
             });
         }
-        Cluster { nodes, buses }
+        Cluster {
+            nodes,
+            buses,
+            settings,
+        }
     }
 
     /// Adds a node that copies the first master, and has what that has.
     pub fn add_replica(&mut self) {
-        let (node, bus) = clustered();
+        let (node, bus) = clustered(self.settings);
         let first = &self.nodes[0];
         let said = |answer: Result<String, String>| answer.expect("a cluster's node answers");
         let name = said(first.command("CLUSTER MYID"));
@@ -248,10 +255,10 @@ impl Cluster {
 }
 
 /// A node of a cluster, and the port of its bus.
-fn clustered() -> (Redis, String) {
+fn clustered(settings: &[&str]) -> (Redis, String) {
     let bus = free_port().to_string();
-    let own = ["--cluster-port", bus.as_str()];
-    (Redis::start_with(&[&CLUSTERED[..], &own].concat()), bus)
+    let own = ["--cluster-enabled", "yes", "--cluster-port", bus.as_str()];
+    (Redis::start_with(&[settings, &own].concat()), bus)
 }
 
 #[cfg(test)]
