@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use test_servers::postgres::Postgres;
-use test_servers::redis::{Cluster, Redis};
+use test_servers::redis::Redis;
 
 use crate::process::{Service, admit, record, share};
 
@@ -200,44 +200,4 @@ fn two_services_share_a_budget_and_settle_for_each_other() {
         settle(service, "x0", &key, 7);
         assert_eq!(shown(service, &key), (7, 20));
     }
-}
-
-#[test]
-fn a_cluster_counts_as_one_redis_does() {
-    let cluster = Cluster::start(3);
-    let folder = tempfile::tempdir().unwrap();
-    let _postgres = share(folder.path(), &format!("{} cluster", cluster.url()));
-    let service = Service::start_with(folder.path(), false);
-    let budget = json!({"scope": "tenant", "name": "acme", "limit_usd": 0.005, "period": "daily"});
-    service.admin("PUT", "/admin/budgets", Some(budget)).good();
-    let model = json!({"scope": "model", "name": "m", "limit_usd": 0.02, "period": "daily"});
-    service.admin("PUT", "/admin/budgets", Some(model)).good();
-    let new = |name: &str, tenant: &str| {
-        let members = json!({"name": name, "tenant": tenant, "budget_limit_usd": 0.01});
-        service.new_key(members).0
-    };
-    let (a, b, c) = (new("a", "acme"), new("b", "acme"), new("c", "other"));
-    until("it admits", || {
-        code(&ask(&service, "first", &c, 1)) == "granted"
-    });
-    settle(&service, "first", &c, 1);
-    assert_eq!(code(&ask(&service, "a", &a, 3_000_000)), "granted");
-    assert_eq!(code(&ask(&service, "b", &b, 3_000_000)), "budget_exceeded");
-    assert_eq!(code(&ask(&service, "c", &c, 9_000_000)), "granted");
-    settle(&service, "a", &a, 2_500_000);
-    assert_eq!(code(&ask(&service, "d", &b, 2_500_000)), "granted");
-    settle(&service, "c", &c, 8_000_000);
-    settle(&service, "d", &b, 2_000_000);
-    assert_eq!(shown(&service, &c), (8_000_001, 0));
-    let budgets = service.admin("GET", "/admin/budgets", None).good();
-    let budgets = budgets["data"].as_array().unwrap();
-    let spent = |scope: &str| {
-        let found = budgets.iter().find(|budget| budget["scope"] == scope);
-        let budget = found.unwrap();
-        (nano(&budget["spent_usd"]), nano(&budget["held_usd"]))
-    };
-    assert_eq!(
-        (spent("tenant"), spent("model")),
-        ((4_500_000, 0), (12_500_001, 0))
-    );
 }

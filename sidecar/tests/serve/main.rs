@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod counters;
 #[cfg(test)]
 mod crash;

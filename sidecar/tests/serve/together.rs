@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use test_servers::postgres::Postgres;
-use test_servers::redis::{Cluster, Redis};
+use test_servers::redis::Redis;
 
 use crate::process::{Service, admit, record, share};
 
 const BUDGET: &str = "budgets: [{scope: model, name: m, limit_usd: 0.00001, period: daily}]\n";
 
 /// What the ledger has in all.
-const SUMS: &str = "SELECT SUM(cost_nano) FROM llm_usage_log";
+pub(crate) const SUMS: &str = "SELECT SUM(cost_nano) FROM llm_usage_log";
 
-fn nano(value: &Value) -> i64 {
+pub(crate) fn nano(value: &Value) -> i64 {
     (value.as_f64().unwrap_or_else(|| panic!("{value}")) * 1e9).round() as i64
 }
 
 /// What a key has spent and holds, once anybody knows.
-fn shown(service: &Service, key: &str) -> (i64, i64) {
+pub(crate) fn shown(service: &Service, key: &str) -> (i64, i64) {
     let path = format!("/admin/virtual-keys/{key}");
     let shown = service.admin("GET", &path, None);
     if shown.status != 200 {
@@ -43,7 +43,7 @@ fn of_model(service: &Service) -> Option<i64> {
     found.map(|budget| nano(&budget["spent_usd"]))
 }
 
-fn code(service: &Service, exchange: &str, key: &str, nano: i64) -> String {
+pub(crate) fn code(service: &Service, exchange: &str, key: &str, nano: i64) -> String {
     let answer = service
         .internal("admit", &admit(exchange, key, nano))
         .good();
@@ -51,7 +51,7 @@ fn code(service: &Service, exchange: &str, key: &str, nano: i64) -> String {
     code.to_owned()
 }
 
-fn settle(service: &Service, exchange: &str, key: &str, nano: i64) {
+pub(crate) fn settle(service: &Service, exchange: &str, key: &str, nano: i64) {
     let mut record = record(exchange, key, nano);
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     record["at_ms"] = json!(u64::try_from(since.unwrap().as_millis()).unwrap());
@@ -60,13 +60,17 @@ fn settle(service: &Service, exchange: &str, key: &str, nano: i64) {
 }
 
 /// An exchange from its admission to its record.
-fn spend(service: &Service, exchange: &str, key: &str, nano: i64) {
+pub(crate) fn spend(service: &Service, exchange: &str, key: &str, nano: i64) {
     assert_eq!(code(service, exchange, key, nano), "granted");
     settle(service, exchange, key, nano);
 }
 
 /// Tries until it is so. A service that has died may be waited for meanwhile.
-fn until<T: PartialEq + std::fmt::Debug>(what: &str, wanted: &T, mut look: impl FnMut() -> T) {
+pub(crate) fn until<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    wanted: &T,
+    mut look: impl FnMut() -> T,
+) {
     let started = Instant::now();
     loop {
         let seen = look();
@@ -82,7 +86,11 @@ fn until<T: PartialEq + std::fmt::Debug>(what: &str, wanted: &T, mut look: impl 
 }
 
 /// It is so, and stays so for longer than anything takes that counts again.
-fn stays<T: PartialEq + std::fmt::Debug>(what: &str, wanted: &T, mut look: impl FnMut() -> T) {
+pub(crate) fn stays<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    wanted: &T,
+    mut look: impl FnMut() -> T,
+) {
     until(what, wanted, &mut look);
     std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(look(), *wanted, "{what}");
@@ -398,93 +406,4 @@ fn a_redis_that_forgot_admits_nobody_before_all_services_have_put_back_what_they
     }
     let _again = Service::start_with(_second.path(), false);
     until("both are back", &(6_000, 3_000), || shown(&first, &key));
-}
-
-fn clustered(folder: &Path) -> (Cluster, Postgres, Service) {
-    let cluster = Cluster::start(3);
-    let postgres = share(folder, &format!("{} cluster", cluster.url()));
-    let service = Service::start_with(folder, false);
-    (cluster, postgres, service)
-}
-
-fn new_key(service: &Service, tenant: &str) -> String {
-    let members = json!({"name": "k", "tenant": tenant, "budget_limit_usd": 0.00001});
-    let (key, _) = service.new_key(members);
-    until("it admits", &"granted".to_owned(), || {
-        code(service, "first", &key, 0)
-    });
-    settle(service, "first", &key, 0);
-    key
-}
-
-#[test]
-fn in_a_cluster_holds_are_renewed_by_whoever_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let (_cluster, _postgres, service) = clustered(folder.path());
-    let key = new_key(&service, "acme");
-    assert_eq!(code(&service, "a", &key, 1_000), "granted");
-    let live = json!({"live": [["a", 400], ["nobody", 1]]});
-    let renewed = |service: &Service| service.internal("renew", &live).good()["extended"].clone();
-    assert_eq!(renewed(&service), 1);
-    service.kill();
-    let service = Service::start_with(folder.path(), false);
-    assert_eq!(renewed(&service), 1);
-    let grow = json!({"live": [], "grow": {"id": "a", "by_nano": 500}});
-    assert_eq!(
-        service.internal("renew", &grow).good()["grown_nano"],
-        json!(500)
-    );
-    assert_eq!(shown(&service, &key), (0, 1_500));
-    settle(&service, "a", &key, 700);
-    assert_eq!(shown(&service, &key), (700, 0));
-}
-
-#[test]
-fn in_a_cluster_a_node_that_reads_back_what_it_had_is_not_believed() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut cluster, postgres, service) = clustered(folder.path());
-    let key = new_key(&service, "acme");
-    spend(&service, "a", &key, 1_000);
-    for node in &cluster.nodes {
-        node.command("SAVE").unwrap();
-    }
-    spend(&service, "b", &key, 2_000);
-    assert_eq!(shown(&service, &key), (3_000, 0));
-    until("the ledger has it", &"3000".to_owned(), || {
-        postgres.sql(SUMS).unwrap()
-    });
-    for node in &mut cluster.nodes {
-        node.restart();
-    }
-    until("it admits again", &"granted".to_owned(), || {
-        code(&service, "c", &key, 10)
-    });
-    stays("what was spent", &(3_000, 10), || shown(&service, &key));
-}
-
-#[test]
-fn in_a_cluster_a_key_takes_its_spend_to_another_tenant_and_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let (_cluster, _postgres, service) = clustered(folder.path());
-    let key = new_key(&service, "acme");
-    let (_other, _) = service.new_key(json!({"name": "o", "tenant": "other"}));
-    let go = |tenant: &str| {
-        let path = format!("/admin/virtual-keys/{key}");
-        let change = json!({"tenant": tenant});
-        service.admin("PATCH", &path, Some(change)).good();
-    };
-    spend(&service, "a", &key, 1_000);
-    assert_eq!(code(&service, "runs", &key, 100), "granted");
-    go("other");
-    until("there", &"granted".to_owned(), || {
-        code(&service, "b", &key, 0)
-    });
-    settle(&service, "b", &key, 2_000);
-    settle(&service, "runs", &key, 100);
-    stays("with the other", &3_100, || shown(&service, &key).0);
-    go("acme");
-    until("back", &"granted".to_owned(), || {
-        code(&service, "c", &key, 10)
-    });
-    stays("with the first", &(3_100, 10), || shown(&service, &key));
 }

@@ -60,7 +60,7 @@ impl Client {
             Err(_) => {
                 // A connection that has gone silent is not waited for again.
                 if let Ok(mut link) = self.link.try_lock() {
-                    link.1 = None;
+                    drop_single(&mut link.1);
                 }
                 Err(Fault::Down("no answer in time".to_owned()))
             }
@@ -70,11 +70,10 @@ impl Client {
     async fn attempt(&self, command: &Cmd) -> Result<Value, Fault> {
         let (number, mut link) = self.link().await?;
         let mut answer = link.send(command).await;
-        if let Err(error) = &answer
-            && error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript)
+        if is_unknown(&answer)
+            && let Some(spelled) = script::spelled(command)
         {
-            load(&mut link).await.map_err(fault)?;
-            answer = link.send(command).await;
+            answer = link.send(&spelled).await;
         }
         match answer {
             Ok(Value::ServerError(error)) => Err(Fault::Odd(error.to_string())),
@@ -84,7 +83,7 @@ impl Client {
                 if let Fault::Down(_) = fault {
                     let mut link = self.link.lock().await;
                     if link.0 == number {
-                        link.1 = None;
+                        drop_single(&mut link.1);
                     }
                 }
                 Err(fault)
@@ -98,12 +97,10 @@ impl Client {
             return Ok((*number, link.clone()));
         }
         let mut link = self.connect().await.map_err(fault)?;
-        load(&mut link).await.map_err(fault)?;
         if let Link::One(_) = link {
             // A server that was started again may have read back what it had written to disk.
-            let mut command = redis::cmd("EVALSHA");
             let group = Group::common().key("e");
-            command.arg(&script::DISTRUST.name).arg(1).arg(group);
+            let command = script::DISTRUST.evaluation(&group);
             link.send(&command).await.map_err(fault)?;
         }
         let number = known.0.wrapping_add(1);
@@ -114,7 +111,8 @@ impl Client {
     async fn connect(&self) -> Result<Link, RedisError> {
         if self.cluster {
             let client = ClusterClientBuilder::new([self.url.as_str()])
-                .connection_timeout(self.patience)
+                // A node that says nothing leaves time for the others.
+                .connection_timeout(self.patience / 2)
                 .response_timeout(self.patience)
                 .retries(2)
                 .min_retry_wait(10)
@@ -140,11 +138,22 @@ impl Link {
     }
 }
 
-async fn load(link: &mut Link) -> Result<(), RedisError> {
-    for script in script::all() {
-        link.send(&script.load()).await?;
+/// One to a cluster is left: it mends itself node by node, while others serve, and knows nodes that the address in
+/// the configuration does not.
+fn drop_single(link: &mut Option<Link>) {
+    if let Some(Link::One(_)) = link {
+        *link = None;
     }
-    Ok(())
+}
+
+/// Whether a server does not know the script that was called.
+fn is_unknown(answer: &Result<Value, RedisError>) -> bool {
+    let missing = Some(ServerErrorKind::NoScript);
+    match answer {
+        Ok(Value::ServerError(error)) => error.kind() == missing,
+        Ok(_) => false,
+        Err(error) => error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript),
+    }
 }
 
 fn fault(error: RedisError) -> Fault {

@@ -108,12 +108,12 @@ pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<D
             seen.version = core.counted.version;
             moved.append(&mut core.keys.moved);
         }
-        // A Redis that does not answer now is looked at again.
-        let looked = round(&shared, replica, &counted, &mut seen, &mut begun);
-        let Ok(waits) = looked.await else {
+        let looked = round(&shared, replica, &counted, &mut seen, &mut begun).await;
+        // What does not answer now is looked at again.
+        if looked.missed && (is_first || !replica.is_parted()) {
             continue;
-        };
-        replica.waits(waits);
+        }
+        replica.waits(looked.waits);
         let known = replica.roll.peers();
         if known != peers {
             peers = known;
@@ -143,7 +143,7 @@ pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<D
             }
             running = Some(recount);
             is_first = false;
-        } else {
+        } else if !looked.missed {
             // Whatever begins after this look has these records in the sums that it reads.
             if stored > database.confirmed() {
                 database.confirm(stored);
@@ -174,44 +174,65 @@ async fn forget(shared: &Shared, replica: &Replica, stored: u64) -> Result<(), F
     Ok(())
 }
 
-/// Looks at every group: epochs that are new here go to `begun`. Tells whether somebody is waited for.
+/// What a look at every group has found.
+#[derive(Clone, Copy, Debug, Default)]
+struct Looked {
+    /// Somebody is waited for.
+    waits: bool,
+    /// Some group did not answer.
+    missed: bool,
+}
+
+/// Looks at every group: epochs that are new here go to `begun`. In a cluster a group may answer while another
+/// one does not.
 async fn round(
     shared: &Arc<Shared>,
     replica: &Replica,
     counted: &Standing,
     seen: &mut Standing,
     begun: &mut Vec<String>,
-) -> Result<bool, Fault> {
-    let mut waits = false;
+) -> Looked {
+    let mut looked = Looked::default();
     for group in replica.every_group(shared) {
         let done = counted.epochs.get(&group.0).map_or("", String::as_str);
-        let answer = replica.epoch(&group, done).await?;
-        waits |= answer.waits;
-        let epoch = answer.epoch;
-        let before = seen.epochs.insert(group.0.clone(), epoch.clone());
-        if before.as_ref() == Some(&epoch) {
-            continue;
+        match one(shared, replica, &group, done, seen, begun).await {
+            Ok(waits) => looked.waits |= waits,
+            Err(_) => looked.missed = true,
         }
-        if before.is_some() {
-            let fields = json!({"group": group.0});
-            let line = "Redis has lost what it counted: it is read from the ledger again";
-            shared.log.line(Level::Warn, line, fields);
-        }
-        replica.roll.let_out().await;
-        if let Err(fault) = put_back(replica, &group).await {
-            seen.epochs.remove(&group.0);
-            return Err(fault);
-        }
-        begun.push(epoch);
-        let shared = Arc::clone(shared);
-        tokio::spawn(async move {
-            if let Some(replica) = &shared.replica {
-                // What stays is nobody's: it takes room, no more.
-                let _left = replica.sweep(&group).await;
-            }
-        });
     }
-    Ok(waits)
+    looked
+}
+
+/// The same for one group. Tells whether somebody is waited for.
+async fn one(
+    shared: &Arc<Shared>,
+    replica: &Replica,
+    group: &Group,
+    done: &str,
+    seen: &mut Standing,
+    begun: &mut Vec<String>,
+) -> Result<bool, Fault> {
+    let answer = replica.epoch(group, done).await?;
+    let epoch = answer.epoch;
+    if seen.epochs.get(&group.0) == Some(&epoch) {
+        return Ok(answer.waits);
+    }
+    replica.roll.let_out().await;
+    put_back(replica, group).await?;
+    if seen.epochs.insert(group.0.clone(), epoch.clone()).is_some() {
+        let fields = json!({"group": group.0});
+        let line = "Redis has lost what it counted: it is read from the ledger again";
+        shared.log.line(Level::Warn, line, fields);
+    }
+    begun.push(epoch);
+    let (shared, group) = (Arc::clone(shared), group.clone());
+    tokio::spawn(async move {
+        if let Some(replica) = &shared.replica {
+            // What stays is nobody's: it takes room, no more.
+            let _left = replica.sweep(&group).await;
+        }
+    });
+    Ok(answer.waits)
 }
 
 async fn put_back(replica: &Replica, group: &Group) -> Result<(), Fault> {

@@ -30,12 +30,29 @@ impl Source {
         }
     }
 
-    /// What makes it known to Redis.
-    pub(super) fn load(&self) -> redis::Cmd {
-        let mut command = redis::cmd("SCRIPT");
-        command.arg("LOAD").arg(self.code);
+    /// Its call with one key and nothing more.
+    pub(super) fn evaluation(&self, key: &str) -> redis::Cmd {
+        let mut command = redis::cmd("EVAL");
+        command.arg(self.code).arg(1).arg(key);
         command
     }
+}
+
+/// The same call with the whole script, which makes it known to the server that is asked. `None` when it is a call of
+/// none of them.
+pub(super) fn spelled(call: &redis::Cmd) -> Option<redis::Cmd> {
+    let mut arguments = call.args_iter().filter_map(|argument| match argument {
+        redis::Arg::Simple(bytes) => Some(bytes),
+        _ => None,
+    });
+    let name = arguments.nth(1)?;
+    let script = all().into_iter().find(|it| it.name.as_bytes() == name)?;
+    let mut command = redis::cmd("EVAL");
+    command.arg(script.code);
+    for argument in arguments {
+        command.arg(argument);
+    }
+    Some(command)
 }
 
 pub(super) static READ: Script = script!("where", "read");

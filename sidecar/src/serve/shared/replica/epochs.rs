@@ -113,6 +113,11 @@ impl Replica {
         Ok(found)
     }
 
+    /// Whether some groups may answer while others do not.
+    pub(in crate::serve::shared) fn is_parted(&self) -> bool {
+        self.slow.layout == Layout::Tenants
+    }
+
     /// Groups of all keys, and everybody's.
     pub(in crate::serve::shared) fn every_group(&self, shared: &Shared) -> Vec<Group> {
         let mut groups = self.homes(shared);
