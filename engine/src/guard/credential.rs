@@ -5,7 +5,7 @@ mod vendor;
 
 use super::Kind;
 use super::scanner::{Scanner, is_word};
-use vendor::{CAPITAL, JOINED, key, may_begin};
+use vendor::{CAPITAL, JOINED, key, may_begin, may_join};
 
 pub(super) use address::{colon, query};
 
@@ -13,6 +13,9 @@ pub(super) use address::{colon, query};
 pub(super) fn joint(scan: &mut Scanner<'_>, at: usize) -> usize {
     if scan.at(at) == b'-' && scan.at(at + 1) == b'-' {
         return dashes(scan, at);
+    }
+    if !may_join(scan, at) {
+        return at + 1;
     }
     let start = scan.start_of(at, 9, |byte| byte.is_ascii_alphanumeric());
     if at - start < 2

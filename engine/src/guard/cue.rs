@@ -6,6 +6,7 @@
 //! phrases serves every script. The nearest phrase wins; of those that end at the same word, the
 //! longest.
 
+mod ends;
 mod fold;
 mod index;
 mod mark;
@@ -18,6 +19,7 @@ use super::{Finding, Kind};
 use index::{PHRASE_SEED, join, look_up};
 use words::{REACH_WORDS, Words};
 
+pub(super) use ends::Ends;
 pub(super) use fold::{folded, folded_char};
 
 /// What a phrase announces.
@@ -128,8 +130,8 @@ pub(super) fn whole(cell: &str) -> Option<Cue> {
     look_up(hash)
 }
 
-/// The phrase that ends right before byte `at` of `text`.
-pub(super) fn ending(text: &str, at: usize) -> Option<Cue> {
-    near::ending(text, at, NAME_PHRASE_WORDS)
+/// The phrase that ends right before byte `at` of `text`; of others than `ends` it may be missed.
+pub(super) fn ending(text: &str, at: usize, ends: Ends) -> Option<Cue> {
+    near::ending(text, at, NAME_PHRASE_WORDS, ends)
         .unwrap_or_else(|near::Unread| Words::before(text, at, NAME_PHRASE_WORDS, &[]).phrase(0))
 }

@@ -4,7 +4,7 @@ mod ideographic;
 mod lists;
 
 use super::Kind;
-use super::cue::{self, Cue};
+use super::cue::{self, Cue, Ends};
 use super::scanner::{Scanner, is_word};
 use ideographic::{ideographic, introduced};
 use lists::{is_vietnamese, stops};
@@ -71,9 +71,13 @@ fn latin(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
     if gap == at && !ends_wide_mark(scan, at) && scan.byte_before(at) != b'\n' {
         return None;
     }
-    let (cue, in_column) = match cue::ending(scan.text, at) {
+    // What no column can announce is told from the phrases for people alone.
+    let begins_cell = begins_cell(scan, at);
+    let ends = if begins_cell { Ends::Any } else { Ends::Person };
+    let (cue, in_column) = match cue::ending(scan.text, at, ends) {
         Some(cue) => (cue, false),
-        None => (column(scan, at)?, true),
+        None if begins_cell => (column(scan, at)?, true),
+        None => return None,
     };
     // `INSERT INTO t (full_name) VALUES`
     let bracket = scan.byte_before(gap) == b')' && !in_column;
@@ -246,14 +250,20 @@ fn is_code(scan: &Scanner<'_>, end: usize) -> bool {
     }
 }
 
+/// A cell of a table, or a quoted value, may begin at `at`.
+fn begins_cell(scan: &Scanner<'_>, at: usize) -> bool {
+    match scan.byte_before(at) {
+        b'\'' | b'"' | b',' | b';' | b'\t' | b'\n' => true,
+        b' ' => matches!(scan.byte_before(at - 1), b'|' | b' '),
+        _ => false,
+    }
+}
+
 /// What the column of the value at `at` holds.
 fn column(scan: &mut Scanner<'_>, at: usize) -> Option<Cue> {
     match scan.byte_before(at) {
         b'\'' | b'"' => scan.inserted(at),
-        b',' | b';' | b'\t' => scan.heading(at),
-        b' ' if matches!(scan.byte_before(at - 1), b'|' | b' ') => scan.heading(at),
-        // The first cell of a row.
-        b'\n' => scan.heading(at),
+        _ if begins_cell(scan, at) => scan.heading(at),
         _ => None,
     }
 }

@@ -266,8 +266,7 @@ impl Scanner<'_> {
         if ahead.is_empty() {
             return;
         }
-        let last = memchr::memrchr(b'\n', ahead);
-        if let Some(last) = last {
+        if let Some(last) = memchr::memrchr(b'\n', ahead) {
             let start = line.seen + last + 1;
             *line = Line {
                 start,
@@ -276,7 +275,8 @@ impl Scanner<'_> {
                 ..Line::default()
             };
         }
-        line.seen = at;
+        let rest = self.bytes.get(at..).unwrap_or_default();
+        line.seen = at + memchr::memchr(b'\n', rest).unwrap_or(rest.len());
     }
 
     /// Counts one delimiter in the lines above, as far up as there are equally many: each line is

@@ -4,7 +4,7 @@ mod account;
 mod secret;
 
 use super::bytes::is_value;
-use super::cue::{self, Cue};
+use super::cue::{self, Cue, Ends};
 use super::scanner::{BACK_BYTES_MAX, Scanner, is_word};
 use super::{Kind, credential, national, network};
 use account::{iban, wallet};
@@ -152,7 +152,7 @@ pub(super) fn assigned(scan: &mut Scanner<'_>, at: usize, width: usize) -> Optio
     if !is_value(first) {
         return None;
     }
-    match cue::ending(scan.text, name_end)? {
+    match cue::ending(scan.text, name_end, Ends::Value)? {
         Cue::Secret => {}
         Cue::Address if scan.wants(Kind::Address) => return postal(scan, from),
         _ => return None,

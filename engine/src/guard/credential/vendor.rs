@@ -176,3 +176,35 @@ pub(super) fn may_begin(scan: &Scanner<'_>, start: usize) -> bool {
     let (slot, bit) = beginning(*head);
     BEGINNINGS.get(slot).is_some_and(|bits| bits & bit != 0)
 }
+
+/// By the byte before the first sign of a prefix in [`JOINED`], the ones before that, a bit for each
+/// of the lower five of theirs.
+static JOINTS: [u32; 128] = joints();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn joints() -> [u32; 128] {
+    let mut joints = [0; 128];
+    let mut entry = 0;
+    while entry < JOINED.len() {
+        let prefix = JOINED[entry].prefix;
+        let mut sign = 0;
+        while prefix[sign].is_ascii_alphanumeric() {
+            sign += 1;
+        }
+        joints[prefix[sign - 1] as usize] |= 1 << (prefix[sign - 2] & 0x1f);
+        entry += 1;
+    }
+    joints
+}
+
+/// The `-` or `_` at `at` may be the first sign of a vendor's prefix.
+pub(super) fn may_join(scan: &Scanner<'_>, at: usize) -> bool {
+    let Some([.., second, last]) = scan.bytes.get(..at) else {
+        return false;
+    };
+    let joints = JOINTS.get(usize::from(*last)).copied().unwrap_or_default();
+    joints >> (second & 0x1f) & 1 == 1
+}

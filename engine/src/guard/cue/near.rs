@@ -1,6 +1,7 @@
 //! The phrase right before a place, read without a state where the words are ASCII, as most are.
 
 use super::Cue;
+use super::ends::Ends;
 use super::index::{PHRASE_SEED, join, look_up, may_end, may_go_on};
 use super::mark::Mark;
 use super::word::{self, Ending};
@@ -13,7 +14,12 @@ const GAP_BYTES_MAX: usize = 8;
 pub(super) struct Unread;
 
 /// The phrase of at most `most` words that ends right before byte `at`.
-pub(super) fn ending(text: &str, at: usize, most: usize) -> Result<Option<Cue>, Unread> {
+pub(super) fn ending(
+    text: &str,
+    at: usize,
+    most: usize,
+    ends: Ends,
+) -> Result<Option<Cue>, Unread> {
     let bytes = text.as_bytes();
     let mut end = at;
     let (mut keyed, mut odd) = (false, false);
@@ -22,7 +28,13 @@ pub(super) fn ending(text: &str, at: usize, most: usize) -> Result<Option<Cue>, 
             return Ok(None);
         };
         match Mark::of(*last) {
-            mark @ (Mark::Letter | Mark::Wide) => break word::any(text, end, mark),
+            mark @ (Mark::Letter | Mark::Wide) => {
+                let last = bytes.get(..end).and_then(<[u8]>::last_chunk);
+                if last.is_some_and(|last| !ends.may_end(*last)) {
+                    return Ok(None);
+                }
+                break word::any(text, end, mark);
+            }
             Mark::Digit => return Ok(None),
             _ if at - end == GAP_BYTES_MAX => return Ok(None),
             Mark::Key => keyed = true,

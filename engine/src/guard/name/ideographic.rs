@@ -1,7 +1,7 @@
 //! Chinese and Japanese names.
 
 use super::super::Kind;
-use super::super::cue::{self, Cue};
+use super::super::cue::{self, Cue, Ends};
 use super::super::scanner::Scanner;
 use super::{column, is_ideograph};
 
@@ -22,7 +22,7 @@ pub(super) fn ideographic(scan: &mut Scanner<'_>, at: usize, first: char) -> Opt
     if !marked {
         return None;
     }
-    let cue = match cue::ending(scan.text, at) {
+    let cue = match cue::ending(scan.text, at, Ends::Any) {
         Some(cue) => cue,
         None => column(scan, at)?,
     };
