@@ -16,7 +16,7 @@ mod word;
 mod words;
 
 use super::{Finding, Kind};
-use index::{PHRASE_SEED, join, look_up};
+use index::look_up;
 use words::{REACH_WORDS, Words};
 
 pub(super) use ends::Ends;
@@ -108,30 +108,39 @@ const NAME_PHRASE_WORDS: usize = 8;
 /// The nearest phrase before byte `at` of `text` that says what a value is; whose it is says
 /// nothing.
 pub(super) fn before(text: &str, at: usize, found: &[Finding]) -> Context {
-    Words::before(text, at, REACH_WORDS, found).nearest(|cue| !cue.is_of_person())
+    let words = Words::before(text, at, REACH_WORDS, found);
+    match near::ending(text, at, REACH_WORDS, Ends::Any) {
+        Ok(Some(phrase)) if !phrase.cue.is_of_person() && words.border() <= phrase.start => {
+            Context {
+                cue: Some(phrase.cue),
+                distance: 0,
+                clean: true,
+            }
+        }
+        _ => words.nearest(|cue| !cue.is_of_person()),
+    }
 }
 
 /// The nearest phrase to the end of `cell`, a column's heading.
 pub(super) fn heading(cell: &str) -> Option<Cue> {
-    Words::before(cell, cell.len(), REACH_WORDS, &[])
-        .nearest(|_| true)
-        .cue
+    match near::ending(cell, cell.len(), REACH_WORDS, Ends::Any) {
+        Ok(Some(phrase)) => Some(phrase.cue),
+        _ => {
+            let words = Words::before(cell, cell.len(), REACH_WORDS, &[]);
+            words.nearest(|_| true).cue
+        }
+    }
 }
 
 /// What `cell` announces when it is a phrase and nothing else.
 pub(super) fn whole(cell: &str) -> Option<Cue> {
-    let mut words = Words::before(cell, cell.len(), NAME_PHRASE_WORDS, &[]);
-    let mut hash = PHRASE_SEED;
-    let mut index = 0;
-    while let Some(word) = words.word(index) {
-        hash = join(hash, word);
-        index += 1;
-    }
-    look_up(hash)
+    look_up(Words::before(cell, cell.len(), NAME_PHRASE_WORDS, &[]).whole())
 }
 
 /// The phrase that ends right before byte `at` of `text`; of others than `ends` it may be missed.
 pub(super) fn ending(text: &str, at: usize, ends: Ends) -> Option<Cue> {
-    near::ending(text, at, NAME_PHRASE_WORDS, ends)
-        .unwrap_or_else(|near::Unread| Words::before(text, at, NAME_PHRASE_WORDS, &[]).phrase(0))
+    match near::ending(text, at, NAME_PHRASE_WORDS, ends) {
+        Ok(phrase) => phrase.map(|phrase| phrase.cue),
+        Err(near::Unread) => Words::before(text, at, NAME_PHRASE_WORDS, &[]).phrase(0),
+    }
 }

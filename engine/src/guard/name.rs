@@ -76,7 +76,7 @@ fn latin(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
     let ends = if begins_cell { Ends::Any } else { Ends::Person };
     let (cue, in_column) = match cue::ending(scan.text, at, ends) {
         Some(cue) => (cue, false),
-        None if begins_cell => (column(scan, at)?, true),
+        None if begins_cell && may_have_two_words(scan, at) => (column(scan, at)?, true),
         None => return None,
     };
     // `INSERT INTO t (full_name) VALUES`
@@ -116,9 +116,7 @@ fn latin_name(scan: &Scanner<'_>, at: usize, labelled: bool) -> (usize, usize) {
     let mut shouted = true;
     let mut usual = 2;
     while words < WORDS_MAX {
-        let stop = scan.end_within(next, WORD_BYTES_MAX, |byte| {
-            byte.is_ascii_alphabetic() || byte >= 0x80 || matches!(byte, b'\'' | b'-')
-        });
+        let stop = scan.end_within(next, WORD_BYTES_MAX, is_of_name);
         let Some(word) = scan.text.get(next..stop) else {
             break;
         };
@@ -248,6 +246,17 @@ fn is_code(scan: &Scanner<'_>, end: usize) -> bool {
         b'.' => scan.at(end + 1).is_ascii_alphabetic(),
         _ => false,
     }
+}
+
+/// A space follows the word at `at`, as in all names that only a column announces.
+fn may_have_two_words(scan: &Scanner<'_>, at: usize) -> bool {
+    let end = scan.end_within(at, WORD_BYTES_MAX, is_of_name);
+    scan.at(end) == b' ' || scan.at(end) == b'.' && scan.at(end + 1) == b' '
+}
+
+/// A byte of a word of a name.
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte >= 0x80 || matches!(byte, b'\'' | b'-')
 }
 
 /// A cell of a table, or a quoted value, may begin at `at`.

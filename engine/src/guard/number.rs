@@ -107,6 +107,8 @@ impl Scanner<'_> {
 
 /// Digits of the shortest identifier.
 const ID_DIGITS_MIN: usize = 6;
+/// The same of one without letters.
+const BARE_DIGITS_MIN: usize = 9;
 
 /// Reports an identifier that a word names, or whose form needs none.
 fn identified(
@@ -121,7 +123,7 @@ fn identified(
         scan.found(kind, run.start_of(from), run.end_of(to - 1));
         return Some(to);
     }
-    if run.count(from, run.len()) < ID_DIGITS_MIN {
+    if !may_be_named(scan, run, from) {
         return None;
     }
     let start = run.start_of(from);
@@ -147,6 +149,24 @@ fn identified(
     Some(from + inside.count())
 }
 
+/// What begins at group `from` has the digits of an identifier that a word names, or letters beside
+/// fewer.
+fn may_be_named(scan: &Scanner<'_>, run: &Run, from: usize) -> bool {
+    let digits = run.count(from, run.len());
+    if digits < ID_DIGITS_MIN {
+        return false;
+    }
+    if digits >= BARE_DIGITS_MIN {
+        // One of eighteen digits needs no word.
+        return run.len() > 1 || matches!(digits, 0..=15 | 17);
+    }
+    let before = run.start_of(from).checked_sub(2);
+    let end = run.end_of(run.len() - 1);
+    before.is_some_and(|before| scan.at(before).is_ascii_uppercase())
+        || scan.at(end).is_ascii_alphabetic()
+        || scan.at(end + 1).is_ascii_alphabetic()
+}
+
 /// Reports the first shape that fits group `from` with enough evidence; returns the group after it.
 fn accept(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
     let mut context = None;
@@ -162,8 +182,11 @@ fn accept(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
     {
         return None;
     }
+    if run.has_no_end() {
+        return None;
+    }
     let mut candidates = shape::candidates(run.len_of(from));
-    if context.is_some_and(|context| run.signed || context.cue.is_none()) {
+    if run.signed || context.is_some_and(|context| context.cue.is_none()) {
         candidates.drop_told();
     }
     for shape in candidates {

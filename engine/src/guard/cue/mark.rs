@@ -14,6 +14,8 @@ pub(super) enum Mark {
     /// Ends the reading.
     Stop,
     Sentence,
+    Line,
+    Apostrophe,
     Other,
 }
 
@@ -37,7 +39,9 @@ const fn marks() -> [Mark; 256] {
         marks[byte] = match byte as u8 {
             b'a'..=b'z' | b'A'..=b'Z' => Mark::Letter,
             b'0'..=b'9' => Mark::Digit,
-            b'\n' | b'\'' | b']' => Mark::Other,
+            b'\n' => Mark::Line,
+            b'\'' => Mark::Apostrophe,
+            b']' => Mark::Other,
             b':' | b'=' => Mark::Key,
             b'|' | b'\t' | b';' | b'<' | b'{' | b'[' => Mark::Stop,
             b'"' | b',' | b'&' | b'`' => Mark::Quote,

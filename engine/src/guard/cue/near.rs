@@ -13,13 +13,21 @@ const GAP_BYTES_MAX: usize = 8;
 /// Why a phrase is not told here.
 pub(super) struct Unread;
 
+/// A phrase.
+#[derive(Clone, Copy)]
+pub(super) struct Phrase {
+    pub(super) cue: Cue,
+    /// Where the words begin that were read to tell it.
+    pub(super) start: usize,
+}
+
 /// The phrase of at most `most` words that ends right before byte `at`.
 pub(super) fn ending(
     text: &str,
     at: usize,
     most: usize,
     ends: Ends,
-) -> Result<Option<Cue>, Unread> {
+) -> Result<Option<Phrase>, Unread> {
     let bytes = text.as_bytes();
     let mut end = at;
     let (mut keyed, mut odd) = (false, false);
@@ -38,7 +46,7 @@ pub(super) fn ending(
             Mark::Digit => return Ok(None),
             _ if at - end == GAP_BYTES_MAX => return Ok(None),
             Mark::Key => keyed = true,
-            Mark::Other => odd = true,
+            Mark::Line | Mark::Apostrophe | Mark::Other => odd = true,
             _ => {}
         }
         end -= 1;
@@ -70,7 +78,7 @@ pub(super) fn ending(
         found = look_up(hash).or(found);
         words += 1;
     }
-    Ok(found)
+    Ok(found.map(|cue| Phrase { cue, start: end }))
 }
 
 /// The word before the one that begins at `end`, and where it begins itself; nothing where reading
@@ -99,8 +107,8 @@ fn before(
             Mark::Quote if !keyed => {}
             Mark::Sentence if after != b' ' => {}
             Mark::Digit | Mark::Stop | Mark::Quote => return Ok(None),
-            Mark::Other if last == b'\n' => return Ok(None),
-            Mark::Sentence | Mark::Other => return Err(Unread),
+            Mark::Line => return Ok(None),
+            Mark::Sentence | Mark::Apostrophe | Mark::Other => return Err(Unread),
         }
         after = last;
         end -= 1;

@@ -52,20 +52,23 @@ impl<'a> Words<'a> {
 
     /// The word number `index`, read when it was not.
     #[inline]
-    pub(super) fn word(&mut self, index: usize) -> Option<u32> {
-        if index < self.len || self.read_to(index) {
+    fn word(&mut self, index: usize) -> Option<u32> {
+        if index < self.len || self.read_to(index, false) {
             return self.hashes.get(index).copied();
         }
         None
     }
 
-    /// Reads up to word `index`; `false` where there are not so many.
-    fn read_to(&mut self, index: usize) -> bool {
+    /// Reads up to word `index`, and further, when it looks for the end of a phrase and that is none;
+    /// `false` where there are not so many.
+    fn read_to(&mut self, index: usize, seeking: bool) -> bool {
         while self.len <= index {
             if self.done {
                 return false;
             }
-            self.plain(index);
+            if self.reader.between() {
+                self.plain(index, seeking);
+            }
             if self.len <= index && !self.done {
                 self.read();
             }
@@ -73,49 +76,59 @@ impl<'a> Words<'a> {
         true
     }
 
-    /// Reads words of letters and the marks between them, which is most of a text, up to word
-    /// `index` or the first character that takes more.
-    #[inline]
-    fn plain(&mut self, index: usize) {
-        if !self.reader.between() {
-            return;
-        }
+    /// Reads words of letters and the marks between them, which is most of a text, up to the first
+    /// character that takes more.
+    fn plain(&mut self, index: usize, seeking: bool) {
         let text = self.text.as_bytes();
-        let border = self.found.last().map_or(0, |last| last.end).max(self.low);
-        let most = self.most.min(index + 1);
+        let mut border = self.border();
         let mut end = self.end;
         let mut after = self.reader.after;
-        while self.len < most
-            && end > border
-            && let Some(last) = text.get(end - 1).copied()
-        {
+        while self.len < self.most {
+            if end <= border {
+                match self.found.last() {
+                    Some(finding) if finding.end == end => {
+                        self.end = end;
+                        self.mask(finding.start, finding.kind == Kind::Name);
+                        end = self.end;
+                        border = self.border();
+                    }
+                    _ => {
+                        self.done = end <= self.low;
+                        break;
+                    }
+                }
+                if self.len > index {
+                    break;
+                }
+                continue;
+            }
+            let Some(last) = text.get(end - 1).copied() else {
+                break;
+            };
             let seen = self.len > 0;
-            let (hash, start) = match Mark::of(last) {
+            let read = match Mark::of(last) {
                 mark @ (Mark::Letter | Mark::Wide) => match word::any(self.text, end, mark) {
-                    Ending::Word { hash, start } => (hash, start),
-                    Ending::Value => match word::value(text, end) {
-                        Some(start) => (0, start),
-                        None => break,
-                    },
-                    Ending::Other => break,
+                    Ending::Word { hash, start } => Some((hash, start)),
+                    Ending::Value => word::value(text, end).map(|start| (0, start)),
+                    Ending::Other => None,
                 },
-                Mark::Digit => match word::value(text, end) {
-                    Some(start) => (0, start),
-                    None => break,
-                },
+                Mark::Digit => word::value(text, end).map(|start| (0, start)),
                 mark => {
-                    let plain = match mark {
-                        Mark::Plain => true,
-                        Mark::Quote => !(seen && self.reader.keyed),
+                    let stops = match mark {
+                        Mark::Stop => seen,
+                        Mark::Quote => seen && self.reader.keyed,
+                        Mark::Line if seen || self.reader.keyed => true,
                         Mark::Key => {
                             self.reader.keyed |= !seen;
-                            true
+                            false
                         }
-                        Mark::Stop => !seen,
-                        Mark::Sentence => !(seen && matches!(after, ' ' | '\n')),
+                        Mark::Apostrophe => seen && self.reader.keyed && !after.is_alphabetic(),
+                        Mark::Sentence if seen && matches!(after, ' ' | '\n') => break,
+                        Mark::Line | Mark::Other => break,
                         _ => false,
                     };
-                    if !plain {
+                    if stops {
+                        self.done = true;
                         break;
                     }
                     after = char::from(last);
@@ -123,15 +136,28 @@ impl<'a> Words<'a> {
                     continue;
                 }
             };
+            let Some((hash, start)) = read else {
+                break;
+            };
             if start <= border && start > 0 {
+                // It reaches out of what is read.
+                self.done = self.found.last().is_none_or(|last| last.end < start);
                 break;
             }
             self.add(hash);
             end = start;
             after = if hash == 0 { '0' } else { 'a' };
+            if self.len > index && !(seeking && !may_end(hash)) {
+                break;
+            }
         }
         self.end = end;
         self.reader.after = after;
+    }
+
+    /// Where the finding ends that is next, or the reading.
+    pub(super) fn border(&self) -> usize {
+        self.found.last().map_or(0, |last| last.end).max(self.low)
     }
 
     /// Reads one character to the left. A finding, and the token that stands for one, is a word
@@ -159,7 +185,6 @@ impl<'a> Words<'a> {
         self.end -= letter.len_utf8();
     }
 
-    #[cold]
     fn mask(&mut self, start: usize, is_name: bool) {
         self.push();
         self.add(if is_name { WORDLESS } else { 0 });
@@ -292,8 +317,13 @@ impl<'a> Words<'a> {
     pub(super) fn nearest(mut self, counts: impl Fn(Cue) -> bool) -> Context {
         let mut clean = true;
         let mut first = 0;
-        while let Some(word) = self.word(first) {
-            if let Some(cue) = self.phrase(first).filter(|cue| counts(*cue)) {
+        while first < self.len || self.read_to(first, true) {
+            let Some(word) = self.hashes.get(first).copied() else {
+                break;
+            };
+            if may_end(word)
+                && let Some(cue) = self.phrase(first).filter(|cue| counts(*cue))
+            {
                 return Context {
                     cue: Some(cue),
                     distance: first,
@@ -304,6 +334,17 @@ impl<'a> Words<'a> {
             first += 1;
         }
         Context::default()
+    }
+
+    /// Hash of the phrase that all of the words are.
+    pub(super) fn whole(mut self) -> u32 {
+        let mut hash = PHRASE_SEED;
+        let mut index = 0;
+        while let Some(word) = self.word(index) {
+            hash = join(hash, word);
+            index += 1;
+        }
+        hash
     }
 }
 

@@ -110,6 +110,8 @@ pub(in super::super) struct Run {
     pub(in super::super) signed: bool,
     /// There are more groups than fit.
     pub(super) more: bool,
+    /// What stands between its groups, a bit each.
+    joints: u8,
 }
 
 impl Run {
@@ -131,6 +133,7 @@ impl Run {
             path_right: false,
             signed: false,
             more: false,
+            joints: 0,
         }
     }
 
@@ -146,6 +149,7 @@ impl Run {
         self.path_right = false;
         self.signed = false;
         self.more = false;
+        self.joints = 0;
     }
 
     /// Keeps the values of digits that stand together; `before` of the run are kept. What follows
@@ -183,6 +187,7 @@ impl Run {
         *slot = len as u8;
         *before = separator as u8;
         *digits = (first + len) as u8;
+        self.joints |= 1 << separator as u8;
         self.len = index + 1;
         true
     }
@@ -275,6 +280,13 @@ impl Run {
             return !self.glued_right;
         }
         matches!(self.separator(to), Separator::Space | Separator::Open)
+    }
+
+    /// A longer token reaches over the right border of each of its groups.
+    pub(super) const fn has_no_end(&self) -> bool {
+        const ENDS: u8 =
+            1 << Separator::Space as u8 | 1 << Separator::Open as u8 | 1 << Separator::Slash as u8;
+        self.glued_right && !self.path_right && self.joints & ENDS == 0
     }
 
     /// A letter or digit stands right before the first group.
