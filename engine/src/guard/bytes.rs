@@ -15,6 +15,21 @@ pub(super) fn turns(byte: u8) -> bool {
     is(byte, TURN)
 }
 
+/// A byte that may part a name from what announces it.
+pub(super) fn is_gap(byte: u8) -> bool {
+    is(byte, GAP)
+}
+
+/// A capital with which a vendor's key may begin, or that of `eyJ`.
+pub(super) fn begins_key(byte: u8) -> bool {
+    is(byte, KEY)
+}
+
+/// A quote, a space or a backslash.
+pub(super) fn is_quote(byte: u8) -> bool {
+    is(byte, QUOTE)
+}
+
 /// No byte of it ends a cell or a value.
 pub(super) fn is_one_cell(text: &[u8]) -> bool {
     let mut last = 0;
@@ -29,6 +44,9 @@ const VALUE: u8 = 2;
 const TURN: u8 = 4;
 /// Inside of one cell, but for single spaces.
 const CELL: u8 = 8;
+const GAP: u8 = 16;
+const KEY: u8 = 32;
+const QUOTE: u8 = 64;
 
 #[expect(clippy::indexing_slicing, reason = "there is an entry for each byte")]
 const fn is(byte: u8, class: u8) -> bool {
@@ -73,5 +91,17 @@ const fn classes_of(byte: u8) -> u8 {
         );
     let turn = byte.is_ascii_alphabetic() || byte >= 0x80 || matches!(byte, b'\n' | b':' | b'=');
     let cell = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'/');
-    (word as u8 * WORD) | (value as u8 * VALUE) | (turn as u8 * TURN) | (cell as u8 * CELL)
+    let gap = matches!(
+        byte,
+        b' ' | b'"' | b'\'' | b':' | b'=' | b'|' | b'>' | b'*' | b'.' | b'\t' | b',' | b';'
+    );
+    let key = matches!(byte, b'A' | b'S' | b'E' | b'J');
+    let quote = matches!(byte, b'"' | b'\'' | b' ' | b'\\');
+    (word as u8 * WORD)
+        | (value as u8 * VALUE)
+        | (turn as u8 * TURN)
+        | (cell as u8 * CELL)
+        | (gap as u8 * GAP)
+        | (key as u8 * KEY)
+        | (quote as u8 * QUOTE)
 }

@@ -4,6 +4,7 @@ mod address;
 mod vendor;
 
 use super::Kind;
+use super::bytes::begins_key;
 use super::scanner::{Scanner, is_word};
 use vendor::{CAPITAL, JOINED, key, may_begin, may_join};
 
@@ -119,6 +120,9 @@ fn is_last_line(scan: &Scanner<'_>, at: usize, end: usize) -> bool {
 
 /// A key that begins with the capital at `at`, or whose `eyJ` has its capital there.
 pub(super) fn capital(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
+    if !begins_key(scan.at(at)) {
+        return None;
+    }
     let start = match scan.at(at) {
         b'J' if scan.slice(at.saturating_sub(2), at) == b"ey" => at - 2,
         first @ (b'A' | b'S' | b'E') => {

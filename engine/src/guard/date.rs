@@ -19,6 +19,8 @@ pub(super) fn birth(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<us
     let (start, end) = match numeric(run, from) {
         Some(found) => found,
         None if len == 4 => ideographic(scan, run, from)?,
+        // No name stands between groups of one run.
+        None if from + 1 < run.len() => month_first(scan, run, from)?,
         None => day_first(scan, run, from).or_else(|| month_first(scan, run, from))?,
     };
     let context = scan.context(start);
@@ -167,6 +169,10 @@ fn day_first(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usize
 
 /// `September 24, 1970`.
 fn month_first(scan: &Scanner<'_>, run: &Run, from: usize) -> Option<(usize, usize)> {
+    let before = scan.byte_before(run.start_of(from));
+    if !matches!(before, b' ' | b'.' | b'-') || from + 1 < run.len() && run.len_of(from + 1) != 4 {
+        return None;
+    }
     if run.len_of(from) > 2 || !(1..=31).contains(&number(run, from)) {
         return None;
     }

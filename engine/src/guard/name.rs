@@ -4,6 +4,7 @@ mod ideographic;
 mod lists;
 
 use super::Kind;
+use super::bytes::is_gap;
 use super::cue::{self, Cue, Ends};
 use super::scanner::{Scanner, is_word};
 use ideographic::{ideographic, introduced};
@@ -61,13 +62,7 @@ fn ends_wide_mark(scan: &Scanner<'_>, at: usize) -> bool {
 }
 
 fn latin(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
-    let separates = |byte| {
-        matches!(
-            byte,
-            b' ' | b'"' | b'\'' | b':' | b'=' | b'|' | b'>' | b'*' | b'.' | b'\t' | b',' | b';'
-        )
-    };
-    let gap = scan.start_of(at, 6, separates);
+    let gap = scan.start_of(at, 6, is_gap);
     if gap == at && !ends_wide_mark(scan, at) && scan.byte_before(at) != b'\n' {
         return None;
     }

@@ -185,8 +185,8 @@ fn accept(scan: &mut Scanner<'_>, run: &Run, from: usize) -> Option<usize> {
     if run.has_no_end() {
         return None;
     }
-    let mut candidates = shape::candidates(run.len_of(from));
-    if run.signed || context.is_some_and(|context| context.cue.is_none()) {
+    let mut candidates = shape::candidates(run, from);
+    if run.signed || context.is_some_and(|context| !shape::may_tell(context.cue)) {
         candidates.drop_told();
     }
     for shape in candidates {

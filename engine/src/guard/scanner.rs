@@ -388,7 +388,7 @@ impl<'a> Scanner<'a> {
             self.progress.column = Some((at, known));
             return known;
         }
-        let cue = self.heading(at).or_else(|| self.inserted(at));
+        let cue = self.heading_in_line(at).or_else(|| self.inserted(at));
         self.progress.column = Some((at, cue));
         cue
     }

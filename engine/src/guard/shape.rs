@@ -124,14 +124,26 @@ const SHAPES: [Shape; 8] = [
 
 static TABLE: [Shape; 8] = SHAPES;
 
+/// The phrase announces a shape that is nothing without it.
+pub(super) const fn may_tell(cue: Option<Cue>) -> bool {
+    matches!(
+        cue,
+        Some(Cue::NationalId | Cue::Papers | Cue::Passport | Cue::Phone)
+    )
+}
+
 /// A bit for each shape.
 #[derive(Clone, Copy)]
 pub(super) struct Candidates(u8);
 
-/// Shapes whose first group can have `len` digits.
-pub(super) fn candidates(len: usize) -> Candidates {
+/// Shapes that can begin with group `from`.
+pub(super) fn candidates(run: &Run, from: usize) -> Candidates {
     let last = BY_LENGTH.last().copied().unwrap_or_default();
-    Candidates(BY_LENGTH.get(len).copied().unwrap_or(last))
+    let mut shapes = BY_LENGTH.get(run.len_of(from)).copied().unwrap_or(last);
+    if run.separator(from + 1) != Separator::Dot {
+        shapes &= !IP;
+    }
+    Candidates(shapes)
 }
 
 impl Candidates {
@@ -155,6 +167,8 @@ impl Iterator for Candidates {
 /// lengths are alike.
 static BY_LENGTH: [u8; 32] = by_length();
 const TOLD: u8 = told();
+/// The place of addresses of the Internet in the table.
+const IP: u8 = 1 << 1;
 
 #[expect(
     clippy::indexing_slicing,

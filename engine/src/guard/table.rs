@@ -137,6 +137,11 @@ impl Scanner<'_> {
     /// What the heading of the column around `at` announces.
     pub(super) fn heading(&mut self, at: usize) -> Option<Cue> {
         self.enter_line(at);
+        self.heading_in_line(at)
+    }
+
+    /// The same in the line that was entered last.
+    pub(super) fn heading_in_line(&mut self, at: usize) -> Option<Cue> {
         let line = &self.tables.line;
         if at < line.start || at - line.start + line.cut > LINE_BYTES_MAX {
             return None;

@@ -3,7 +3,7 @@
 mod account;
 mod secret;
 
-use super::bytes::is_value;
+use super::bytes::{is_quote, is_value};
 use super::cue::{self, Cue, Ends};
 use super::scanner::{BACK_BYTES_MAX, Scanner, is_word};
 use super::{Kind, credential, national, network};
@@ -140,7 +140,7 @@ fn named(scan: &mut Scanner<'_>, start: usize, end: usize) -> Option<usize> {
 
 /// The value after the `:` or `=` at `at`, `width` bytes wide, when the name before it says secret.
 pub(super) fn assigned(scan: &mut Scanner<'_>, at: usize, width: usize) -> Option<usize> {
-    let name_end = scan.start_of(at, 2, |byte| matches!(byte, b'"' | b'\'' | b' ' | b'\\'));
+    let name_end = scan.start_of(at, 2, is_quote);
     let last = scan.byte_before(name_end);
     if !(last.is_ascii_alphabetic() || last >= 0x80) {
         return None;

@@ -22,7 +22,28 @@ pub(super) enum Class {
     Underscore,
 }
 
-pub(super) const fn class(byte: u8) -> Class {
+#[inline]
+pub(super) fn class(byte: u8) -> Class {
+    CLASS.get(usize::from(byte)).copied().unwrap_or(Class::Skip)
+}
+
+static CLASS: [Class; 256] = classes();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn classes() -> [Class; 256] {
+    let mut classes = [Class::Skip; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = class_of(byte as u8);
+        byte += 1;
+    }
+    classes
+}
+
+const fn class_of(byte: u8) -> Class {
     match byte {
         b'0'..=b'9' => Class::Digit,
         b'A'..=b'Z' => Class::Capital,
@@ -50,28 +71,9 @@ mod plain {
         /// The first trigger from `at` on.
         pub(in super::super) fn next(&mut self, text: &[u8], at: usize) -> Option<usize> {
             let mut rest = text.get(at..)?.iter();
-            let skipped = rest.position(|byte| {
-                let class = CLASS.get(usize::from(*byte)).copied();
-                class.unwrap_or(Class::Skip) != Class::Skip
-            })?;
+            let skipped = rest.position(|byte| class(*byte) != Class::Skip)?;
             Some(at + skipped)
         }
-    }
-
-    static CLASS: [Class; 256] = classes();
-
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "evaluated by the compiler: out of range is an error"
-    )]
-    const fn classes() -> [Class; 256] {
-        let mut classes = [Class::Skip; 256];
-        let mut byte = 0;
-        while byte < 256 {
-            classes[byte] = class(byte as u8);
-            byte += 1;
-        }
-        classes
     }
 }
 

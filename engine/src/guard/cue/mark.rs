@@ -24,6 +24,22 @@ impl Mark {
     pub(super) fn of(byte: u8) -> Self {
         MARKS.get(usize::from(byte)).copied().unwrap_or(Self::Other)
     }
+
+    /// That of a byte of ASCII.
+    pub(super) const fn of_ascii(byte: u8) -> Self {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => Self::Letter,
+            b'0'..=b'9' => Self::Digit,
+            b'\n' => Self::Line,
+            b'\'' => Self::Apostrophe,
+            b']' => Self::Other,
+            b':' | b'=' => Self::Key,
+            b'|' | b'\t' | b';' | b'<' | b'{' | b'[' => Self::Stop,
+            b'"' | b',' | b'&' | b'`' => Self::Quote,
+            b'.' | b'!' | b'?' => Self::Sentence,
+            _ => Self::Plain,
+        }
+    }
 }
 
 static MARKS: [Mark; 256] = marks();
@@ -36,18 +52,7 @@ const fn marks() -> [Mark; 256] {
     let mut marks = [Mark::Wide; 256];
     let mut byte = 0;
     while byte < 0x80 {
-        marks[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' => Mark::Letter,
-            b'0'..=b'9' => Mark::Digit,
-            b'\n' => Mark::Line,
-            b'\'' => Mark::Apostrophe,
-            b']' => Mark::Other,
-            b':' | b'=' => Mark::Key,
-            b'|' | b'\t' | b';' | b'<' | b'{' | b'[' => Mark::Stop,
-            b'"' | b',' | b'&' | b'`' => Mark::Quote,
-            b'.' | b'!' | b'?' => Mark::Sentence,
-            _ => Mark::Plain,
-        };
+        marks[byte] = Mark::of_ascii(byte as u8);
         byte += 1;
     }
     marks

@@ -10,6 +10,70 @@ use super::words::REACH_BYTES;
 /// Signs between a phrase and what it announces.
 const GAP_BYTES_MAX: usize = 8;
 
+/// Those before a place.
+struct Gap {
+    /// Where the phrase ends.
+    end: usize,
+    /// `:` or `=` is among them.
+    keyed: bool,
+    /// One is among them that takes more to read.
+    odd: bool,
+}
+
+impl Gap {
+    /// The signs before `at`; nothing where there are too many, or a number stands before them.
+    #[inline]
+    fn before(text: &[u8], at: usize) -> Option<Self> {
+        let mut end = at;
+        let mut signs = 0;
+        loop {
+            let last = *text.get(end.checked_sub(1)?)?;
+            let sign = SIGNS.get(usize::from(last)).copied().unwrap_or(NONE);
+            if sign & (NONE | DIGIT) != 0 {
+                return (sign & DIGIT == 0).then_some(Self {
+                    end,
+                    keyed: signs & KEY != 0,
+                    odd: signs & ODD != 0,
+                });
+            }
+            if at - end == GAP_BYTES_MAX {
+                return None;
+            }
+            signs |= sign;
+            end -= 1;
+        }
+    }
+}
+
+const KEY: u8 = 1;
+const ODD: u8 = 2;
+const DIGIT: u8 = 4;
+/// It belongs to a word.
+const NONE: u8 = 8;
+
+/// What a byte is between a phrase and what it announces.
+static SIGNS: [u8; 256] = signs();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: out of range is an error"
+)]
+const fn signs() -> [u8; 256] {
+    let mut signs = [NONE; 256];
+    let mut byte = 0;
+    while byte < 0x80 {
+        signs[byte] = match Mark::of_ascii(byte as u8) {
+            Mark::Letter | Mark::Wide => NONE,
+            Mark::Digit => DIGIT,
+            Mark::Key => KEY,
+            Mark::Line | Mark::Apostrophe | Mark::Other => ODD,
+            Mark::Plain | Mark::Quote | Mark::Stop | Mark::Sentence => 0,
+        };
+        byte += 1;
+    }
+    signs
+}
+
 /// Why a phrase is not told here.
 pub(super) struct Unread;
 
@@ -29,29 +93,22 @@ pub(super) fn ending(
     ends: Ends,
 ) -> Result<Option<Phrase>, Unread> {
     let bytes = text.as_bytes();
-    let mut end = at;
-    let (mut keyed, mut odd) = (false, false);
-    let first = loop {
-        let Some(last) = end.checked_sub(1).and_then(|last| bytes.get(last)) else {
-            return Ok(None);
-        };
-        match Mark::of(*last) {
-            mark @ (Mark::Letter | Mark::Wide) => {
-                let last = bytes.get(..end).and_then(<[u8]>::last_chunk);
-                if last.is_some_and(|last| !ends.may_end(*last)) {
-                    return Ok(None);
-                }
-                break word::any(text, end, mark);
-            }
-            Mark::Digit => return Ok(None),
-            _ if at - end == GAP_BYTES_MAX => return Ok(None),
-            Mark::Key => keyed = true,
-            Mark::Line | Mark::Apostrophe | Mark::Other => odd = true,
-            _ => {}
-        }
-        end -= 1;
+    let Some(Gap {
+        mut end,
+        keyed,
+        odd,
+    }) = Gap::before(bytes, at)
+    else {
+        return Ok(None);
     };
-    let (mut hash, low) = match first {
+    let Some(last) = end.checked_sub(1).and_then(|last| bytes.get(last)) else {
+        return Ok(None);
+    };
+    let letters = bytes.get(..end).and_then(<[u8]>::last_chunk);
+    if letters.is_some_and(|letters| !ends.may_end(*letters)) {
+        return Ok(None);
+    }
+    let (mut hash, low) = match word::any(text, end, Mark::of(*last)) {
         Ending::Word { hash, start } => {
             if !may_end(hash) {
                 return Ok(None);
@@ -93,6 +150,11 @@ fn before(
     while end > low
         && let Some(last) = text.as_bytes().get(end - 1).copied()
     {
+        if last == b' ' {
+            after = last;
+            end -= 1;
+            continue;
+        }
         match Mark::of(last) {
             mark @ (Mark::Letter | Mark::Wide) => {
                 return match word::any(text, end, mark) {

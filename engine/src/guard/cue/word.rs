@@ -63,10 +63,7 @@ pub(super) enum Ending {
 /// Reads the word that ends at `end`. A capital before a small letter begins one.
 #[inline(always)]
 fn ending(text: &[u8], end: usize) -> Ending {
-    let group = match text.get(..end).and_then(<[u8]>::last_chunk) {
-        Some(last) => u64::from_le_bytes(*last),
-        None => first_group(text, end),
-    };
+    let group = group_before(text, end);
     let kinds = Kinds::of(group);
     let humps = kinds.capitals & kinds.small >> 8;
     // The highest byte that is no letter of the word.
@@ -128,6 +125,15 @@ fn wide(text: &str, end: usize) -> Ending {
     }
 }
 
+/// The eight bytes before `end`, the last highest; 0 before the text.
+#[inline(always)]
+fn group_before(text: &[u8], end: usize) -> u64 {
+    match text.get(..end).and_then(<[u8]>::last_chunk) {
+        Some(last) => u64::from_le_bytes(*last),
+        None => first_group(text, end),
+    }
+}
+
 /// The bytes before `end` where the text has no eight of them, the last highest.
 #[cold]
 fn first_group(text: &[u8], end: usize) -> u64 {
@@ -173,10 +179,7 @@ fn long(text: &[u8], mut end: usize, mut group: u64) -> Ending {
         // The letter on the right is a small one.
         let small_after = (kinds.small & 0xff) << 56;
         end -= 8;
-        group = match text.get(..end).and_then(<[u8]>::last_chunk) {
-            Some(last) => u64::from_le_bytes(*last),
-            None => first_group(text, end),
-        };
+        group = group_before(text, end);
         let kinds = Kinds::of(group);
         let letters = (!kinds.letters & HIGH).leading_zeros() / 8;
         let hump = (kinds.capitals & (kinds.small >> 8 | small_after)).leading_zeros() / 8;
@@ -281,6 +284,7 @@ struct Kinds {
 }
 
 impl Kinds {
+    #[inline]
     const fn of(group: u64) -> Self {
         let folded = (group | SMALL) & !HIGH;
         // No byte carries into the next: they are below 0x80, and so is what is added.

@@ -105,6 +105,11 @@ impl<'a> Words<'a> {
             let Some(last) = text.get(end - 1).copied() else {
                 break;
             };
+            if last == b' ' {
+                after = ' ';
+                end -= 1;
+                continue;
+            }
             let seen = self.len > 0;
             let read = match Mark::of(last) {
                 mark @ (Mark::Letter | Mark::Wide) => match word::any(self.text, end, mark) {

@@ -50,17 +50,22 @@ fn separator(bytes: &[u8], at: usize) -> Option<(Separator, usize)> {
 
 /// The separators of one byte.
 #[inline]
-const fn of_byte(byte: u8) -> Option<Separator> {
-    match byte {
-        b' ' => Some(Separator::Space),
-        b'-' => Some(Separator::Dash),
-        b'.' => Some(Separator::Dot),
-        b'/' => Some(Separator::Slash),
-        b'(' => Some(Separator::Open),
-        b')' => Some(Separator::Close),
-        _ => None,
-    }
+fn of_byte(byte: u8) -> Option<Separator> {
+    let found = SEPARATORS.get(usize::from(byte.wrapping_sub(b' ')));
+    found.copied().filter(|found| *found != Separator::None)
 }
+
+/// By the byte, from the space on.
+static SEPARATORS: [Separator; 16] = {
+    let mut separators = [Separator::None; 16];
+    separators[0] = Separator::Space;
+    separators[8] = Separator::Open;
+    separators[9] = Separator::Close;
+    separators[13] = Separator::Dash;
+    separators[14] = Separator::Dot;
+    separators[15] = Separator::Slash;
+    separators
+};
 
 /// The separator between a group that ends at `at` and the next, and where that begins.
 #[inline]

@@ -15,8 +15,18 @@ pub(super) fn marks(text: &[u8]) -> u8 {
         rest = rest.get(LANES..).unwrap_or_default();
     }
     let mut last = [0; LANES + 1];
-    for (to, from) in last.iter_mut().zip(rest) {
-        *to = *from;
+    match text.last_chunk::<LANES>() {
+        // Some are marked twice.
+        Some(end) => {
+            if let Some(to) = last.first_chunk_mut() {
+                *to = *end;
+            }
+        }
+        None => {
+            for (to, from) in last.iter_mut().zip(rest) {
+                *to = *from;
+            }
+        }
     }
     mark(&mut lanes, &last);
     lanes.iter().fold(0, |marks, lane| marks | lane)
