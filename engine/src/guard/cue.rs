@@ -137,6 +137,17 @@ pub(super) fn whole(cell: &str) -> Option<Cue> {
     look_up(Words::before(cell, cell.len(), NAME_PHRASE_WORDS, &[]).whole())
 }
 
+/// A phrase may end with the word right before `at`, or with what is no word of ASCII letters.
+#[inline]
+pub(super) fn may_end(text: &[u8], at: usize, ends: Ends) -> bool {
+    match text.get(..at) {
+        Some([.., first, second, third]) => {
+            !third.is_ascii_digit() && ends.may_end([*first, *second, *third])
+        }
+        _ => true,
+    }
+}
+
 /// The phrase that ends right before byte `at` of `text`; of others than `ends` it may be missed.
 pub(super) fn ending(text: &str, at: usize, ends: Ends) -> Option<Cue> {
     match near::ending(text, at, NAME_PHRASE_WORDS, ends) {

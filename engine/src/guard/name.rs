@@ -69,7 +69,10 @@ fn latin(scan: &mut Scanner<'_>, at: usize) -> Option<usize> {
     // What no column can announce is told from the phrases for people alone.
     let begins_cell = begins_cell(scan, at);
     let ends = if begins_cell { Ends::Any } else { Ends::Person };
-    let (cue, in_column) = match cue::ending(scan.text, at, ends) {
+    let told = cue::may_end(scan.bytes, gap, ends)
+        .then(|| cue::ending(scan.text, at, ends))
+        .flatten();
+    let (cue, in_column) = match told {
         Some(cue) => (cue, false),
         None if begins_cell && may_have_two_words(scan, at) => (column(scan, at)?, true),
         None => return None,

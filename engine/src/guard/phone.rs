@@ -11,6 +11,15 @@ const E164_DIGITS_MAX: usize = 15;
 const NATIONAL_DIGITS_MIN: usize = 7;
 const NATIONAL_DIGITS_MAX: usize = 12;
 
+/// Some form that is dialled begins like group `from`.
+pub(super) fn may_be_dialled(run: &Run, from: usize) -> bool {
+    let first = run.digits(from, from + 1).first();
+    // Without a trunk prefix only North America's numbers and China's are dialled.
+    first.is_some_and(|first| *first <= 1)
+        || from == 0 && run.plus
+        || run.len_of(from) == 3 && matches!(run.len_of(from + 1), 3 | 7)
+}
+
 /// A number in one of the forms that are dialled.
 pub(super) fn dialled(run: &Run, from: usize) -> Option<Fit> {
     if !run.free_left(from) {
@@ -159,7 +168,6 @@ fn joins(run: &Run, index: usize) -> bool {
 }
 
 fn national(run: &Run, from: usize) -> Option<Fit> {
-    // Without a trunk prefix only North America's numbers and China's are dialled.
     let bare = run.digits(from, from + 1).first()? > &1;
     if bare && !run.has(from, Lengths::of(&[3, 3, 4])) && !run.has(from, Lengths::of(&[3, 7])) {
         return None;

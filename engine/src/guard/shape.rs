@@ -33,32 +33,16 @@ pub(super) struct Shape {
     pub(super) kind: Kind,
     /// Phrases that announce it; others speak against it.
     pub(super) cues: &'static [Cue],
-    /// Digits its first group can have, a bit each.
-    first: u32,
     /// It is nothing when no phrase announces it.
     pub(super) told: bool,
     /// Tries it on the groups from an index on.
     pub(super) fits: fn(&Run, usize) -> Option<Fit>,
 }
 
-/// A bit for each length of a group.
-const fn lengths(lengths: &[u32]) -> u32 {
-    let mut bits = 0;
-    let mut rest = lengths;
-    while let [first, after @ ..] = rest {
-        bits |= 1 << *first;
-        rest = after;
-    }
-    bits
-}
-
-const ANY: u32 = u32::MAX;
-
 const SHAPES: [Shape; 8] = [
     Shape {
         kind: Kind::Card,
         cues: &[Cue::Card],
-        first: lengths(&[4, 6, 8, 12, 13, 14, 15, 16, 17, 18, 19]),
         told: false,
         fits: card,
     },
@@ -74,49 +58,42 @@ const SHAPES: [Shape; 8] = [
             Cue::Passport,
             Cue::Iban,
         ],
-        first: lengths(&[1, 2, 3]),
         told: false,
         fits: network::v4,
     },
     Shape {
         kind: Kind::Ssn,
         cues: &[Cue::Ssn],
-        first: lengths(&[3, 9]),
         told: false,
         fits: ssn,
     },
     Shape {
         kind: Kind::Cccd,
         cues: &[Cue::NationalId, Cue::Papers],
-        first: lengths(&[3, 4, 12]),
         told: true,
         fits: cccd,
     },
     Shape {
         kind: Kind::Cmnd,
         cues: &[Cue::NationalId, Cue::Papers],
-        first: lengths(&[3, 9]),
         told: true,
         fits: cmnd,
     },
     Shape {
         kind: Kind::Passport,
         cues: &[Cue::Passport, Cue::Papers],
-        first: lengths(&[8, 9]),
         told: true,
         fits: passport,
     },
     Shape {
         kind: Kind::Phone,
         cues: &[Cue::Phone],
-        first: ANY,
         told: false,
         fits: phone::dialled,
     },
     Shape {
         kind: Kind::Phone,
         cues: &[Cue::Phone],
-        first: ANY,
         told: true,
         fits: phone::told,
     },
@@ -138,10 +115,15 @@ pub(super) struct Candidates(u8);
 
 /// Shapes that can begin with group `from`.
 pub(super) fn candidates(run: &Run, from: usize) -> Candidates {
-    let last = BY_LENGTH.last().copied().unwrap_or_default();
-    let mut shapes = BY_LENGTH.get(run.len_of(from)).copied().unwrap_or(last);
+    let (len, next) = (run.len_of(from), run.len_of(from + 1));
+    let row = BY_LENGTHS.get(len.min(LENGTHS - 1));
+    let shapes = row.and_then(|row| row.get(next.min(NEXT_LENGTHS - 1)));
+    let mut shapes = shapes.copied().unwrap_or_default();
     if run.separator(from + 1) != Separator::Dot {
         shapes &= !IP;
+    }
+    if !phone::may_be_dialled(run, from) {
+        shapes &= !DIALLED;
     }
     Candidates(shapes)
 }
@@ -163,30 +145,55 @@ impl Iterator for Candidates {
     }
 }
 
-/// By the length of the first group the shapes it can begin; beyond the longest group of any shape
-/// lengths are alike.
-static BY_LENGTH: [u8; 32] = by_length();
-const TOLD: u8 = told();
-/// The place of addresses of the Internet in the table.
-const IP: u8 = 1 << 1;
+/// Lengths of a first group that are told apart, and of the one after it: longer ones are alike.
+const LENGTHS: usize = 21;
+const NEXT_LENGTHS: usize = 15;
+
+/// By the lengths of the first two groups the shapes they can begin.
+static BY_LENGTHS: [[u8; NEXT_LENGTHS]; LENGTHS] = by_lengths();
 
 #[expect(
     clippy::indexing_slicing,
     reason = "evaluated by the compiler: out of range is an error"
 )]
-const fn by_length() -> [u8; 32] {
-    let mut lengths = [0; 32];
+const fn by_lengths() -> [[u8; NEXT_LENGTHS]; LENGTHS] {
+    let mut shapes = [[0; NEXT_LENGTHS]; LENGTHS];
     let mut len = 0;
-    while len < lengths.len() {
-        let mut shape = 0;
-        while shape < SHAPES.len() {
-            lengths[len] |= ((SHAPES[shape].first >> len & 1) as u8) << shape;
-            shape += 1;
+    while len < LENGTHS {
+        let mut next = 0;
+        while next < NEXT_LENGTHS {
+            shapes[len][next] = begun(len, next);
+            next += 1;
         }
         len += 1;
     }
-    lengths
+    shapes
 }
+
+/// Shapes that can begin with groups of these lengths.
+const fn begun(len: usize, next: usize) -> u8 {
+    let card = matches!((len, next), (12..=19, _) | (4, 4 | 6) | (6, 13) | (8, 8));
+    let ip = matches!((len, next), (1..=3, 1..=3));
+    let ssn = matches!((len, next), (3, 2) | (9, _));
+    let cccd = matches!((len, next), (12, _) | (3, 3) | (4, 4));
+    let cmnd = matches!((len, next), (9, _) | (3, 3));
+    let passport = matches!(len, 8 | 9);
+    // Any may be part of a telephone number.
+    let others = DIALLED | 1 << 7;
+    card as u8
+        | (ip as u8 * IP)
+        | (ssn as u8) << 2
+        | (cccd as u8) << 3
+        | (cmnd as u8) << 4
+        | (passport as u8) << 5
+        | others
+}
+
+const TOLD: u8 = told();
+/// Addresses of the Internet, by their place in the table.
+const IP: u8 = 1 << 1;
+/// Numbers in a form that is dialled.
+const DIALLED: u8 = 1 << 6;
 
 #[expect(
     clippy::indexing_slicing,

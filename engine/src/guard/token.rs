@@ -145,6 +145,9 @@ pub(super) fn assigned(scan: &mut Scanner<'_>, at: usize, width: usize) -> Optio
     if !(last.is_ascii_alphabetic() || last >= 0x80) {
         return None;
     }
+    if !cue::may_end(scan.bytes, name_end, Ends::Value) {
+        return None;
+    }
     let from = scan.end_within(at + width, 4, |byte| {
         matches!(byte, b' ' | b'"' | b'\'' | b'=' | b'>' | b'`' | b'\\')
     });
