@@ -12,6 +12,8 @@ mod index;
 mod mark;
 mod near;
 mod phrases;
+#[cfg(test)]
+mod tests;
 mod word;
 mod words;
 

@@ -152,7 +152,7 @@ impl<'a> Words<'a> {
             self.add(hash);
             end = start;
             after = if hash == 0 { '0' } else { 'a' };
-            if self.len > index && !(seeking && !may_end(hash)) {
+            if self.len > index && (!seeking || may_end(hash)) {
                 break;
             }
         }
