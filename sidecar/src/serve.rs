@@ -373,6 +373,9 @@ fn begin(
     };
     let stores = (&mut db, remote.as_mut());
     let shared = load(config, greeting, stores, sealer, log, (counting, &who))?;
+    if let Some(replica) = &shared.replica {
+        replica.remember(epoch::peers(&mut db, remote.as_mut())?);
+    }
     Ok(Begun {
         db,
         remote,

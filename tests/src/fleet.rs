@@ -146,7 +146,17 @@ impl Fleet {
     }
 
     async fn read(&self, place: usize, path: &str) -> Option<String> {
-        let url = format!("http://127.0.0.1:{}{path}", self.places[place].ports.admin);
+        self.read_from(self.places[place].ports.admin, path).await
+    }
+
+    /// What a place's Envoy says at its own admin interface.
+    pub async fn envoy(&self, place: usize, path: &str) -> Option<String> {
+        self.read_from(self.places[place].ports.envoy_admin, path)
+            .await
+    }
+
+    async fn read_from(&self, port: u16, path: &str) -> Option<String> {
+        let url = format!("http://127.0.0.1:{port}{path}");
         let ask = self.http.get(url).bearer_auth(ADMIN_TOKEN);
         let answer = ask.timeout(Duration::from_secs(10)).send().await.ok()?;
         match answer.status().is_success() {

@@ -57,6 +57,11 @@ impl Stores {
         self.master(0)
     }
 
+    /// Masters that there are.
+    pub fn masters(&self) -> usize {
+        self.redis.len()
+    }
+
     /// One of a cluster; nobody else changes it meanwhile.
     pub fn master(&self, index: usize) -> MutexGuard<'_, Redis> {
         self.redis[index].lock().expect("redis")

@@ -407,3 +407,64 @@ fn a_redis_that_forgot_admits_nobody_before_all_services_have_put_back_what_they
     let _again = Service::start_with(_second.path(), false);
     until("both are back", &(6_000, 3_000), || shown(&first, &key));
 }
+
+#[test]
+fn a_new_service_waits_for_those_that_hold_though_it_never_met_them() {
+    let Two {
+        folder,
+        redis,
+        postgres: _postgres,
+        dies,
+        lives,
+        key,
+        _second,
+    } = two();
+    assert_eq!(code(&dies, "held", &key, 6_000), "granted");
+    until("the other knows", &(0, 6_000), || shown(&lives, &key));
+    dies.freeze();
+    lives.freeze();
+    redis.command("FLUSHALL").unwrap();
+    let third = beside(folder.path());
+    let new = Service::spawn(third.path(), false, "", &[]);
+    let socket = new.internal_socket();
+    let began = Instant::now();
+    let mut asked = 0;
+    while began.elapsed() < Duration::from_secs(6) {
+        asked += 1;
+        let ask = admit(&format!("new{asked}"), &key, 5_000);
+        let answer = crate::process::internal(&socket, "admit", &ask);
+        let granted = answer.is_some_and(|answer| answer.text.contains("\"granted\""));
+        assert!(!granted, "{:?}", began.elapsed());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    dies.thaw();
+    lives.thaw();
+    until("it is held again", &(0, 6_000), || shown(&new, &key));
+    assert_eq!(code(&new, "more", &key, 5_000), "budget_exceeded");
+    assert_eq!(code(&new, "less", &key, 4_000), "granted");
+}
+
+#[test]
+fn a_hold_of_what_was_charged_before_expires_without_another_charge() {
+    let Two {
+        folder: _folder,
+        redis,
+        postgres,
+        dies,
+        lives,
+        key,
+        _second,
+    } = two();
+    spend(&dies, "a", &key, 1_000);
+    let sums = || postgres.sql(SUMS).unwrap();
+    until("the ledger has it", &"1000".to_owned(), sums);
+    // As if it was put back after Redis had forgotten that it was settled.
+    let mark = format!("DEL weir:{{all}}:{}:z:a", epoch(&redis));
+    assert_eq!(redis.command(&mark).unwrap(), "1");
+    assert_eq!(code(&dies, "a", &key, 500), "granted");
+    until("it is held", &(1_000, 500), || shown(&lives, &key));
+    let late = format!("ZADD weir:{{all}}:{}:x 1 a", epoch(&redis));
+    redis.command(&late).unwrap();
+    stays("it is given back", &(1_000, 0), || shown(&lives, &key));
+    assert_eq!(sums(), "1000");
+}

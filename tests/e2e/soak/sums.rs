@@ -46,9 +46,32 @@ pub(super) async fn quiet(fleet: &Fleet) {
             return;
         }
         let patient = began.elapsed() < QUIET_WITHIN;
-        assert!(patient, "never quiet: {open:#?}\n{}", fleet.logs(30));
+        assert!(patient, "never quiet: {open:#?}\n{}", holds(fleet).await);
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+}
+
+/// What Redis still holds, what services have said of that, and what runs in Envoys.
+async fn holds(fleet: &Fleet) -> String {
+    let list = "EVAL \"return table.concat(redis.call('KEYS', 'weir:*:h:*'), ' ')\" 0";
+    let mut told = Vec::new();
+    for master in 0..fleet.stores.masters() {
+        let keys = fleet.stores.master(master).command(list);
+        for key in keys.unwrap_or_default().split_whitespace() {
+            told.push(key.to_owned());
+            let (_, exchange) = key.rsplit_once(":h:").unwrap_or_default();
+            for place in &fleet.places {
+                let output = place.sidecar().output();
+                let lines = output.lines().filter(|line| line.contains(exchange));
+                told.extend(lines.map(str::to_owned));
+            }
+        }
+    }
+    for place in 0..fleet.places.len() {
+        let active = fleet.envoy(place, "/stats?filter=rq_active").await;
+        told.push(active.unwrap_or_default());
+    }
+    told.join("\n")
 }
 
 /// Budgets as a place shows them, once it does.

@@ -15,11 +15,13 @@ use super::super::log::Level;
 use super::super::state::Shared;
 use super::super::store::database::Database;
 use super::super::store::db::{Db, DbError, Row};
+use super::super::store::deliveries;
 use super::super::store::writer::Writer;
 use super::Group;
 use super::client::Fault;
 use super::recount::{self, Extent, Recount};
 use super::replica::Replica;
+use super::roll::KNOWN_MS;
 use crate::clock;
 
 /// How long a service that starts waits for what it has to count from before.
@@ -86,6 +88,18 @@ impl Standing {
     }
 }
 
+/// Others that count in the same Redis, and when they were there last, as this service's own store and the
+/// database that it shares tell. Whoever begins an epoch has to know them.
+pub(crate) fn peers(db: &mut Db, shared: Option<&mut Db>) -> Result<Vec<(String, u64)>, DbError> {
+    let now_ms = clock::now_ms();
+    let (_, known) = Standing::read(db)?;
+    let mut peers: Vec<(String, u64)> = known.into_iter().map(|peer| (peer, now_ms)).collect();
+    if let Some(shared) = shared {
+        peers.extend(deliveries::since(shared, now_ms.saturating_sub(KNOWN_MS))?);
+    }
+    Ok(peers)
+}
+
 /// Looks for epochs that have begun or are missing, for as long as the service runs.
 pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<Database>) {
     let (Some(replica), Some(database)) = (&shared.replica, database) else {
@@ -94,7 +108,6 @@ pub(crate) async fn look(shared: Arc<Shared>, writer: Writer, database: Option<D
     // A store that cannot be read has told so; then everything is counted again, which changes nothing.
     let counted = writer.change(Standing::read).await;
     let (mut counted, mut peers) = counted.ok().and_then(Result::ok).unwrap_or_default();
-    replica.roll.remember(peers.clone(), clock::now_ms());
     let mut seen = Standing::default();
     let mut running: Option<Recount> = None;
     let (mut is_first, mut told) = (true, 0);

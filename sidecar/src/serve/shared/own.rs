@@ -2,10 +2,12 @@
 //! well, so that a service that starts again still knows.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use engine::ledger::{HOLD_TTL_MS, Hold};
 use engine::usage::NanoUsd;
+use lru::LruCache;
 
 use super::super::journal::{Counts, Journal};
 use super::bounds::Bounds;
@@ -17,6 +19,8 @@ const DOUBT_MS: u64 = 20_000;
 /// How long one is known that was not renewed: long enough that whoever has charged it after it expired has
 /// brought that to the ledger, in milliseconds.
 const KNOWN_MS: u64 = 5 * HOLD_TTL_MS;
+/// Exchanges that are remembered because they ended before it was known here that they are held.
+const OVER_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8_191);
 
 /// See the module.
 pub(crate) struct Own(Mutex<Holds>);
@@ -28,6 +32,9 @@ struct Holds {
     before: Vec<Kept>,
     /// Of these, those that have not ended meanwhile.
     open: HashSet<String>,
+    /// What has ended and was not known: a client that leaves at once is settled while Redis still answers that
+    /// it is held.
+    over: LruCache<String, ()>,
 }
 
 /// A hold, and where it is.
@@ -46,6 +53,7 @@ impl Own {
             journal,
             before: Vec::new(),
             open: HashSet::new(),
+            over: LruCache::new(OVER_MAX),
         }))
     }
 
@@ -62,6 +70,9 @@ impl Own {
             seen_ms: now_ms,
         };
         let mut own = self.lock();
+        if own.over.pop(&wish.id).is_some() {
+            return;
+        }
         own.note(&kept);
         own.kept.insert(wish.id.clone(), kept);
     }
@@ -139,8 +150,10 @@ impl Own {
     /// An exchange was settled, which the ledger tells.
     pub(super) fn ended(&self, id: &str) {
         let mut own = self.lock();
-        own.kept.remove(id);
-        own.open.remove(id);
+        let was_open = own.open.remove(id);
+        if own.kept.remove(id).is_none() && !was_open {
+            own.over.put(id.to_owned(), ());
+        }
     }
 
     /// A lease has ended, which nothing else tells.
@@ -303,6 +316,17 @@ mod tests {
         assert_eq!(ids(own.doubtful(later)), ["over"]);
         own.tidy(later + KNOWN_MS);
         assert!(own.recent(0).is_empty() && own.doubtful(u64::MAX).is_empty());
+    }
+
+    #[test]
+    fn what_is_settled_before_it_is_known_to_be_held_is_not_kept() {
+        let own = Own::new(Journal::none());
+        own.ended("left");
+        own.held(&kept("left").wish, Vec::new(), 1);
+        own.held(&kept("runs").wish, Vec::new(), 1);
+        assert_eq!(ids(own.recent(1)), ["runs"]);
+        own.ended("runs");
+        assert!(own.recent(1).is_empty());
     }
 
     #[test]

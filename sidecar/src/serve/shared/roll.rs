@@ -17,7 +17,7 @@ pub(crate) const GRACE_MS: u64 = 2_000;
 /// would admit; and one that has shown itself since, from then on.
 pub(crate) const ABSENT_MS: u64 = 15_000;
 /// How long a service is known that says nothing, in milliseconds: as long as what it holds.
-const KNOWN_MS: u64 = HOLD_TTL_MS;
+pub(crate) const KNOWN_MS: u64 = HOLD_TTL_MS;
 /// How often those who were let in are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long they are waited for. Each waits for Redis less than that.
@@ -94,10 +94,9 @@ pub(crate) struct Roll {
 }
 
 impl Roll {
-    /// Those that were known before this service was started.
-    pub(crate) fn remember(&self, peers: impl IntoIterator<Item = String>, now_ms: u64) {
-        let mut seen = lock(&self.seen);
-        seen.extend(peers.into_iter().map(|peer| (peer, now_ms)));
+    /// Those that were known before this service was started, and when they were there last.
+    pub(crate) fn remember(&self, peers: impl IntoIterator<Item = (String, u64)>) {
+        lock(&self.seen).extend(peers);
     }
 
     pub(crate) fn heard(&self, answer: &Answer, now_ms: u64) {

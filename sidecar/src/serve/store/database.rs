@@ -41,6 +41,8 @@ pub(crate) use greeting::{Greeting, is_fatal};
 const JOBS_MAX: usize = 256;
 /// How often the version of keys and budgets is asked for, and whether something waits.
 const POLL_EVERY: Duration = Duration::from_secs(1);
+/// How often a service says there that it is alive, in milliseconds.
+const SHOW_EVERY_MS: u64 = 5_000;
 /// Records of one transaction.
 const BATCH: u64 = 500;
 /// Pause after a first failure to connect, which doubles up to the longest.

@@ -1,5 +1,5 @@
-//! How much of each service's spool a shared database has. Sums that are read from it say so, so that
-//! nobody counts a record there that they hold already.
+//! How much of each service's spool a shared database has, and when that service was there. Sums that are
+//! read from it say so, so that nobody counts a record there that they hold already.
 
 use super::db::{Db, DbError, Row};
 
@@ -14,6 +14,14 @@ pub(super) fn note(step: &mut Db, service: &str, seq: u64, now_ms: u64) -> Resul
                      ELSE deliveries.seq END";
     step.execute(sql, &[service.into(), seq.into(), now_ms.into()])?;
     Ok(())
+}
+
+/// Services that were there since, and when.
+pub(crate) fn since(db: &mut Db, at_ms: u64) -> Result<Vec<(String, u64)>, DbError> {
+    let sql = "SELECT service, at_ms FROM deliveries WHERE at_ms >= $1";
+    db.query(sql, &[at_ms.into()], |row: &mut Row| {
+        Ok((row.take()?, row.take()?))
+    })
 }
 
 /// Services, and up to where their records are here.

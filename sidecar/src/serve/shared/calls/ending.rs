@@ -80,6 +80,19 @@ impl Counters {
         Ok(())
     }
 
+    /// Gives back a hold of a group whose exchange was charged before.
+    pub(crate) async fn give_back(
+        &self,
+        group: &Group,
+        id: &str,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        for group in [group, &Group::common()] {
+            self.finish_in(group, &Ending::settled(id), now_ms).await?;
+        }
+        Ok(())
+    }
+
     /// Claims holds of a group that nobody renewed.
     pub(crate) async fn expire(&self, group: &Group, now_ms: u64) -> Result<Vec<Late>, Fault> {
         self.late(group, true, now_ms).await

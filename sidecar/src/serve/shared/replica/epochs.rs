@@ -3,6 +3,12 @@
 use super::*;
 
 impl Replica {
+    /// Others that were there before this service was started, and when.
+    pub(crate) fn remember(&self, peers: Vec<(String, u64)>) {
+        let others = peers.into_iter().filter(|(peer, _)| *peer != self.who);
+        self.roll.remember(others);
+    }
+
     /// The epoch of a group, which begins if there is none. Everything of this service is in `done`.
     pub(in crate::serve::shared) async fn epoch(
         &self,

@@ -109,13 +109,34 @@ impl Replica {
         Ok(())
     }
 
+    /// Of these holds those that the ledger does not have. The others were put back after they were settled,
+    /// and are given back.
+    async fn unsettled(&self, group: &Group, late: Vec<Late>) -> Result<Vec<Late>, Fault> {
+        if late.is_empty() {
+            return Ok(late);
+        }
+        let exchanges = late.iter().map(|late| late.id.clone()).collect();
+        // Without the ledger they are charged: who has to pay then is not known to have paid.
+        let known = self.sums.known(&self.who, exchanges).await;
+        let known = known.map(|(known, _)| known).unwrap_or_default();
+        let known: HashSet<String> = known.into_iter().map(|known| known.exchange).collect();
+        let (settled, left) = late
+            .into_iter()
+            .partition::<Vec<_>, _>(|late| known.contains(&late.id));
+        for late in settled {
+            let now_ms = clock::now_ms();
+            self.slow.give_back(group, &late.id, now_ms).await?;
+        }
+        Ok(left)
+    }
+
     /// Holds that nobody renewed and that somebody has to pay for.
     pub(crate) async fn expire(&self, shared: &Shared) -> Result<Vec<Late>, Fault> {
         let now_ms = clock::now_ms();
         let mut late = Vec::new();
         for group in self.homes(shared) {
             let told = self.slow.expire(&group, now_ms).await;
-            late.extend(self.heard(told)?);
+            late.extend(self.unsettled(&group, self.heard(told)?).await?);
         }
         let running = self.slow.expire_halves(now_ms).await;
         self.groups().extend(self.heard(running)?);

@@ -34,6 +34,7 @@ impl Courier {
             courier: self,
             refusals: None,
             cursor: 0,
+            shown_ms: 0,
             retry_ms: 0,
             pause_ms: PAUSE_MS,
             insists: true,
@@ -51,6 +52,8 @@ struct Thread {
     refusals: Option<Refusals>,
     /// What the database has of the spool.
     cursor: u64,
+    /// When this service has last said that it is there.
+    shown_ms: u64,
     /// Not before this instant a new connection is tried.
     retry_ms: u64,
     pause_ms: u64,
@@ -89,7 +92,8 @@ impl Thread {
             return;
         }
         if let Err(error) = self
-            .adopt()
+            .show()
+            .and_then(|()| self.adopt())
             .and_then(|()| self.deliver())
             .and_then(|()| self.tell())
         {
@@ -130,6 +134,20 @@ impl Thread {
                 self.failed(&error);
             }
         }
+    }
+
+    /// Says that this service is there, to those that come new to what is counted together.
+    fn show(&mut self) -> Result<(), DbError> {
+        let now_ms = clock::now_ms();
+        let Courier {
+            db, who, counts, ..
+        } = &mut self.courier;
+        let due = now_ms >= self.shown_ms.saturating_add(SHOW_EVERY_MS);
+        if let (Some(db), true) = (db, due && !*counts) {
+            deliveries::note(db, who, 0, now_ms)?;
+            self.shown_ms = now_ms;
+        }
+        Ok(())
     }
 
     fn failed(&self, error: &StoreError) {
