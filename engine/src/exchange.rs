@@ -47,6 +47,7 @@ mod report;
 mod request;
 mod result;
 mod retrying;
+mod routes;
 mod stream;
 mod streaming;
 #[cfg(test)]
@@ -56,6 +57,7 @@ mod upstream;
 pub use attempt::AttemptStep;
 pub use bound::GROWTH_OUTPUT_TOKENS;
 pub use retrying::{IDLE_TIERS_S, RETRY_ON_DIRECT, RouteTries, idle_tier_s};
+pub use routes::{RouteKey, Routes};
 
 /// Request header whose value selects the cluster; Envoy re-reads it before each attempt.
 pub const HEADER_TARGET: &str = "x-weir-target";

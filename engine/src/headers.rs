@@ -6,6 +6,10 @@
 
 use std::fmt;
 
+mod changes;
+
+pub use changes::Change;
+
 /// Bytes of a count or a length.
 const NUMBER: usize = size_of::<u32>();
 /// Bytes of the lengths of one field.
@@ -102,11 +106,25 @@ impl Headers {
     }
 
     /// The first value of a field.
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
+        self.find(name.as_ref())
+    }
+
+    // Requests ask for many: a name of another length is passed without a look at its text.
     #[inline(never)]
-    pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter()
-            .find(|(key, _)| *key == name.as_bytes())
-            .map(|(_, value)| value)
+    fn find(&self, name: &[u8]) -> Option<&[u8]> {
+        let size = self.count.saturating_mul(LENGTHS);
+        let end = self.lengths.saturating_add(size);
+        let mut at = self.texts;
+        for field in self.buffer.get(self.lengths..end)?.as_chunks::<LENGTHS>().0 {
+            let (of_name, of_value) = (number(field, 0)?, number(field, NUMBER)?);
+            let value = at.checked_add(of_name)?.checked_add(1)?;
+            if of_name == name.len() && self.buffer.get(at..value - 1) == Some(name) {
+                return self.buffer.get(value..value.checked_add(of_value)?);
+            }
+            at = value.checked_add(of_value)?.checked_add(1)?;
+        }
+        None
     }
 
     /// The first value of a field, when it is UTF-8.
@@ -214,6 +232,7 @@ struct Fields<'a> {
 }
 
 /// One field.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Field<'a> {
     /// Name and value, each with a NUL after it.
     text: &'a [u8],

@@ -19,7 +19,7 @@ impl Adapter {
         match step {
             Some(AttemptStep::Hold) => return Action::Pause,
             Some(AttemptStep::Fail { status }) => {
-                host::set_header(Map::Response, ":status", &status.to_string());
+                host::set_header(Map::Response, ":status", status.to_string());
             }
             Some(AttemptStep::Retry {
                 target,
@@ -29,7 +29,7 @@ impl Adapter {
                 host::set_header(Map::Request, HEADER_TARGET, &target);
                 host::set_header(Map::Response, HEADER_RETRY, "1");
                 if let Some(status) = status {
-                    host::set_header(Map::Response, ":status", &status.to_string());
+                    host::set_header(Map::Response, ":status", status.to_string());
                 }
                 if !same_target {
                     host::remove_header(Map::Response, "retry-after");

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use engine::headers::Headers;
+use engine::headers::{Change, Headers};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::LogLevel;
 
@@ -47,6 +47,13 @@ unsafe extern "C" {
         key_size: usize,
         data: *mut *mut u8,
         size: *mut usize,
+    ) -> u32;
+    fn proxy_add_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
     ) -> u32;
     fn proxy_replace_header_map_value(
         map: u32,
@@ -142,6 +149,19 @@ pub(crate) fn set_headers(map: Map, mut headers: Headers) -> bool {
     unsafe { proxy_set_header_map_pairs(map as u32, bytes.as_ptr(), bytes.len()) == OK }
 }
 
+/// Changes a map: `false` when the host did not take each change.
+pub(crate) fn change_headers(map: Map, changes: &[Change<'_>]) -> bool {
+    let mut all = true;
+    for change in changes {
+        all &= match *change {
+            Change::Remove(name) => remove_header(map, name),
+            Change::Replace(name, value) => set_header(map, name, value),
+            Change::Add(name, value) => add_header(map, name, value),
+        };
+    }
+    all
+}
+
 /// One header.
 pub(crate) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
     // SAFETY: pointers live through the call.
@@ -151,7 +171,8 @@ pub(crate) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
 }
 
 /// Sets one header, in place of whatever it was.
-pub(crate) fn set_header(map: Map, name: &str, value: &str) -> bool {
+pub(crate) fn set_header(map: Map, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> bool {
+    let (name, value) = (name.as_ref(), value.as_ref());
     // SAFETY: the slices live through the call.
     let status = unsafe {
         proxy_replace_header_map_value(
@@ -165,10 +186,26 @@ pub(crate) fn set_header(map: Map, name: &str, value: &str) -> bool {
     status == OK
 }
 
+/// Appends a header.
+fn add_header(map: Map, name: &[u8], value: &[u8]) -> bool {
+    // SAFETY: the slices live through the call.
+    let status = unsafe {
+        proxy_add_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    };
+    status == OK
+}
+
 /// Removes a header.
-pub(crate) fn remove_header(map: Map, name: &str) {
+pub(crate) fn remove_header(map: Map, name: impl AsRef<[u8]>) -> bool {
+    let name = name.as_ref();
     // SAFETY: the slice lives through the call.
-    unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) };
+    unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) == OK }
 }
 
 /// The first `size` bytes of a buffer.

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use engine::exchange::{AnswerHead, Ask, RouteTries, Step};
+use engine::exchange::{AnswerHead, Ask, RouteKey, RouteTries, Step};
+use engine::headers::Headers;
 use engine::ingress::Ingress;
 use engine::wire::{self, CachePut};
 use proxy_wasm::traits::{Context, HttpContext};
@@ -75,7 +76,7 @@ impl Policy {
             }
             Some(Step::Forward(forward)) => {
                 self.mark();
-                host::set_headers(Map::Request, forward.headers);
+                self.set_head(forward.headers);
                 if let Some(body) = &forward.body {
                     host::set_bytes(Buffer::RequestBody, body);
                 }
@@ -91,7 +92,7 @@ impl Policy {
             }
             None => {
                 // The VM's state is not reachable: fail closed.
-                host::reply(500, engine::headers::Headers::default(), b"");
+                host::reply(500, Headers::default(), b"");
                 Action::Pause
             }
         }
@@ -122,6 +123,35 @@ impl Policy {
                 host::post_outside(&outside.cluster, &outside.headers, &ask.body, timeout)
             }
         }
+    }
+
+    /// How the request's route tries by itself, when it says so: nothing but the route knows whether it
+    /// is one that `weir render` has written.
+    fn route_tries(&self, head: &Headers, now_ms: u64) -> Option<Rc<RouteTries>> {
+        let asked = RouteKey {
+            listener: Rc::as_ptr(&self.settings).addr(),
+            authority: head.get(":authority").unwrap_or_default(),
+            path: head.get(":path").unwrap_or_default(),
+        };
+        vm::with(|vm| {
+            vm.routes.tries(asked, now_ms, || {
+                host::property(&["xds", "route_metadata", "filter_metadata", "weir", "tries"])
+            })
+        })
+        .flatten()
+    }
+
+    /// Makes Envoy's head of the request another.
+    fn set_head(&self, headers: Headers) {
+        let exchange = self.exchange.as_ref();
+        let exchange = exchange.and_then(|exchange| exchange.try_borrow().ok());
+        let changes = exchange
+            .as_ref()
+            .and_then(|it| headers.changes_from(it.head()));
+        match changes {
+            Some(changes) => host::change_headers(Map::Request, &changes),
+            None => host::set_headers(Map::Request, headers),
+        };
     }
 
     /// Envoy replies past the filters when an answer breaks off while its head is held: what shape its
@@ -263,9 +293,13 @@ impl HttpContext for Policy {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
         let headers = host::headers(Map::Request);
         let peer = peer();
-        let tries = route_tries();
+        // Envoy has only just made this context, and the exchange with it.
+        let began = |exchange: &Shared| exchange.try_borrow().map(|it| it.started_ms());
+        let now_ms = self.exchange.as_ref().and_then(|it| began(it).ok());
+        let now_ms = now_ms.unwrap_or_default();
+        let tries = self.route_tries(&headers, now_ms);
         let step = self.exchange.as_ref().and_then(|exchange| {
-            vm::drive(exchange, |exchange, env| {
+            vm::drive_at(now_ms, exchange, |exchange, env| {
                 if let Some(peer) = &peer {
                     exchange.on_peer(peer);
                 }
@@ -379,13 +413,6 @@ fn peer() -> Option<Vec<u8>> {
         return None;
     }
     host::property(&["source", "address"])
-}
-
-/// How the request's route tries by itself, when it says so. Asked for each request: nothing but the
-/// route itself knows whether it is one that `weir render` has written.
-fn route_tries() -> Option<Rc<RouteTries>> {
-    let text = host::property(&["xds", "route_metadata", "filter_metadata", "weir", "tries"])?;
-    vm::with(|vm| vm.route_tries(text)).flatten()
 }
 
 fn code_details() -> Option<String> {

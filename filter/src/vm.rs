@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 
-use engine::exchange::{Env, Exchange, RouteTries};
+use engine::exchange::{Env, Exchange, Routes};
 use engine::keys::KeyTable;
 use engine::lease::Leases;
 use engine::limits;
@@ -50,8 +50,7 @@ pub(crate) struct Vm {
     /// Records that the sidecar has not acknowledged, but for those that it is just being told of.
     pub(crate) outbox: Outbox,
     pub(crate) body_bytes_max: usize,
-    /// What the route of the last request said of its tries, as text and as read.
-    route_tries: (Vec<u8>, Option<Rc<RouteTries>>),
+    pub(crate) routes: Routes,
     /// Envoy's histogram of how long admissions took, in microseconds.
     pub(crate) admit_us: Option<u32>,
 }
@@ -77,7 +76,7 @@ impl Vm {
             settled: 0,
             outbox: Outbox::default(),
             body_bytes_max: limits::REQUEST_BODY_BYTES_MAX,
-            route_tries: (Vec::new(), None),
+            routes: Routes::default(),
             admit_us: None,
         }
     }
@@ -88,15 +87,6 @@ impl Vm {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
-    }
-
-    /// What a route's text says of its tries; requests after each other mostly have the same.
-    pub(crate) fn route_tries(&mut self, text: Vec<u8>) -> Option<Rc<RouteTries>> {
-        if self.route_tries.0 != text {
-            let read = serde_json::from_slice(&text).ok().map(Rc::new);
-            self.route_tries = (text, read);
-        }
-        self.route_tries.1.clone()
     }
 }
 
@@ -122,11 +112,20 @@ pub(crate) fn drive<T>(
     exchange: &Shared,
     event: impl FnOnce(&mut Exchange, &mut Env<'_>) -> T,
 ) -> Option<T> {
+    drive_at(host::now_ms(), exchange, event)
+}
+
+/// The same where the time is known: asking for it costs as much as any host call.
+pub(crate) fn drive_at<T>(
+    now_ms: u64,
+    exchange: &Shared,
+    event: impl FnOnce(&mut Exchange, &mut Env<'_>) -> T,
+) -> Option<T> {
     with(|vm| {
         let random = vm.next_random();
         let policy = vm.policy.clone();
         let mut env = Env {
-            now_ms: host::now_ms(),
+            now_ms,
             random,
             policy: policy.as_deref(),
             keys: &mut vm.keys,

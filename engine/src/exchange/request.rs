@@ -15,6 +15,11 @@ use crate::wire::{self, Admission, Grant, KeyAnswer, KeyLookup, Quote};
 const CONFIG_HEADERS: [&str; 2] = ["x-weir-config", "x-portkey-config"];
 
 impl Exchange {
+    /// The request's head as it came, which is Envoy's until it goes on.
+    pub fn head(&self) -> &Headers {
+        &self.head
+    }
+
     /// The peer's address, `IP:PORT`, as Envoy knows it. Comes before the head, and only when
     /// [`wire::Governed::addresses`] asks for it.
     pub fn on_peer(&mut self, peer: &[u8]) {
