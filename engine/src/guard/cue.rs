@@ -59,6 +59,37 @@ pub(super) enum Cue {
 }
 
 impl Cue {
+    /// Surely the same.
+    const fn is_same(self, other: Self) -> bool {
+        self.rank() == other.rank() && !matches!(self, Self::Id(_))
+    }
+
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Account => 0,
+            Self::Id(_) => 1,
+            Self::Address => 2,
+            Self::ApiKey => 3,
+            Self::Birth => 4,
+            Self::Card => 5,
+            Self::Crypto => 6,
+            Self::Iban => 7,
+            Self::Ip => 8,
+            Self::Label => 9,
+            Self::NationalId => 10,
+            Self::Papers => 11,
+            Self::Other => 12,
+            Self::Passport => 13,
+            Self::Person => 14,
+            Self::Phone => 15,
+            Self::Role => 16,
+            Self::Secret => 17,
+            Self::Speaker => 18,
+            Self::Ssn => 19,
+            Self::Title => 20,
+        }
+    }
+
     pub(super) const fn is_of_person(self) -> bool {
         matches!(
             self,

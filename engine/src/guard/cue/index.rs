@@ -17,10 +17,14 @@ const SLOTS: usize = 8192;
 /// Hash of a phrase and what it announces, open addressing.
 static INDEX: [(u32, Option<Cue>); SLOTS] = index();
 
-pub(super) fn look_up(hash: u32) -> Option<Cue> {
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a slot is a remainder of their number"
+)]
+pub(super) const fn look_up(hash: u32) -> Option<Cue> {
     let mut slot = hash as usize % SLOTS;
     loop {
-        let (held, cue) = *INDEX.get(slot)?;
+        let (held, cue) = INDEX[slot];
         if held == hash || cue.is_none() {
             return cue;
         }
@@ -89,7 +93,8 @@ const fn index() -> [(u32, Option<Cue>); SLOTS] {
 /// Words of 64 bits in [`PARTIAL`].
 const PARTIAL_SLOTS: usize = 1024;
 
-/// A set of the hashes of phrases that lack their first words; it may hold some too many.
+/// A set of the hashes of phrases that lack their first words, and announce something else with them;
+/// it may hold some too many.
 static PARTIAL: [u64; PARTIAL_SLOTS] = partial();
 
 const fn place(hash: u32) -> (usize, u64) {
@@ -97,7 +102,7 @@ const fn place(hash: u32) -> (usize, u64) {
     (bit as usize / 64 % PARTIAL_SLOTS, 1 << (bit % 64))
 }
 
-/// A longer phrase may end in what this hash stands for.
+/// A longer phrase may end in what this hash stands for, and announce something else.
 pub(super) fn may_go_on(hash: u32) -> bool {
     let (slot, bit) = place(hash);
     PARTIAL.get(slot).is_some_and(|bits| bits & bit != 0)
@@ -114,11 +119,16 @@ const fn partial() -> [u64; PARTIAL_SLOTS] {
         let phrase = PHRASES[entry].0.as_bytes();
         let mut at = phrase.len();
         let mut hash = PHRASE_SEED;
+        let mut found = None;
         while at > 0 {
             let word;
             (word, at) = word_before(phrase, at);
             hash = join(hash, word);
-            if at > 0 {
+            if let Some(cue) = look_up(hash) {
+                found = Some(cue);
+            }
+            let told = matches!(found, Some(cue) if cue.is_same(PHRASES[entry].1));
+            if at > 0 && !told {
                 let (slot, bit) = place(hash);
                 set[slot] |= bit;
             }
