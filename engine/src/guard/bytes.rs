@@ -25,6 +25,11 @@ pub(super) fn begins_key(byte: u8) -> bool {
     is(byte, KEY)
 }
 
+/// A byte of a word of a name.
+pub(super) fn is_of_name(byte: u8) -> bool {
+    is(byte, NAME)
+}
+
 /// A quote, a space or a backslash.
 pub(super) fn is_quote(byte: u8) -> bool {
     is(byte, QUOTE)
@@ -47,6 +52,7 @@ const CELL: u8 = 8;
 const GAP: u8 = 16;
 const KEY: u8 = 32;
 const QUOTE: u8 = 64;
+const NAME: u8 = 128;
 
 #[expect(clippy::indexing_slicing, reason = "there is an entry for each byte")]
 const fn is(byte: u8, class: u8) -> bool {
@@ -95,6 +101,7 @@ const fn classes_of(byte: u8) -> u8 {
         byte,
         b' ' | b'"' | b'\'' | b':' | b'=' | b'|' | b'>' | b'*' | b'.' | b'\t' | b',' | b';'
     );
+    let name = byte.is_ascii_alphabetic() || byte >= 0x80 || matches!(byte, b'\'' | b'-');
     let key = matches!(byte, b'A' | b'S' | b'E' | b'J');
     let quote = matches!(byte, b'"' | b'\'' | b' ' | b'\\');
     (word as u8 * WORD)
@@ -104,4 +111,5 @@ const fn classes_of(byte: u8) -> u8 {
         | (gap as u8 * GAP)
         | (key as u8 * KEY)
         | (quote as u8 * QUOTE)
+        | (name as u8 * NAME)
 }

@@ -4,7 +4,7 @@ mod ideographic;
 mod lists;
 
 use super::Kind;
-use super::bytes::is_gap;
+use super::bytes::{is_gap, is_of_name};
 use super::cue::{self, Cue, Ends};
 use super::scanner::{Scanner, is_word};
 use ideographic::{ideographic, introduced};
@@ -250,11 +250,6 @@ fn is_code(scan: &Scanner<'_>, end: usize) -> bool {
 fn may_have_two_words(scan: &Scanner<'_>, at: usize) -> bool {
     let end = scan.end_within(at, WORD_BYTES_MAX, is_of_name);
     scan.at(end) == b' ' || scan.at(end) == b'.' && scan.at(end + 1) == b' '
-}
-
-/// A byte of a word of a name.
-fn is_of_name(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte >= 0x80 || matches!(byte, b'\'' | b'-')
 }
 
 /// A cell of a table, or a quoted value, may begin at `at`.
