@@ -12,6 +12,7 @@ mod index;
 mod mark;
 mod near;
 mod phrases;
+mod reader;
 #[cfg(test)]
 mod tests;
 mod word;

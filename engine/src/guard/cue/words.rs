@@ -4,7 +4,8 @@ use super::super::{Finding, Kind};
 use super::fold::{Folded, fold};
 use super::index::{PHRASE_SEED, join, look_up, may_end, may_go_on};
 use super::mark::Mark;
-use super::word::{self, Ending, Letters};
+use super::reader::Reader;
+use super::word::{self, Ending};
 use super::{Context, Cue};
 
 /// Bytes looked at before a candidate.
@@ -110,7 +111,6 @@ impl<'a> Words<'a> {
                 end -= 1;
                 continue;
             }
-            let seen = self.len > 0;
             let read = match Mark::of(last) {
                 mark @ (Mark::Letter | Mark::Wide) => match word::any(self.text, end, mark) {
                     Ending::Word { hash, start } => Some((hash, start)),
@@ -119,22 +119,13 @@ impl<'a> Words<'a> {
                 },
                 Mark::Digit => word::value(text, end).map(|start| (0, start)),
                 mark => {
-                    let stops = match mark {
-                        Mark::Stop => seen,
-                        Mark::Quote => seen && self.reader.keyed,
-                        Mark::Line if seen || self.reader.keyed => true,
-                        Mark::Key => {
-                            self.reader.keyed |= !seen;
-                            false
+                    match self.sign(mark, after) {
+                        Sign::Between => {}
+                        Sign::Ends => {
+                            self.done = true;
+                            break;
                         }
-                        Mark::Apostrophe => seen && self.reader.keyed && !after.is_alphabetic(),
-                        Mark::Sentence if seen && matches!(after, ' ' | '\n') => break,
-                        Mark::Line | Mark::Other => break,
-                        _ => false,
-                    };
-                    if stops {
-                        self.done = true;
-                        break;
+                        Sign::Odd => break,
                     }
                     after = char::from(last);
                     end -= 1;
@@ -158,6 +149,27 @@ impl<'a> Words<'a> {
         }
         self.end = end;
         self.reader.after = after;
+    }
+
+    /// What a sign does before the character `after`.
+    #[inline]
+    fn sign(&mut self, mark: Mark, after: char) -> Sign {
+        let seen = self.len > 0;
+        let keyed = self.reader.keyed;
+        let ends = match mark {
+            Mark::Stop => seen,
+            Mark::Quote => seen && keyed,
+            Mark::Line if seen || keyed => true,
+            Mark::Key => {
+                self.reader.keyed |= !seen;
+                false
+            }
+            Mark::Apostrophe => seen && keyed && !after.is_alphabetic(),
+            Mark::Sentence if seen && matches!(after, ' ' | '\n') => return Sign::Odd,
+            Mark::Line | Mark::Other => return Sign::Odd,
+            _ => false,
+        };
+        if ends { Sign::Ends } else { Sign::Between }
     }
 
     /// Where the finding ends that is next, or the reading.
@@ -353,65 +365,17 @@ impl<'a> Words<'a> {
     }
 }
 
+/// What a sign between words does.
+enum Sign {
+    Between,
+    /// Ends the reading.
+    Ends,
+    /// Takes more to read.
+    Odd,
+}
+
 /// Hash of a word that is in no phrase and is no value.
 const WORDLESS: u32 = 1;
-
-/// State of the walk to the left.
-struct Reader {
-    word: Letters,
-    value: bool,
-    /// The candidate stands right of `:` or `=`: only the key counts.
-    keyed: bool,
-    /// A line break was crossed and nothing seen since.
-    broken: bool,
-    /// A sentence may have ended: only a short word, an abbreviation, continues it.
-    sentence: bool,
-    abbreviation: u32,
-    /// The character taken before, that is to the right.
-    after: char,
-}
-
-impl Default for Reader {
-    fn default() -> Self {
-        Self {
-            word: Letters::NONE,
-            value: false,
-            keyed: false,
-            broken: false,
-            sentence: false,
-            abbreviation: 0,
-            after: ' ',
-        }
-    }
-}
-
-impl Reader {
-    /// No word is begun, and what comes next is read whatever it is.
-    const fn between(&self) -> bool {
-        self.word.is_none() && !self.broken && !self.sentence
-    }
-
-    /// The character last taken is a small letter of the word that is read.
-    fn in_small(&self) -> bool {
-        !self.word.is_none() && self.after.is_lowercase()
-    }
-
-    const fn feed(&mut self, byte: u8) {
-        self.word = self.word.and(byte);
-    }
-
-    /// Hash of the word that was read; nothing when there was none.
-    const fn next_word(&mut self) -> Option<u32> {
-        if self.word.is_none() {
-            self.value = false;
-            return None;
-        }
-        let hash = if self.value { 0 } else { self.word.hash() };
-        self.word = Letters::NONE;
-        self.value = false;
-        Some(hash)
-    }
-}
 
 fn char_before(text: &str, end: usize) -> Option<char> {
     let last = *text.as_bytes().get(end.checked_sub(1)?)?;
