@@ -182,6 +182,10 @@ impl Scanner<'_> {
             return live;
         }
         let above = self.marks_above();
+        if above == 0 {
+            self.tables.line.live = Some(0);
+            return 0;
+        }
         let tables = (0..DELIMITERS.len()).filter(|index| above >> index & 1 == 1);
         let live = tables.fold(0, |live, index| {
             live | u8::from(self.table_above(index)) << index
@@ -263,14 +267,20 @@ impl Scanner<'_> {
     }
 
     /// Finds the line that holds `at`.
+    #[inline]
     fn enter_line(&mut self, at: usize) {
+        if at > self.tables.line.seen {
+            self.seek_line(at);
+        }
+    }
+
+    /// The same where `at` may stand in a line that was not entered yet.
+    #[inline(never)]
+    fn seek_line(&mut self, at: usize) {
         let line = &mut self.tables.line;
         let Some(ahead) = self.bytes.get(line.seen..at) else {
             return;
         };
-        if ahead.is_empty() {
-            return;
-        }
         if let Some(last) = memchr::memrchr(b'\n', ahead) {
             let start = line.seen + last + 1;
             *line = Line {

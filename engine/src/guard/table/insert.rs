@@ -33,19 +33,21 @@ fn values(text: &[u8]) -> impl DoubleEndedIterator<Item = usize> {
 impl Scanner<'_> {
     /// The values of an `INSERT` may hold `at`. Looks ahead, so that most values are spared a search
     /// of their own.
+    #[inline]
     pub(super) fn may_be_inserted(&mut self, at: usize) -> bool {
+        self.tables.insert.is_some() || at >= self.tables.values_end && self.seek_values(at)
+    }
+
+    /// The first `VALUES` that was not found yet may end before `at`.
+    #[inline(never)]
+    fn seek_values(&mut self, at: usize) -> bool {
         let tables = &mut self.tables;
-        if tables.insert.is_some() {
-            return true;
-        }
-        if at >= tables.values_end {
-            let before = tables.values_end.saturating_sub(WORD_BYTES);
-            let from = tables.searched.max(before);
-            let to = self.bytes.len().min(at + AHEAD_BYTES);
-            let ahead = self.bytes.get(from..to).unwrap_or_default();
-            let found = values(ahead).next();
-            tables.values_end = found.map_or(to + 1, |found| from + found + WORD_BYTES);
-        }
+        let before = tables.values_end.saturating_sub(WORD_BYTES);
+        let from = tables.searched.max(before);
+        let to = self.bytes.len().min(at + AHEAD_BYTES);
+        let ahead = self.bytes.get(from..to).unwrap_or_default();
+        let found = values(ahead).next();
+        tables.values_end = found.map_or(to + 1, |found| from + found + WORD_BYTES);
         at >= tables.values_end
     }
 
