@@ -116,13 +116,13 @@ impl Headers {
         let size = self.count.saturating_mul(LENGTHS);
         let end = self.lengths.saturating_add(size);
         let mut at = self.texts;
-        for field in self.buffer.get(self.lengths..end)?.as_chunks::<LENGTHS>().0 {
-            let (of_name, of_value) = (number(field, 0)?, number(field, NUMBER)?);
-            let value = at.checked_add(of_name)?.checked_add(1)?;
-            if of_name == name.len() && self.buffer.get(at..value - 1) == Some(name) {
-                return self.buffer.get(value..value.checked_add(of_value)?);
+        for lengths in self.buffer.get(self.lengths..end)?.as_chunks::<LENGTHS>().0 {
+            let (of_name, of_value) = lengths_of(lengths);
+            let value = at.wrapping_add(of_name).wrapping_add(1);
+            if of_name == name.len() && same(self.buffer.get(at..value.wrapping_sub(1))?, name) {
+                return self.buffer.get(value..value.wrapping_add(of_value));
             }
-            at = value.checked_add(of_value)?.checked_add(1)?;
+            at = value.wrapping_add(of_value).wrapping_add(1);
         }
         None
     }
@@ -232,7 +232,7 @@ struct Fields<'a> {
 }
 
 /// One field.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Field<'a> {
     /// Name and value, each with a NUL after it.
     text: &'a [u8],
@@ -248,18 +248,45 @@ impl<'a> Field<'a> {
     }
 }
 
+impl PartialEq for Field<'_> {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && same(self.text, other.text)
+    }
+}
+
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
     #[inline]
     fn next(&mut self) -> Option<Field<'a>> {
         let (lengths, rest) = self.lengths.split_first_chunk::<LENGTHS>()?;
-        let (name, value) = (number(lengths, 0)?, number(lengths, NUMBER)?);
+        let (name, value) = lengths_of(lengths);
         let size = name.checked_add(value)?.checked_add(2)?;
         let (text, texts) = self.texts.split_at_checked(size)?;
         (self.lengths, self.texts) = (rest, texts);
         Some(Field { text, name })
     }
+}
+
+/// The lengths of a field's name and value.
+#[inline]
+fn lengths_of(lengths: &[u8; LENGTHS]) -> (usize, usize) {
+    let both = u64::from_le_bytes(*lengths);
+    let of = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    (of(both & u64::from(u32::MAX)), of(both >> u32::BITS))
+}
+
+/// Whether two short texts are equal, eight bytes at a time: the target's own comparison goes byte by
+/// byte.
+#[inline]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    let (words, rest) = one.as_chunks::<8>();
+    let (other_words, other_rest) = other.as_chunks::<8>();
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    one.len() == other.len()
+        && words.iter().map(word).eq(other_words.iter().map(word))
+        && rest.iter().eq(other_rest)
 }
 
 #[inline]

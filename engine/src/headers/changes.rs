@@ -1,6 +1,6 @@
 //! What turns one head into another, for a host that takes single edits.
 
-use super::{Field, Headers};
+use super::{Field, Headers, same};
 
 /// Edits up to which it is worth while to look for them.
 const CHANGES_MAX: usize = 16;
@@ -41,7 +41,7 @@ impl Headers {
                 return None;
             }
             named.push(name);
-            match gone.iter().position(|it| it.parts().0 == name) {
+            match gone.iter().position(|it| same(it.parts().0, name)) {
                 Some(at) if gone.swap_remove(at) == field => {}
                 Some(_) => changes.push(Change::Replace(name, value)),
                 None => changes.push(Change::Add(name, value)),
@@ -58,7 +58,7 @@ impl Headers {
         }
         // A name that others of keep would lose them too.
         let is_alone = |change: &Change<'_>| match change {
-            Change::Replace(name, _) => old.iter().filter(|(key, _)| key == name).count() == 1,
+            Change::Replace(name, _) => old.iter().filter(|(key, _)| same(key, name)).count() == 1,
             Change::Remove(_) | Change::Add(..) => true,
         };
         changes.iter().all(is_alone).then_some(changes)
