@@ -3,6 +3,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
+use crate::usage::Usage;
 use crate::wire::{Direction, sample_record};
 
 fn record() -> impl Strategy<Value = UsageRecord> {
