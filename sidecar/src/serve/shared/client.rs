@@ -9,6 +9,10 @@ use redis::{AsyncConnectionConfig, Cmd, RedisError, ServerErrorKind, Value};
 use tokio::sync::Mutex;
 
 use super::{Group, script};
+use crate::clock;
+
+/// How long a connection to a cluster may take to mend itself, in milliseconds.
+const MENDS_MS: u64 = 3_000;
 
 /// Why Redis did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +37,32 @@ pub(crate) struct Client {
     url: String,
     cluster: bool,
     patience: Duration,
-    link: Mutex<(u64, Option<Link>)>,
+    known: Mutex<Known>,
+}
+
+/// The connection that is used, and how it fares.
+#[derive(Default)]
+struct Known {
+    number: u64,
+    link: Option<Link>,
+    made_ms: u64,
+    /// Whether another one is to be tried.
+    is_stale: bool,
+}
+
+impl Known {
+    /// What was asked was not answered. A connection to one server that has gone silent is not waited for again. One
+    /// to a cluster serves others while it mends itself node by node, and knows nodes that the address in the
+    /// configuration does not; only one that does not mend itself in a while is left for another.
+    fn failed(&mut self) {
+        match self.link {
+            Some(Link::Cluster(_)) => {
+                let mends_ms = self.made_ms.saturating_add(MENDS_MS);
+                self.is_stale |= clock::now_ms() >= mends_ms;
+            }
+            _ => self.link = None,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -49,7 +78,7 @@ impl Client {
             url: url.to_owned(),
             cluster,
             patience,
-            link: Mutex::new((0, None)),
+            known: Mutex::default(),
         }
     }
 
@@ -58,9 +87,8 @@ impl Client {
         match tokio::time::timeout(self.patience, self.attempt(command)).await {
             Ok(answer) => answer,
             Err(_) => {
-                // A connection that has gone silent is not waited for again.
-                if let Ok(mut link) = self.link.try_lock() {
-                    drop_single(&mut link.1);
+                if let Ok(mut known) = self.known.try_lock() {
+                    known.failed();
                 }
                 Err(Fault::Down("no answer in time".to_owned()))
             }
@@ -81,9 +109,9 @@ impl Client {
             Err(error) => {
                 let fault = fault(error);
                 if let Fault::Down(_) = fault {
-                    let mut link = self.link.lock().await;
-                    if link.0 == number {
-                        drop_single(&mut link.1);
+                    let mut known = self.known.lock().await;
+                    if known.number == number {
+                        known.failed();
                     }
                 }
                 Err(fault)
@@ -92,20 +120,32 @@ impl Client {
     }
 
     async fn link(&self) -> Result<(u64, Link), Fault> {
-        let mut known = self.link.lock().await;
-        if let (number, Some(link)) = &*known {
-            return Ok((*number, link.clone()));
+        let mut known = self.known.lock().await;
+        if let (Some(link), false) = (&known.link, known.is_stale) {
+            return Ok((known.number, link.clone()));
         }
-        let mut link = self.connect().await.map_err(fault)?;
+        // Whoever comes next uses the one that there is, should nobody wait for the other one to the end.
+        (known.is_stale, known.made_ms) = (false, clock::now_ms());
+        match (self.made().await, known.link.clone()) {
+            (Ok(link), _) => {
+                known.number = known.number.wrapping_add(1);
+                known.link = Some(link.clone());
+                Ok((known.number, link))
+            }
+            (Err(_), Some(link)) => Ok((known.number, link)),
+            (Err(error), None) => Err(fault(error)),
+        }
+    }
+
+    async fn made(&self) -> Result<Link, RedisError> {
+        let mut link = self.connect().await?;
         if let Link::One(_) = link {
             // A server that was started again may have read back what it had written to disk.
             let group = Group::common().key("e");
             let command = script::DISTRUST.evaluation(&group);
-            link.send(&command).await.map_err(fault)?;
+            link.send(&command).await?;
         }
-        let number = known.0.wrapping_add(1);
-        *known = (number, Some(link.clone()));
-        Ok((number, link))
+        Ok(link)
     }
 
     async fn connect(&self) -> Result<Link, RedisError> {
@@ -135,14 +175,6 @@ impl Link {
             Link::One(connection) => connection.req_packed_command(command).await,
             Link::Cluster(connection) => connection.req_packed_command(command).await,
         }
-    }
-}
-
-/// One to a cluster is left: it mends itself node by node, while others serve, and knows nodes that the address in
-/// the configuration does not.
-fn drop_single(link: &mut Option<Link>) {
-    if let Some(Link::One(_)) = link {
-        *link = None;
     }
 }
 
