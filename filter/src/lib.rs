@@ -9,6 +9,7 @@ mod adapter;
 mod host;
 mod policy;
 mod root;
+mod stream;
 mod vm;
 
 proxy_wasm::main! {{

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use engine::exchange::{AnswerHead, Ask, RouteKey, RouteTries, Step};
+use engine::exchange::{AnswerHead, Ask, Step};
 use engine::headers::Headers;
 use engine::ingress::Ingress;
 use engine::wire::{self, CachePut};
@@ -12,6 +12,7 @@ use proxy_wasm::types::Action;
 
 use crate::host::{self, Buffer, Map, Stream};
 use crate::root::{self, Settings};
+use crate::stream;
 use crate::vm::{self, Shared};
 
 /// How long the sidecar may take before a request is answered without it.
@@ -123,22 +124,6 @@ impl Policy {
                 host::post_outside(&outside.cluster, &outside.headers, &ask.body, timeout)
             }
         }
-    }
-
-    /// How the request's route tries by itself, when it says so: nothing but the route knows whether it
-    /// is one that `weir render` has written.
-    fn route_tries(&self, head: &Headers, now_ms: u64) -> Option<Rc<RouteTries>> {
-        let asked = RouteKey {
-            listener: Rc::as_ptr(&self.settings).addr(),
-            authority: head.get(":authority").unwrap_or_default(),
-            path: head.get(":path").unwrap_or_default(),
-        };
-        vm::with(|vm| {
-            vm.routes.tries(asked, now_ms, || {
-                host::property(&["xds", "route_metadata", "filter_metadata", "weir", "tries"])
-            })
-        })
-        .flatten()
     }
 
     /// Makes Envoy's head of the request another.
@@ -292,12 +277,12 @@ impl Context for Policy {
 impl HttpContext for Policy {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
         let headers = host::headers(Map::Request);
-        let peer = peer();
+        let peer = stream::peer();
         // Envoy has only just made this context, and the exchange with it.
         let began = |exchange: &Shared| exchange.try_borrow().map(|it| it.started_ms());
         let now_ms = self.exchange.as_ref().and_then(|it| began(it).ok());
         let now_ms = now_ms.unwrap_or_default();
-        let tries = self.route_tries(&headers, now_ms);
+        let tries = stream::route_tries(&self.settings, &headers, now_ms);
         let step = self.exchange.as_ref().and_then(|exchange| {
             vm::drive_at(now_ms, exchange, |exchange, env| {
                 if let Some(peer) = &peer {
@@ -335,7 +320,7 @@ impl HttpContext for Policy {
         let failed = headers
             .get(":status")
             .is_none_or(|status| !status.starts_with(b"2"));
-        let details = failed.then(code_details).flatten();
+        let details = failed.then(stream::code_details).flatten();
         let Some(exchange) = &self.exchange else {
             return Action::Continue;
         };
@@ -382,7 +367,11 @@ impl HttpContext for Policy {
         let is_over = exchange
             .try_borrow()
             .is_ok_and(|exchange| exchange.is_over());
-        let details = if is_over { None } else { code_details() };
+        let details = if is_over {
+            None
+        } else {
+            stream::code_details()
+        };
         let record = vm::drive(&exchange, |exchange, env| {
             exchange.on_end(env, details.as_deref())
         });
@@ -400,22 +389,4 @@ impl HttpContext for Policy {
 /// Whether a call has been answered well.
 fn is_good() -> bool {
     host::header(Map::CallResponse, ":status").is_some_and(|status| status == b"200")
-}
-
-/// Whence the request came, when limits ask: the connection's peer, or behind trusted hops the address
-/// that they tell of. Envoy decides which; no header of the client's is read here.
-fn peer() -> Option<Vec<u8>> {
-    let asked = vm::with(|vm| {
-        let policy = vm.policy.as_ref();
-        policy.is_some_and(|policy| policy.defaults().governed.addresses)
-    });
-    if asked != Some(true) {
-        return None;
-    }
-    host::property(&["source", "address"])
-}
-
-fn code_details() -> Option<String> {
-    let bytes = host::property(&["response", "code_details"])?;
-    String::from_utf8(bytes).ok()
 }
