@@ -156,7 +156,7 @@ pub(crate) fn change_headers(map: Map, changes: &[Change<'_>]) -> bool {
         all &= match *change {
             Change::Remove(name) => remove_header(map, name),
             Change::Replace(name, value) => set_header(map, name, value),
-            Change::Add(name, value) => add_header(map, name, value),
+            Change::Add(name, value) => put(proxy_add_header_map_value, map, name, value),
         };
     }
     all
@@ -172,25 +172,21 @@ pub(crate) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
 
 /// Sets one header, in place of whatever it was.
 pub(crate) fn set_header(map: Map, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> bool {
-    let (name, value) = (name.as_ref(), value.as_ref());
-    // SAFETY: the slices live through the call.
-    let status = unsafe {
-        proxy_replace_header_map_value(
-            map as u32,
-            name.as_ptr(),
-            name.len(),
-            value.as_ptr(),
-            value.len(),
-        )
-    };
-    status == OK
+    put(
+        proxy_replace_header_map_value,
+        map,
+        name.as_ref(),
+        value.as_ref(),
+    )
 }
 
-/// Appends a header.
-fn add_header(map: Map, name: &[u8], value: &[u8]) -> bool {
+/// A host call that takes a map, a name and a value.
+type Put = unsafe extern "C" fn(u32, *const u8, usize, *const u8, usize) -> u32;
+
+fn put(call: Put, map: Map, name: &[u8], value: &[u8]) -> bool {
     // SAFETY: the slices live through the call.
     let status = unsafe {
-        proxy_add_header_map_value(
+        call(
             map as u32,
             name.as_ptr(),
             name.len(),

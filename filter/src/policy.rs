@@ -133,10 +133,11 @@ impl Policy {
         let changes = exchange
             .as_ref()
             .and_then(|it| headers.changes_from(it.head()));
-        match changes {
-            Some(changes) => host::change_headers(Map::Request, &changes),
-            None => host::set_headers(Map::Request, headers),
-        };
+        let is_changed = changes.is_some_and(|it| host::change_headers(Map::Request, &it));
+        // The client's credentials must not stay because one of them was not taken.
+        if !is_changed {
+            host::set_headers(Map::Request, headers);
+        }
     }
 
     /// Envoy replies past the filters when an answer breaks off while its head is held: what shape its

@@ -361,6 +361,21 @@ fn admits_nothing(service: &Service, key: &str, name: &str) {
     }
 }
 
+/// The same of one that starts and may not answer yet.
+fn grants_nothing(service: &Service, key: &str, amount: i64, span: Duration) {
+    let socket = service.internal_socket();
+    let began = Instant::now();
+    let mut asked = 0;
+    while began.elapsed() < span {
+        asked += 1;
+        let ask = admit(&format!("new{asked}"), key, amount);
+        let answer = crate::process::internal(&socket, "admit", &ask);
+        let granted = answer.is_some_and(|answer| answer.text.contains("\"granted\""));
+        assert!(!granted, "{:?}", began.elapsed());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn a_redis_that_forgot_admits_nobody_before_all_services_have_put_back_what_they_hold() {
     let Two {
@@ -396,14 +411,7 @@ fn a_redis_that_forgot_admits_nobody_before_all_services_have_put_back_what_they
     drop((lives, dies));
     redis.command("FLUSHALL").unwrap();
     let first = Service::spawn(folder.path(), false, "", &[]);
-    let socket = first.internal_socket();
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_millis(3_500) {
-        let asked = crate::process::internal(&socket, "admit", &admit("c", &key, 3_000));
-        let granted = asked.is_some_and(|answer| answer.text.contains("\"granted\""));
-        assert!(!granted, "{:?}", began.elapsed());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    grants_nothing(&first, &key, 3_000, Duration::from_millis(3_500));
     let _again = Service::start_with(_second.path(), false);
     until("both are back", &(6_000, 3_000), || shown(&first, &key));
 }
@@ -426,17 +434,7 @@ fn a_new_service_waits_for_those_that_hold_though_it_never_met_them() {
     redis.command("FLUSHALL").unwrap();
     let third = beside(folder.path());
     let new = Service::spawn(third.path(), false, "", &[]);
-    let socket = new.internal_socket();
-    let began = Instant::now();
-    let mut asked = 0;
-    while began.elapsed() < Duration::from_secs(6) {
-        asked += 1;
-        let ask = admit(&format!("new{asked}"), &key, 5_000);
-        let answer = crate::process::internal(&socket, "admit", &ask);
-        let granted = answer.is_some_and(|answer| answer.text.contains("\"granted\""));
-        assert!(!granted, "{:?}", began.elapsed());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    grants_nothing(&new, &key, 5_000, Duration::from_secs(6));
     dies.thaw();
     lives.thaw();
     until("it is held again", &(0, 6_000), || shown(&new, &key));
